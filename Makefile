@@ -1,0 +1,50 @@
+# A thin front of the CMake presets in CMakePresets.json.
+# `make help` lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS := $(shell nproc)
+
+.DEFAULT_GOAL := all
+.PHONY: all demo test bench fault lint fuzz install clean help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
+	    $(MAKEFILE_LIST)
+
+all: ## build the programs into build/bin
+	@scripts/bootstrap build
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j $(JOBS)
+
+demo: ## build, start a cluster, run the http connector, show records arriving
+	@scripts/bootstrap build demo
+	@$(MAKE) --no-print-directory all
+	@scripts/demo
+
+test: ## install what is missing, build, run every test
+	@scripts/bootstrap build demo test
+	@scripts/test
+
+bench: ## measure, beside the machine's own limits
+	@scripts/bootstrap build
+	@$(MAKE) --no-print-directory all
+	@bench/run
+
+fault: ## the long fault runs: crash twin, kill -9
+	@scripts/bootstrap build demo test
+	@scripts/test --long fault
+
+lint: ## formatting, clang-tidy, the include rules, banned functions
+	@scripts/bootstrap build lint
+	@scripts/lint
+
+fuzz: ## every fuzz harness for FUZZ_SECONDS (60) each
+	@scripts/bootstrap build fuzz
+	@scripts/fuzz
+
+install: all ## install programs and headers below PREFIX (/usr/local)
+	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
+
+clean: ## remove build/
+	@rm -rf build
