@@ -76,8 +76,13 @@ enum flv_class flv_rc_class(flv_rc rc);
     flv_err_raise((err), (rc), 0, __FILE__, __LINE__, __VA_ARGS__)
 #define flv_fail_sys(err, rc, sys, ...)                                        \
     flv_err_raise((err), (rc), (sys), __FILE__, __LINE__, __VA_ARGS__)
-flv_rc flv_err_raise(struct flv_err *err, flv_rc rc, int sys, const char *file,
-                     int line, const char *fmt, ...) FLV_PRINTF(6, 7);
+flv_rc flv_err_raise(struct flv_err *err,
+                     flv_rc rc,
+                     int sys,
+                     const char *file,
+                     int line,
+                     const char *fmt,
+                     ...) FLV_PRINTF(6, 7);
 
 /* Puts "prefix: " in front of the text on the way up; cuts at the end. */
 void flv_err_prefix(struct flv_err *err, const char *fmt, ...) FLV_PRINTF(2, 3);

@@ -40,8 +40,13 @@ static void append_sys(struct flv_err *err)
              len > 0 ? ": " : "", text);
 }
 
-flv_rc flv_err_raise(struct flv_err *err, flv_rc rc, int sys, const char *file,
-                     int line, const char *fmt, ...)
+flv_rc flv_err_raise(struct flv_err *err,
+                     flv_rc rc,
+                     int sys,
+                     const char *file,
+                     int line,
+                     const char *fmt,
+                     ...)
 {
     va_list ap;
 

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *flv_alloc(size_t size);                 /* not zeroed */
-void *flv_zalloc(size_t count, size_t size);  /* zeroed, overflow checked */
+void *flv_alloc(size_t size);                /* not zeroed */
+void *flv_zalloc(size_t count, size_t size); /* zeroed, overflow checked */
 void *flv_realloc(void *ptr, size_t size);
 char *flv_strdup(const char *text);
 char *flv_strndup(const char *text, size_t len);
