@@ -14,25 +14,11 @@
 #define FLV_BASE_BYTES_H
 
 #include <fluvio/err.h>
+#include <fluvio/slice.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-struct flv_slice {
-    const uint8_t *data; /* borrowed; may be NULL when len is 0 */
-    size_t len;
-};
-
-static inline struct flv_slice flv_slice(const void *data, size_t len)
-{
-    return (struct flv_slice){.data = data, .len = len};
-}
-
-static inline struct flv_slice flv_slice_str(const char *text)
-{
-    return flv_slice(text, text != NULL ? strlen(text) : 0);
-}
 
 bool flv_slice_eq(struct flv_slice a, struct flv_slice b);
 bool flv_slice_eq_str(struct flv_slice a, const char *text);
