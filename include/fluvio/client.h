@@ -1,0 +1,539 @@
+/*
+ * client.h - libfluvio: topics, records and profiles, asynchronously.
+ *
+ * Purpose    An asynchronous client of Fluvio's protocol: one connection to
+ *            the metadata service (SC), one to each partition service (SPU)
+ *            in use, producers, consumers, administration, and the profile
+ *            file that says where the cluster is.
+ * Threads    Everything belongs to the loop that the client was made with
+ *            and is called on that loop's thread. Profiles need no loop.
+ * Callbacks  Run on the loop, never from inside the call that asked for
+ *            them, exactly once per request. `err` is NULL on success. What a
+ *            callback is shown (lists, records, texts) is valid only until it
+ *            returns.
+ * Ownership  create/open hands out a handle; close is asynchronous and ends
+ *            with its callback, after which the handle is gone. Whatever was
+ *            pending is completed first, with FLV_E_CANCELED. Configuration
+ *            structs and their texts are copied.
+ * Errors     Branch on flv_rc_class(err->rc). err->wire holds the server's
+ *            error code where a server answered with one.
+ * Units      offset = record number; _ms, _s and _bytes as named.
+ * See        docs/architecture.md, src/client/README.md
+ */
+#ifndef FLUVIO_CLIENT_H
+#define FLUVIO_CLIENT_H
+
+#include <fluvio/err.h>
+#include <fluvio/slice.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct flv_loop;
+struct flv_client;
+struct flv_producer;
+struct flv_consumer;
+struct flv_profiles;
+
+/* ------------------------------------------------------------ profiles */
+
+enum flv_tls_policy {
+    FLV_TLS_DISABLED,
+    FLV_TLS_ANONYMOUS, /* encrypted, nobody verified */
+    FLV_TLS_VERIFIED,  /* both sides present certificates */
+};
+
+/* One profile joined with its cluster. All texts are borrowed from the
+ * flv_profiles and valid until its next change; NULL = not set. */
+struct flv_profile {
+    const char *name;
+    const char *cluster;
+    const char *topic;
+    int64_t partition;    /* -1 = not set */
+    const char *endpoint; /* "host:port" of the SC */
+    bool use_spu_local_address;
+    const char *client_id;
+    const char *installation; /* "local", "docker", ... */
+    enum flv_tls_policy tls;
+    bool tls_inline; /* the three below are PEM texts, not paths */
+    const char *tls_domain, *tls_key, *tls_cert, *tls_ca_cert;
+};
+
+/* Reads the file (NULL: FLV_PROFILE_PATH, else ~/.fluvio/config). A missing
+ * file is an empty set; a malformed one is FLV_E_INVALID with path and line. */
+FLV_CHECKED flv_rc flv_profiles_load(struct flv_profiles **out,
+                                     const char *path,
+                                     struct flv_err *err);
+void flv_profiles_destroy(struct flv_profiles *p);
+/* Writes the file atomically, mode 0600, keeping comments and unknown keys. */
+FLV_CHECKED flv_rc flv_profiles_save(struct flv_profiles *p,
+                                     struct flv_err *err);
+const char *flv_profiles_path(const struct flv_profiles *p);
+/* Name of the active profile, NULL when none is set. */
+const char *flv_profiles_current(const struct flv_profiles *p);
+size_t flv_profiles_count(const struct flv_profiles *p);
+/* i < count, in the file's order. A profile whose cluster is missing has a
+ * NULL endpoint. */
+void flv_profiles_at(const struct flv_profiles *p,
+                     size_t i,
+                     struct flv_profile *out);
+/* NULL name: the active one. "Profile not found in config: X", "No active
+ * profile set in config". */
+FLV_CHECKED flv_rc flv_profiles_find(const struct flv_profiles *p,
+                                     const char *name,
+                                     struct flv_profile *out,
+                                     struct flv_err *err);
+/* These change memory only; flv_profiles_save() makes it last. */
+FLV_CHECKED flv_rc flv_profiles_switch(struct flv_profiles *p,
+                                       const char *name,
+                                       struct flv_err *err);
+FLV_CHECKED flv_rc flv_profiles_rename(struct flv_profiles *p,
+                                       const char *from,
+                                       const char *to,
+                                       struct flv_err *err);
+FLV_CHECKED flv_rc flv_profiles_delete(struct flv_profiles *p,
+                                       const char *name,
+                                       struct flv_err *err);
+/* Refuses while a profile uses the cluster, unless force. */
+FLV_CHECKED flv_rc flv_profiles_delete_cluster(struct flv_profiles *p,
+                                               const char *cluster,
+                                               bool force,
+                                               struct flv_err *err);
+/* Makes or updates profile NAME and cluster NAME and activates it.
+ * installation may be NULL. */
+FLV_CHECKED flv_rc flv_profiles_add(struct flv_profiles *p,
+                                    const char *name,
+                                    const char *endpoint,
+                                    const char *installation,
+                                    struct flv_err *err);
+/* TOML text of one profile alone, usable through FLV_PROFILE_PATH. The
+ * caller frees it with flv_client_free(). NULL name: the active one. */
+FLV_CHECKED flv_rc flv_profiles_export(const struct flv_profiles *p,
+                                       const char *name,
+                                       char **out_text,
+                                       struct flv_err *err);
+void flv_client_free(void *text);
+
+/* -------------------------------------------------------------- client */
+
+struct flv_client_conf {
+    const char *address;   /* "host:port" of the SC */
+    const char *client_id; /* NULL: "fluvio" */
+    bool use_spu_local_address;
+    uint32_t connect_timeout_ms;  /* one attempt; 0: 5,000 */
+    uint32_t request_timeout_ms;  /* 0: FLV_SOCKET_WAIT, else 60,000 */
+    uint32_t metadata_timeout_ms; /* 0: FLV_METADATA_TIMEOUT, else 60,000 */
+    uint32_t retry_min_ms;        /* first back-off; 0: 50 */
+    uint32_t retry_max_ms;        /* longest back-off; 0: 5,000 */
+};
+
+/* The profile's endpoint and settings. TLS is FLV_E_UNSUPPORTED for now. */
+FLV_CHECKED flv_rc flv_client_conf_profile(struct flv_client_conf *out,
+                                           const struct flv_profile *profile,
+                                           struct flv_err *err);
+
+typedef void (*flv_done_fn)(void *user, const struct flv_err *err);
+typedef void (*flv_closed_fn)(void *user);
+
+/* No I/O happens before the first use. */
+FLV_CHECKED flv_rc flv_client_create(struct flv_client **out,
+                                     struct flv_loop *loop,
+                                     const struct flv_client_conf *conf,
+                                     struct flv_err *err);
+/* Connects to the SC. Keeps trying, with jittered back-off, for wait_ms; 0 =
+ * one attempt, so that "nobody listens" is told at once. Later losses are
+ * repaired by themselves. The error names the address. */
+FLV_CHECKED flv_rc flv_client_connect(struct flv_client *c,
+                                      uint32_t wait_ms,
+                                      flv_done_fn done,
+                                      void *user,
+                                      struct flv_err *err);
+/* Closes producers and consumers (cancelling), then connections. `closed` may
+ * be NULL. */
+void flv_client_close(struct flv_client *c, flv_closed_fn closed, void *user);
+const char *flv_client_address(const struct flv_client *c);
+/* Version the SC reported ("0.18.1"); NULL before the first connection. */
+const char *flv_client_platform_version(const struct flv_client *c);
+
+/* --------------------------------------------------------------- admin */
+
+enum flv_compression {
+    FLV_COMPRESSION_NONE,
+    FLV_COMPRESSION_GZIP,
+    FLV_COMPRESSION_SNAPPY,
+    FLV_COMPRESSION_LZ4,
+    FLV_COMPRESSION_ZSTD,
+    FLV_COMPRESSION_ANY, /* topic: the producer's choice;
+                          * producer: the topic's choice, else none */
+};
+/* "none" ... "zstd", "any". */
+const char *flv_compression_name(enum flv_compression c);
+FLV_CHECKED flv_rc flv_compression_parse(const char *text,
+                                         enum flv_compression *out,
+                                         struct flv_err *err);
+
+enum flv_durability {
+    FLV_DURABILITY_DEFAULT, /* the server's: disk */
+    FLV_DURABILITY_DISK,
+    FLV_DURABILITY_PAGE_CACHE,
+};
+
+struct flv_replica {
+    uint32_t partition;
+    const int32_t *spus; /* borrowed; leader first */
+    size_t spu_count;
+};
+
+struct flv_topic_conf {
+    const char *name;
+    uint32_t partitions;  /* 0: 1 */
+    uint32_t replication; /* 0: 1 */
+    bool ignore_rack;
+    const struct flv_replica *assignment; /* non-NULL excludes the three */
+    size_t assignment_count;
+    uint32_t retention_s;             /* 0: the server's default */
+    uint32_t segment_size_bytes;      /* 0: the server's default */
+    uint64_t partition_bytes_max;     /* 0: the server's default */
+    enum flv_compression compression; /* of topic_conf_default: ANY */
+    enum flv_durability durability;   /* other than DEFAULT: fluvio-server */
+    bool system;
+    bool dry_run;
+};
+struct flv_topic_conf flv_topic_conf_default(const char *name);
+
+/* FLV_E_EXISTS, FLV_E_NOT_FOUND, ... with err->wire and the server's text. */
+FLV_CHECKED flv_rc flv_client_topic_create(struct flv_client *c,
+                                           const struct flv_topic_conf *conf,
+                                           flv_done_fn done,
+                                           void *user,
+                                           struct flv_err *err);
+FLV_CHECKED flv_rc flv_client_topic_delete(struct flv_client *c,
+                                           const char *name,
+                                           bool force,
+                                           flv_done_fn done,
+                                           void *user,
+                                           struct flv_err *err);
+
+enum flv_topic_kind {
+    FLV_TOPIC_ASSIGNED,
+    FLV_TOPIC_COMPUTED,
+    FLV_TOPIC_MIRROR,
+};
+
+enum flv_topic_state {
+    FLV_TOPIC_INIT,
+    FLV_TOPIC_PENDING,
+    FLV_TOPIC_INSUFFICIENT_RESOURCES,
+    FLV_TOPIC_INVALID_CONFIG,
+    FLV_TOPIC_PROVISIONED,
+    FLV_TOPIC_DELETING,
+};
+
+struct flv_topic_info {
+    const char *name;
+    enum flv_topic_kind kind;
+    uint32_t partitions, replication;
+    bool ignore_rack;
+    const struct flv_replica *assignment; /* ASSIGNED only */
+    size_t assignment_count;
+    bool has_retention, has_segment_size, has_partition_bytes_max;
+    uint32_t retention_s;
+    uint32_t segment_size_bytes;
+    uint64_t partition_bytes_max;
+    enum flv_compression compression;
+    bool has_dedup;
+    const char *dedup_filter; /* NULL without has_dedup */
+    uint64_t dedup_count;
+    bool has_dedup_age;
+    uint64_t dedup_age_ms;
+    bool system;
+    enum flv_topic_state state;
+    const char *reason;                 /* "" when there is none */
+    const struct flv_replica *replicas; /* status: where partitions live */
+    size_t replica_count;
+};
+
+enum flv_partition_state {
+    FLV_PARTITION_OFFLINE,
+    FLV_PARTITION_ONLINE,
+    FLV_PARTITION_LEADER_OFFLINE,
+    FLV_PARTITION_ELECTION_LEADER_FOUND,
+    FLV_PARTITION_OUT_OF_STORAGE,
+};
+
+struct flv_replica_status {
+    int32_t spu;
+    int64_t hw, leo; /* -1 = unknown */
+};
+
+struct flv_partition_info {
+    const char *topic;
+    uint32_t partition;
+    int32_t leader; /* SPU id */
+    const int32_t *replicas;
+    size_t replica_count;
+    bool has_retention, has_segment_size, has_partition_bytes_max;
+    uint32_t retention_s;
+    uint32_t segment_size_bytes;
+    uint64_t partition_bytes_max;
+    enum flv_compression compression;
+    bool system;
+    const char *mirror; /* name of the far cluster, NULL when none */
+    enum flv_partition_state state;
+    struct flv_replica_status leader_status;
+    const struct flv_replica_status *followers;
+    size_t follower_count;
+    uint32_t live_replicas;
+    int64_t size_bytes; /* -1 error, -2 unsupported */
+    bool is_being_deleted;
+    int64_t base_offset;
+};
+
+enum flv_spu_state { FLV_SPU_ONLINE, FLV_SPU_OFFLINE, FLV_SPU_INIT };
+
+struct flv_spu_info {
+    const char *name;
+    int32_t id;
+    bool custom; /* else managed */
+    enum flv_spu_state state;
+    const char *rack;                       /* NULL when not set */
+    const char *public_host, *private_host; /* "" when unknown */
+    uint16_t public_port, private_port;
+    const char *local_host; /* NULL when not set */
+    uint16_t local_port;
+};
+
+typedef void (*flv_topics_fn)(void *user,
+                              const struct flv_err *err,
+                              const struct flv_topic_info *topics,
+                              size_t count);
+typedef void (*flv_partitions_fn)(void *user,
+                                  const struct flv_err *err,
+                                  const struct flv_partition_info *parts,
+                                  size_t count);
+typedef void (*flv_spus_fn)(void *user,
+                            const struct flv_err *err,
+                            const struct flv_spu_info *spus,
+                            size_t count);
+
+/* name NULL: all; else exactly that one (an empty list when it is missing).
+ * system: only the system's own objects, else only the others. */
+FLV_CHECKED flv_rc flv_client_topics(struct flv_client *c,
+                                     const char *name,
+                                     bool system,
+                                     flv_topics_fn done,
+                                     void *user,
+                                     struct flv_err *err);
+FLV_CHECKED flv_rc flv_client_partitions(struct flv_client *c,
+                                         bool system,
+                                         flv_partitions_fn done,
+                                         void *user,
+                                         struct flv_err *err);
+FLV_CHECKED flv_rc flv_client_spus(struct flv_client *c,
+                                   flv_spus_fn done,
+                                   void *user,
+                                   struct flv_err *err);
+
+struct flv_consumer_offset {
+    const char *consumer_id, *topic;
+    uint32_t partition;
+    int64_t offset;      /* of the last record handled */
+    uint64_t modified_s; /* UTC seconds since 1970 */
+};
+typedef void (*flv_offsets_fn)(void *user,
+                               const struct flv_err *err,
+                               const struct flv_consumer_offset *offsets,
+                               size_t count);
+/* consumer_id NULL: all. */
+FLV_CHECKED flv_rc flv_client_consumer_offsets(struct flv_client *c,
+                                               const char *consumer_id,
+                                               flv_offsets_fn done,
+                                               void *user,
+                                               struct flv_err *err);
+struct flv_consumer_ref {
+    const char *consumer_id, *topic;
+    uint32_t partition;
+};
+FLV_CHECKED flv_rc
+flv_client_consumer_offset_delete(struct flv_client *c,
+                                  const struct flv_consumer_ref *ref,
+                                  flv_done_fn done,
+                                  void *user,
+                                  struct flv_err *err);
+
+/* ------------------------------------------------------------- records */
+
+enum flv_isolation {
+    FLV_READ_UNCOMMITTED,
+    FLV_READ_COMMITTED,
+};
+
+/* A record on its way in. */
+struct flv_msg {
+    struct flv_slice key; /* only looked at with has_key */
+    struct flv_slice value;
+    bool has_key;      /* an empty key is not "no key" */
+    int32_t partition; /* -1: by key, else round robin */
+};
+
+/* A record that was read. */
+struct flv_record_view {
+    int64_t offset;
+    int64_t timestamp_ms; /* since 1970; -1 = unknown */
+    struct flv_slice key;
+    struct flv_slice value;
+    bool has_key;
+};
+
+/* ------------------------------------------------------------ producer */
+
+enum flv_delivery {
+    FLV_AT_LEAST_ONCE, /* repeated until acknowledged; exactly once where the
+                        * server knows producer ids (fluvio-server) */
+    FLV_AT_MOST_ONCE,  /* sent once */
+};
+
+/* Seam for chains of transforms: gets the records about to be batched, puts
+ * what shall be sent instead into *out (its own memory, valid until its next
+ * call). An error refuses the whole send. */
+typedef flv_rc (*flv_transform_fn)(void *user,
+                                   const struct flv_msg *in,
+                                   size_t in_count,
+                                   const struct flv_msg **out,
+                                   size_t *out_count,
+                                   struct flv_err *err);
+
+struct flv_producer_conf {
+    const char *topic;
+    uint32_t linger_ms;              /* 0: sent at the end of the loop's turn */
+    uint32_t batch_size_bytes;       /* 16,384; a larger record goes alone */
+    uint32_t request_size_bytes_max; /* 32 MiB; a larger record is refused */
+    size_t buffer_bytes_max;         /* 32 MiB accepted and not acknowledged */
+    uint32_t in_flight_max;          /* 8 requests per partition */
+    enum flv_compression compression; /* ANY: the topic's choice */
+    enum flv_isolation isolation;     /* what an acknowledgement waits for */
+    enum flv_delivery delivery;
+    uint32_t timeout_ms;          /* 1,500: server's limit for replication */
+    uint32_t delivery_timeout_ms; /* 120,000 from send to done; 0: no limit */
+    flv_transform_fn transform;   /* may be NULL */
+    void *transform_user;
+    /* After FLV_E_BUSY: half of the buffer is free again. May be NULL. */
+    void (*writable)(void *user);
+    void *user; /* of writable */
+};
+struct flv_producer_conf flv_producer_conf_default(const char *topic);
+
+/* One send: a token of the caller's memory, its own until `done` ran. The
+ * records themselves are copied by flv_producer_send(). */
+struct flv_send {
+    /* set by the caller */
+    void (*done)(struct flv_send *send, const struct flv_err *err);
+    void *user;
+    /* set before done, on success: where the first record went. Records of
+     * one send that go to other partitions have offsets of their own. */
+    int64_t offset;
+    uint32_t partition;
+    /* private */
+    uint32_t pending;
+    struct flv_producer *producer;
+    struct flv_send *next;
+    struct flv_err err;
+};
+
+/* Looks the topic up ("Topic not found: X" after the metadata came) and calls
+ * `opened`; sends are refused with FLV_E_BUSY before. Close it in any case. */
+FLV_CHECKED flv_rc flv_producer_open(struct flv_producer **out,
+                                     struct flv_client *c,
+                                     const struct flv_producer_conf *conf,
+                                     flv_done_fn opened,
+                                     void *user,
+                                     struct flv_err *err);
+uint32_t flv_producer_partition_count(const struct flv_producer *p);
+/* Takes all count records or none. Refusals leave `send` unused: FLV_E_BUSY
+ * (buffer full, wait for writable), FLV_E_LIMIT (a record above the request
+ * size, or together above the buffer's ceiling), FLV_E_INVALID (partition).
+ * Done runs when every record was acknowledged or one of them failed for good.
+ */
+FLV_CHECKED flv_rc flv_producer_send(struct flv_producer *p,
+                                     const struct flv_msg *msgs,
+                                     size_t count,
+                                     struct flv_send *send,
+                                     struct flv_err *err);
+/* Sends what lingers; done when everything accepted so far is completed. */
+FLV_CHECKED flv_rc flv_producer_flush(struct flv_producer *p,
+                                      flv_done_fn done,
+                                      void *user,
+                                      struct flv_err *err);
+/* Bytes accepted and not yet completed. */
+size_t flv_producer_buffered_bytes(const struct flv_producer *p);
+/* Sends and waits for what is left for at most drain_ms (0: cancels it at
+ * once), completes every send, then calls closed (may be NULL). */
+void flv_producer_close(struct flv_producer *p,
+                        uint32_t drain_ms,
+                        flv_closed_fn closed,
+                        void *user);
+
+/* ------------------------------------------------------------ consumer */
+
+enum flv_start_kind {
+    FLV_START_END, /* only new records */
+    FLV_START_BEGINNING,
+    FLV_START_ABSOLUTE,       /* offset n */
+    FLV_START_FROM_BEGINNING, /* n behind the first retained record */
+    FLV_START_FROM_END,       /* n before the end */
+};
+
+struct flv_start {
+    enum flv_start_kind kind;
+    int64_t n;
+};
+
+/* Records of one partition in order; at most 1,024 a call. */
+struct flv_record_batch {
+    const char *topic;
+    uint32_t partition;
+    const struct flv_record_view *records;
+    size_t count;
+    int64_t high_watermark, log_start_offset;
+};
+
+struct flv_consumer_conf {
+    const char *topic;
+    const uint32_t *partitions; /* NULL: all */
+    size_t partition_count;
+    struct flv_start start; /* with consumer_id: where nothing is stored */
+    int64_t end_offset;     /* last one to deliver; -1: none */
+    bool stop_at_end;       /* at the end as it was when the stream opened */
+    uint32_t max_bytes;     /* 0: FLV_CLIENT_MAX_FETCH_BYTES, else 1,048,890 */
+    enum flv_isolation isolation;
+    const char *consumer_id; /* NULL: no stored offsets */
+    void (*batch)(void *user, const struct flv_record_batch *batch);
+    /* Once, unless closed before: NULL = every partition reached its end;
+     * else the error that stopped the consumer. Close it in any case. */
+    void (*ended)(void *user, const struct flv_err *err);
+    /* Every time a partition's stream is open and positioned. May be NULL. */
+    void (*positioned)(void *user, uint32_t partition, int64_t offset);
+    void *user;
+};
+struct flv_consumer_conf flv_consumer_conf_default(const char *topic);
+
+FLV_CHECKED flv_rc flv_consumer_open(struct flv_consumer **out,
+                                     struct flv_client *c,
+                                     const struct flv_consumer_conf *conf,
+                                     struct flv_err *err);
+/* No more batch calls until resume; at most one frame a partition waits. */
+void flv_consumer_pause(struct flv_consumer *k);
+void flv_consumer_resume(struct flv_consumer *k);
+/* Stores that `offset` of the partition was handled. Needs consumer_id. Done
+ * after the server made it durable. */
+FLV_CHECKED flv_rc flv_consumer_commit(struct flv_consumer *k,
+                                       uint32_t partition,
+                                       int64_t offset,
+                                       flv_done_fn done,
+                                       void *user,
+                                       struct flv_err *err);
+void flv_consumer_close(struct flv_consumer *k,
+                        flv_closed_fn closed,
+                        void *user);
+
+#endif
