@@ -1,0 +1,101 @@
+/*
+ * stream.h - what a connector asks of the place where records live.
+ *
+ * Purpose    Names the few verbs a connector needs (make sure that a topic
+ *            exists, append batches, learn what is durable) and lets drivers
+ *            answer them. A driver is chosen by name when the stream is made.
+ *            Knows nothing of connectors or YAML.
+ * Threads    Loop thread only. Callbacks run on the loop, never from inside
+ *            the call that asked for them.
+ * Ownership  create/open hands out a handle, close ends with its callback,
+ *            after which the handle is gone. Configuration is copied; the
+ *            records of an append are copied by the append.
+ * Errors     `err` is NULL on success. What can be repeated is repeated by
+ *            the driver for as long as delivery_timeout_ms allows.
+ * See        include/fluvio/client.h, tests/unit/stream/test_stream.c
+ */
+#ifndef FLV_STREAM_STREAM_H
+#define FLV_STREAM_STREAM_H
+
+#include <fluvio/client.h>
+
+struct flv_stream;
+struct flv_writer;
+
+struct flv_stream_conf {
+    const char *driver;    /* NULL: "fluvio" */
+    const char *address;   /* "host:port"; NULL: the profile's */
+    const char *profile;   /* NULL: the active one; not with address */
+    const char *client_id; /* "fluvio_connector_NAME" */
+};
+
+FLV_CHECKED flv_rc flv_stream_create(struct flv_stream **out,
+                                     struct flv_loop *loop,
+                                     const struct flv_stream_conf *conf,
+                                     struct flv_err *err);
+/* Keeps trying for wait_ms (0: one attempt); `done` says how it went. Losses
+ * after that are repaired without a word to the caller. */
+FLV_CHECKED flv_rc flv_stream_connect(struct flv_stream *s,
+                                      uint32_t wait_ms,
+                                      flv_done_fn done,
+                                      void *user,
+                                      struct flv_err *err);
+/* "127.0.0.1:9003": for log lines. */
+const char *flv_stream_address(const struct flv_stream *s);
+/* Closes writers (cancelling), then the rest. `closed` may be NULL. */
+void flv_stream_close(struct flv_stream *s, flv_closed_fn closed, void *user);
+
+/* created: whether this call made it. An existing topic is left as it is. */
+typedef void (*flv_ensured_fn)(void *user,
+                               const struct flv_err *err,
+                               bool created);
+FLV_CHECKED flv_rc flv_stream_topic_ensure(struct flv_stream *s,
+                                           const struct flv_topic_conf *topic,
+                                           flv_ensured_fn done,
+                                           void *user,
+                                           struct flv_err *err);
+
+struct flv_writer_conf {
+    const char *topic;
+    uint32_t linger_ms;               /* 0: end of the loop's turn */
+    uint32_t batch_size_bytes;        /* 16,384 */
+    uint32_t request_size_bytes_max;  /* 32 MiB */
+    size_t buffer_bytes_max;          /* 32 MiB */
+    enum flv_compression compression; /* ANY: the topic's choice */
+    uint32_t delivery_timeout_ms;     /* 0: no limit (the default) */
+    /* Exactly once per accepted append, in the order of the appends. On
+     * success every record of the append is durable. */
+    void (*settled)(void *user, uint64_t token, const struct flv_err *err);
+    /* After FLV_E_BUSY: try again. May be NULL. */
+    void (*writable)(void *user);
+    void *user; /* of both */
+};
+struct flv_writer_conf flv_writer_conf_default(const char *topic);
+
+/* `opened` once; appends are refused with FLV_E_BUSY before. Close it in any
+ * case. */
+FLV_CHECKED flv_rc flv_writer_open(struct flv_writer **out,
+                                   struct flv_stream *s,
+                                   const struct flv_writer_conf *conf,
+                                   flv_done_fn opened,
+                                   void *user,
+                                   struct flv_err *err);
+/* Takes all count records (>= 1) or none: FLV_E_BUSY (wait for writable),
+ * FLV_E_LIMIT (a record above the request size, or all above the buffer). */
+FLV_CHECKED flv_rc flv_writer_append(struct flv_writer *w,
+                                     const struct flv_msg *msgs,
+                                     size_t count,
+                                     uint64_t token,
+                                     struct flv_err *err);
+/* Sends what lingers now. */
+void flv_writer_push(struct flv_writer *w);
+/* Appends that were accepted and not settled. */
+size_t flv_writer_pending(const struct flv_writer *w);
+/* Waits for what is pending for at most drain_ms (0: cancels it), settles
+ * every append, then calls closed (may be NULL). */
+void flv_writer_close(struct flv_writer *w,
+                      uint32_t drain_ms,
+                      flv_closed_fn closed,
+                      void *user);
+
+#endif
