@@ -36,8 +36,8 @@ void flv_arena_reset(struct flv_arena *a);
 /* Not zeroed; align is a power of two of at most 64. */
 void *flv_arena_alloc(struct flv_arena *a, size_t size, size_t align);
 /* count pieces of size bytes, zeroed, overflow checked. */
-void *flv_arena_zalloc(struct flv_arena *a, size_t count, size_t size,
-                       size_t align);
+void *
+flv_arena_zalloc(struct flv_arena *a, size_t count, size_t size, size_t align);
 /* A copy; the text one is NUL-terminated. */
 void *flv_arena_copy(struct flv_arena *a, const void *data, size_t len);
 char *flv_arena_text(struct flv_arena *a, const char *text, size_t len);

@@ -56,7 +56,8 @@ struct flv_chunk {
 /* What a chunk of that size is charged: its bytes and its bookkeeping. */
 size_t flv_chunk_cost(size_t size);
 /* budget may be NULL. The bytes are not zeroed. */
-FLV_CHECKED flv_rc flv_chunk_create(struct flv_budget *budget, size_t size,
+FLV_CHECKED flv_rc flv_chunk_create(struct flv_budget *budget,
+                                    size_t size,
                                     struct flv_chunk **out);
 /* The same on a charge of flv_chunk_cost(size) which the caller holds and
  * which the chunk takes over; on failure it stays the caller's. */

@@ -22,7 +22,7 @@ void flv_siphash_add(struct flv_siphash *h, const void *data, size_t len);
 uint64_t flv_siphash_end(struct flv_siphash *h);
 
 /* All at once. */
-uint64_t flv_siphash24(uint64_t key0, uint64_t key1, const void *data,
-                       size_t len);
+uint64_t
+flv_siphash24(uint64_t key0, uint64_t key1, const void *data, size_t len);
 
 #endif

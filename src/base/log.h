@@ -103,7 +103,9 @@ uint64_t flv_log_dropped(void);
 
 bool flv_log_on(enum flv_level level, const char *target);
 /* Use the macros above. Values are struct flv_kv, the last is FLV_KV_END. */
-void flv_log_line(enum flv_level level, const char *target, const char *msg,
+void flv_log_line(enum flv_level level,
+                  const char *target,
+                  const char *msg,
                   ...);
 
 #endif

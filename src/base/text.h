@@ -22,22 +22,31 @@
 
 /* Decimal digits only (i64: after an optional '-'): no blanks, no '+', no
  * other base. The whole text has to be the number, within min..max. */
-FLV_CHECKED flv_rc flv_text_u64(const char *text, uint64_t min, uint64_t max,
-                                uint64_t *out, struct flv_err *err);
-FLV_CHECKED flv_rc flv_text_i64(const char *text, int64_t min, int64_t max,
-                                int64_t *out, struct flv_err *err);
+FLV_CHECKED flv_rc flv_text_u64(const char *text,
+                                uint64_t min,
+                                uint64_t max,
+                                uint64_t *out,
+                                struct flv_err *err);
+FLV_CHECKED flv_rc flv_text_i64(const char *text,
+                                int64_t min,
+                                int64_t max,
+                                int64_t *out,
+                                struct flv_err *err);
 
 /* "10s", "100ms", "1d", "1h 30m", "1.5s"; a bare number such as "10" counts
  * in bare_unit_ms (1000: seconds; 0: a unit must be given). Units: ns us ms s
  * sec m min h hr d w, and the words of them ("2 minutes"). Less than a
  * millisecond is rounded up. */
-FLV_CHECKED flv_rc flv_text_duration(const char *text, uint64_t bare_unit_ms,
-                                     uint64_t *out_ms, struct flv_err *err);
+FLV_CHECKED flv_rc flv_text_duration(const char *text,
+                                     uint64_t bare_unit_ms,
+                                     uint64_t *out_ms,
+                                     struct flv_err *err);
 
 /* "16384", "2 Ki", "1Mb", "10Gb", "44.0 MB": k/kb/m/mb/... are powers of
  * 1000, ki/kib/mi/mib/... powers of 1024, upper and lower case alike. Parts of
  * a byte are cut off. */
-FLV_CHECKED flv_rc flv_text_size(const char *text, uint64_t *out_bytes,
+FLV_CHECKED flv_rc flv_text_size(const char *text,
+                                 uint64_t *out_bytes,
                                  struct flv_err *err);
 
 /* For people: "1h 30m", "100ms", "0s"; "512 B", "44.0 MB" (powers of 1000).
@@ -58,7 +67,8 @@ FLV_CHECKED flv_rc flv_text_json_str(struct flv_buf *b, const char *text);
 
 /* Lower-case hex. Reading takes both cases and wants an even length. */
 FLV_CHECKED flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s);
-FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b, const char *text,
+FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,
+                                  const char *text,
                                   struct flv_err *err);
 
 /* Levenshtein's distance; SIZE_MAX when a word has more than 64 bytes. */
