@@ -1,0 +1,147 @@
+#include "base/chunk.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+
+void flv_budget_init(struct flv_budget *g, size_t max)
+{
+    assert(max > 0);
+    *g = (struct flv_budget){.max = max};
+}
+
+flv_rc flv_budget_take(struct flv_budget *g, size_t n)
+{
+    assert(g->used <= g->max);
+    if (n > g->max) {
+        return FLV_E_LIMIT;
+    }
+    /* Nobody overtakes those who wait: else a large frame would starve. */
+    if (g->head != NULL || n > g->max - g->used) {
+        return FLV_E_BUSY;
+    }
+    g->used += n;
+    return FLV_OK;
+}
+
+static void unlink_waiter(struct flv_budget *g, struct flv_budget_waiter *w)
+{
+    assert(w->waiting);
+    *(w->prev != NULL ? &w->prev->next : &g->head) = w->next;
+    *(w->next != NULL ? &w->next->prev : &g->tail) = w->prev;
+    w->next = NULL;
+    w->prev = NULL;
+    w->waiting = false;
+}
+
+static void grant_waiters(struct flv_budget *g)
+{
+    while (g->head != NULL && g->head->need <= g->max - g->used) {
+        struct flv_budget_waiter *w = g->head;
+
+        unlink_waiter(g, w);
+        g->used += w->need;
+        w->granted(w);
+    }
+}
+
+void flv_budget_give(struct flv_budget *g, size_t n)
+{
+    assert(n <= g->used);
+    g->used -= n;
+    grant_waiters(g);
+}
+
+void flv_budget_wait(struct flv_budget *g, struct flv_budget_waiter *w)
+{
+    assert(!w->waiting && w->granted != NULL && w->need <= g->max);
+    w->next = NULL;
+    w->prev = g->tail;
+    *(g->tail != NULL ? &g->tail->next : &g->head) = w;
+    g->tail = w;
+    w->waiting = true;
+    /* A take() that found nothing free came just before: somebody holds it. */
+    assert(g->used > 0);
+}
+
+void flv_budget_cancel(struct flv_budget *g, struct flv_budget_waiter *w)
+{
+    if (w->waiting) {
+        unlink_waiter(g, w);
+        /* It may have stood in the way of smaller ones. */
+        grant_waiters(g);
+    }
+}
+
+size_t flv_chunk_cost(size_t size)
+{
+    return size <= SIZE_MAX - sizeof(struct flv_chunk)
+               ? size + sizeof(struct flv_chunk)
+               : SIZE_MAX;
+}
+
+flv_rc flv_chunk_create_granted(struct flv_budget *budget,
+                                size_t size,
+                                struct flv_chunk **out)
+{
+    size_t cost = flv_chunk_cost(size);
+    struct flv_chunk *c;
+
+    if (cost == SIZE_MAX) {
+        return FLV_E_LIMIT;
+    }
+    c = flv_alloc(cost);
+    if (c == NULL) {
+        return FLV_E_NOMEM;
+    }
+    *c = (struct flv_chunk){
+        .budget = budget, .data = (uint8_t *)(c + 1), .size = size, .refs = 1};
+    *out = c;
+    return FLV_OK;
+}
+
+flv_rc
+flv_chunk_create(struct flv_budget *budget, size_t size, struct flv_chunk **out)
+{
+    flv_rc rc;
+
+    if (budget != NULL) {
+        rc = flv_budget_take(budget, flv_chunk_cost(size));
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    rc = flv_chunk_create_granted(budget, size, out);
+    if (rc != FLV_OK && budget != NULL) {
+        flv_budget_give(budget, flv_chunk_cost(size));
+    }
+    return rc;
+}
+
+struct flv_chunk *flv_chunk_ref(struct flv_chunk *c)
+{
+    assert(c->refs > 0 && c->refs < UINT32_MAX);
+    c->refs++;
+    return c;
+}
+
+void flv_chunk_unref(struct flv_chunk *c)
+{
+    struct flv_budget *budget;
+    size_t cost;
+
+    if (c == NULL) {
+        return;
+    }
+    assert(c->refs > 0);
+    c->refs--;
+    if (c->refs > 0) {
+        return;
+    }
+    budget = c->budget;
+    cost = flv_chunk_cost(c->size);
+    flv_free(c);
+    if (budget != NULL) {
+        flv_budget_give(budget, cost);
+    }
+}
