@@ -1,0 +1,1439 @@
+#include "client/toml.h"
+
+#include "base/mem.h"
+#include <assert.h>
+
+#define uthash_malloc(n) flv_alloc(n)
+#define uthash_free(ptr, n) flv_free(ptr)
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(elt) ((elt)->lost = true)
+#include <uthash.h>
+
+/*
+ * The text stays the document; everything else indexes it:
+ *
+ *     text   | [cluster.local]\n | endpoint = "h:1" # why\n | \n | ...
+ *     stmts    TABLE              KEY  key span, value span   BLANK
+ *     keys     path "cluster\0local\0endpoint\0" -> value, statement
+ *
+ * An edit splices the text and reads it again, so that an edit can never
+ * write what the reader would refuse.
+ */
+
+#define PATH_BYTES_MAX 1024u
+
+struct path {
+    char bytes[PATH_BYTES_MAX]; /* every part ends with a NUL */
+    size_t len;
+    unsigned depth;
+};
+
+struct key {
+    char *path; /* owned */
+    size_t path_len;
+    unsigned depth;
+    struct flv__toml_value value;
+    char *str;       /* owned; value.str */
+    bool defined;    /* a table with a header of its own */
+    bool closed;     /* an inline table: nothing can be added later */
+    bool inner;      /* lies within an inline table */
+    bool lost;       /* the hash table had no memory for it */
+    size_t pos, len; /* the value in the text */
+    UT_hash_handle hh;
+};
+
+enum stmt_kind { STMT_BLANK, STMT_TABLE, STMT_ARRAY_TABLE, STMT_KEY };
+
+struct stmt {
+    enum stmt_kind kind;
+    size_t pos, len;         /* with the line feed */
+    size_t key_pos, key_len; /* the key, or what is in a header's brackets */
+    char *path;              /* owned; whole path, NULL when blank */
+    size_t path_len;
+    unsigned table_depth; /* parts that come from the header above */
+};
+
+struct flv__toml {
+    uint8_t *text; /* owned */
+    size_t text_len;
+    struct stmt *stmts; /* owned */
+    size_t stmt_count, stmt_cap;
+    struct key *keys; /* owned hash, in the file's order */
+};
+
+struct parser {
+    struct flv__toml *doc; /* borrowed */
+    size_t pos;
+    unsigned line;
+    struct path table;
+    bool opaque; /* below an array of tables: checked, not kept */
+};
+
+static int peek(const struct parser *ps)
+{
+    return ps->pos < ps->doc->text_len ? ps->doc->text[ps->pos] : -1;
+}
+
+static bool at_text(const struct parser *ps, const char *text)
+{
+    const size_t n = strlen(text);
+
+    return ps->doc->text_len - ps->pos >= n &&
+           memcmp(ps->doc->text + ps->pos, text, n) == 0;
+}
+
+static bool at_newline(const struct parser *ps)
+{
+    return peek(ps) == '\n' || at_text(ps, "\r\n");
+}
+
+static void skip_newline(struct parser *ps)
+{
+    assert(at_newline(ps));
+    ps->pos += peek(ps) == '\r' ? 2 : 1;
+    ps->line++;
+}
+
+static void skip_blanks(struct parser *ps)
+{
+    while (peek(ps) == ' ' || peek(ps) == '\t') {
+        ps->pos++;
+    }
+}
+
+static bool is_control(int c)
+{
+    return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+static flv_rc skip_comment(struct parser *ps, struct flv_err *err)
+{
+    if (peek(ps) != '#') {
+        return FLV_OK;
+    }
+    while (peek(ps) != -1 && !at_newline(ps)) {
+        if (is_control(peek(ps))) {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: control character 0x%02x in a comment",
+                            ps->line, (unsigned)peek(ps));
+        }
+        ps->pos++;
+    }
+    return FLV_OK;
+}
+
+/* Blanks, line ends and comments: what may stand between array elements. */
+static flv_rc skip_space(struct parser *ps, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    for (;;) {
+        skip_blanks(ps);
+        rc = skip_comment(ps, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (!at_newline(ps)) {
+            return FLV_OK;
+        }
+        skip_newline(ps);
+    }
+}
+
+/* ------------------------------------------------------------- strings */
+
+static flv_rc add_code_point(struct parser *ps,
+                             uint32_t cp,
+                             struct flv_buf *out,
+                             struct flv_err *err)
+{
+    uint8_t b[4] = {0};
+    size_t n = 0;
+
+    if (cp == 0 || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff)) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: character U+%04X is not allowed", ps->line,
+                        (unsigned)cp);
+    }
+    if (cp < 0x80) {
+        b[n++] = (uint8_t)cp;
+    } else if (cp < 0x800) {
+        b[n++] = (uint8_t)(0xc0 | cp >> 6);
+        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
+    } else if (cp < 0x10000) {
+        b[n++] = (uint8_t)(0xe0 | cp >> 12);
+        b[n++] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
+    } else {
+        b[n++] = (uint8_t)(0xf0 | cp >> 18);
+        b[n++] = (uint8_t)(0x80 | (cp >> 12 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
+    }
+    return flv_buf_add(out, b, n);
+}
+
+static int hex_digit(int c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    if (c >= 'A' && c <= 'F') {
+        return c - 'A' + 10;
+    }
+    return -1;
+}
+
+static flv_rc
+parse_unicode(struct parser *ps, struct flv_buf *out, struct flv_err *err)
+{
+    const int digits = peek(ps) == 'u' ? 4 : 8;
+    uint32_t cp = 0;
+
+    ps->pos++;
+    for (int i = 0; i < digits; i++) {
+        const int d = hex_digit(peek(ps));
+
+        if (d < 0) {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: \\%c needs %d hexadecimal digits",
+                            ps->line, digits == 4 ? 'u' : 'U', digits);
+        }
+        cp = cp << 4 | (uint32_t)d;
+        ps->pos++;
+    }
+    return add_code_point(ps, cp, out, err);
+}
+
+/* Behind the backslash. */
+static flv_rc parse_escape(struct parser *ps,
+                           bool multi,
+                           struct flv_buf *out,
+                           struct flv_err *err)
+{
+    static const char from[] = "btnfr\"\\";
+    static const char to[] = "\b\t\n\f\r\"\\";
+    const int c = peek(ps);
+    const char *hit = c > 0 ? strchr(from, c) : NULL;
+
+    if (hit != NULL) {
+        ps->pos++;
+        return flv_buf_add_u8(out, (uint8_t)to[hit - from]);
+    }
+    if (c == 'u' || c == 'U') {
+        return parse_unicode(ps, out, err);
+    }
+    if (multi) {
+        const struct parser before = *ps;
+
+        skip_blanks(ps);
+        if (at_newline(ps)) {
+            while (at_newline(ps)) {
+                skip_newline(ps);
+                skip_blanks(ps);
+            }
+            return FLV_OK;
+        }
+        *ps = before;
+    }
+    return flv_fail(err, FLV_E_INVALID, "line %u: unknown escape in a string",
+                    ps->line);
+}
+
+/* How many quotes end a multi-line string here: 3 to 5, of which the last
+ * three are the end; 0 when it does not end here. */
+static size_t closing_quotes(const struct parser *ps, int quote)
+{
+    size_t n = 0;
+
+    while (n < 5 && ps->pos + n < ps->doc->text_len &&
+           ps->doc->text[ps->pos + n] == quote) {
+        n++;
+    }
+    return n >= 3 ? n : 0;
+}
+
+static flv_rc parse_multi_string(struct parser *ps,
+                                 int quote,
+                                 struct flv_buf *out,
+                                 struct flv_err *err)
+{
+    const unsigned first_line = ps->line;
+    flv_rc rc = FLV_OK;
+
+    ps->pos += 3;
+    if (at_newline(ps)) {
+        skip_newline(ps);
+    }
+    while (rc == FLV_OK) {
+        const size_t quotes = closing_quotes(ps, quote);
+        const int c = peek(ps);
+
+        if (quotes > 0) {
+            rc = flv_buf_add(out, ps->doc->text + ps->pos, quotes - 3);
+            ps->pos += quotes;
+            return rc;
+        }
+        if (c == -1) {
+            return flv_fail(err, FLV_E_INVALID, "line %u: string is not closed",
+                            first_line);
+        }
+        if (at_newline(ps)) {
+            skip_newline(ps);
+            rc = flv_buf_add_u8(out, '\n');
+        } else if (c == '\\' && quote == '"') {
+            ps->pos++;
+            rc = parse_escape(ps, true, out, err);
+        } else if (is_control(c)) {
+            rc = flv_fail(err, FLV_E_INVALID,
+                          "line %u: control character 0x%02x in a string",
+                          ps->line, (unsigned)c);
+        } else {
+            ps->pos++;
+            rc = flv_buf_add_u8(out, (uint8_t)c);
+        }
+    }
+    return rc;
+}
+
+static flv_rc
+parse_string(struct parser *ps, struct flv_buf *out, struct flv_err *err)
+{
+    const int quote = peek(ps);
+    flv_rc rc = FLV_OK;
+
+    assert(quote == '"' || quote == '\'');
+    ps->pos++;
+    while (rc == FLV_OK) {
+        const int c = peek(ps);
+
+        if (c == quote) {
+            ps->pos++;
+            return FLV_OK;
+        }
+        if (c == -1 || at_newline(ps)) {
+            return flv_fail(err, FLV_E_INVALID, "line %u: string is not closed",
+                            ps->line);
+        }
+        if (is_control(c)) {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: control character 0x%02x in a string",
+                            ps->line, (unsigned)c);
+        }
+        ps->pos++;
+        if (c == '\\' && quote == '"') {
+            rc = parse_escape(ps, false, out, err);
+        } else {
+            rc = flv_buf_add_u8(out, (uint8_t)c);
+        }
+    }
+    return rc;
+}
+
+/* ---------------------------------------------------------------- keys */
+
+static bool is_bare(int c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+static flv_rc path_add(struct path *path,
+                       const void *part,
+                       size_t len,
+                       unsigned line,
+                       struct flv_err *err)
+{
+    if (path->depth == FLV__TOML_DEPTH_MAX ||
+        len + 1 > sizeof(path->bytes) - path->len) {
+        return flv_fail(err, FLV_E_LIMIT,
+                        "line %u: key longer than %u parts or %u bytes", line,
+                        (unsigned)FLV__TOML_DEPTH_MAX, PATH_BYTES_MAX);
+    }
+    if (len > 0) {
+        memcpy(path->bytes + path->len, part, len);
+    }
+    path->bytes[path->len + len] = '\0';
+    path->len += len + 1;
+    path->depth++;
+    return FLV_OK;
+}
+
+static flv_rc
+parse_key_part(struct parser *ps, struct path *path, struct flv_err *err)
+{
+    const size_t start = ps->pos;
+    struct flv_buf buf;
+    flv_rc rc = FLV_OK;
+
+    if (peek(ps) == '"' || peek(ps) == '\'') {
+        flv_buf_init(&buf, PATH_BYTES_MAX);
+        rc = parse_string(ps, &buf, err);
+        if (rc == FLV_OK) {
+            rc = path_add(path, buf.data, buf.len, ps->line, err);
+        } else if (rc == FLV_E_LIMIT) {
+            rc = flv_fail(err, rc, "line %u: key too long", ps->line);
+        }
+        flv_buf_deinit(&buf);
+        return rc;
+    }
+    while (is_bare(peek(ps))) {
+        ps->pos++;
+    }
+    if (ps->pos == start) {
+        return flv_fail(err, FLV_E_INVALID, "line %u: a key is missing",
+                        ps->line);
+    }
+    return path_add(path, ps->doc->text + start, ps->pos - start, ps->line,
+                    err);
+}
+
+/* Appends a dotted key to path. */
+static flv_rc
+parse_key(struct parser *ps, struct path *path, struct flv_err *err)
+{
+    flv_rc rc = parse_key_part(ps, path, err);
+
+    while (rc == FLV_OK) {
+        size_t end = ps->pos;
+
+        skip_blanks(ps);
+        if (peek(ps) != '.') {
+            ps->pos = end;
+            return FLV_OK;
+        }
+        ps->pos++;
+        skip_blanks(ps);
+        rc = parse_key_part(ps, path, err);
+    }
+    return rc;
+}
+
+static struct key *
+find_bytes(const struct flv__toml *doc, const char *bytes, size_t len)
+{
+    struct key *key = NULL;
+
+    HASH_FIND(hh, doc->keys, bytes, len, key);
+    return key;
+}
+
+static void key_destroy(struct key *key)
+{
+    if (key != NULL) {
+        flv_free(key->path);
+        flv_free(key->str);
+        flv_free(key);
+    }
+}
+
+static flv_rc add_key(struct parser *ps,
+                      const char *bytes,
+                      size_t len,
+                      unsigned depth,
+                      struct key **out,
+                      struct flv_err *err)
+{
+    struct key *key = NULL;
+
+    if (HASH_COUNT(ps->doc->keys) >= FLV__TOML_KEYS_MAX) {
+        return flv_fail(err, FLV_E_LIMIT, "line %u: more than %u keys",
+                        ps->line, (unsigned)FLV__TOML_KEYS_MAX);
+    }
+    key = flv_zalloc(1, sizeof(*key));
+    if (key == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a key");
+    }
+    key->path = flv_alloc(len);
+    if (key->path == NULL) {
+        key_destroy(key);
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a key");
+    }
+    memcpy(key->path, bytes, len);
+    key->path_len = len;
+    key->depth = depth;
+    key->value.line = ps->line;
+    HASH_ADD_KEYPTR(hh, ps->doc->keys, key->path, len, key);
+    if (key->lost) {
+        key_destroy(key);
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a key");
+    }
+    *out = key;
+    return FLV_OK;
+}
+
+static const char *last_part(const struct path *path)
+{
+    const char *part = path->bytes;
+    const char *last = part;
+
+    while (part < path->bytes + path->len) {
+        last = part;
+        part += strlen(part) + 1;
+    }
+    return last;
+}
+
+/* Every table above the path exists or is made; none of them may be a value.
+ * Parts before `from` are known to exist. */
+static flv_rc
+add_parents(struct parser *ps, const struct path *path, struct flv_err *err)
+{
+    size_t len = 0;
+    flv_rc rc = FLV_OK;
+
+    for (unsigned depth = 1; rc == FLV_OK && depth < path->depth; depth++) {
+        struct key *key = NULL;
+
+        len += strlen(path->bytes + len) + 1;
+        key = find_bytes(ps->doc, path->bytes, len);
+        if (key == NULL) {
+            rc = add_key(ps, path->bytes, len, depth, &key, err);
+        } else if (key->value.type != FLV__TOML_TABLE || key->closed) {
+            rc = flv_fail(err, FLV_E_INVALID,
+                          "line %u: '%s' lies below a value set on line %u",
+                          ps->line, last_part(path), key->value.line);
+        }
+    }
+    return rc;
+}
+
+static flv_rc add_value_key(struct parser *ps,
+                            const struct path *path,
+                            struct key **out,
+                            struct flv_err *err)
+{
+    struct key *key = find_bytes(ps->doc, path->bytes, path->len);
+    flv_rc rc = FLV_OK;
+
+    if (key != NULL) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: '%s' was already set on line %u", ps->line,
+                        last_part(path), key->value.line);
+    }
+    rc = add_parents(ps, path, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    return add_key(ps, path->bytes, path->len, path->depth, out, err);
+}
+
+/* -------------------------------------------------------------- values */
+
+static flv_rc parse_value(struct parser *ps,
+                          const struct path *path,
+                          struct key *key,
+                          unsigned nest,
+                          struct flv_err *err);
+
+static flv_rc parse_array(struct parser *ps, unsigned nest, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    assert(peek(ps) == '[');
+    ps->pos++;
+    for (;;) {
+        rc = skip_space(ps, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (peek(ps) == ']') {
+            ps->pos++;
+            return FLV_OK;
+        }
+        rc = parse_value(ps, NULL, NULL, nest + 1, err);
+        if (rc == FLV_OK) {
+            rc = skip_space(ps, err);
+        }
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (peek(ps) == ',') {
+            ps->pos++;
+        } else if (peek(ps) != ']') {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: an array needs ',' or ']' here",
+                            ps->line);
+        }
+    }
+}
+
+/* key = value inside braces; kept below `path` unless that is NULL. */
+static flv_rc parse_inline_pair(struct parser *ps,
+                                const struct path *path,
+                                unsigned nest,
+                                struct flv_err *err)
+{
+    struct path inner = {.len = 0};
+    struct key *key = NULL;
+    flv_rc rc = FLV_OK;
+
+    if (path != NULL) {
+        inner = *path;
+    }
+    rc = parse_key(ps, &inner, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    skip_blanks(ps);
+    if (peek(ps) != '=') {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: '%s' is not followed by '='", ps->line,
+                        last_part(&inner));
+    }
+    ps->pos++;
+    skip_blanks(ps);
+    if (path != NULL) {
+        rc = add_value_key(ps, &inner, &key, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        key->inner = true;
+    }
+    return parse_value(ps, path != NULL ? &inner : NULL, key, nest + 1, err);
+}
+
+static flv_rc parse_inline_table(struct parser *ps,
+                                 const struct path *path,
+                                 unsigned nest,
+                                 struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    assert(peek(ps) == '{');
+    ps->pos++;
+    skip_blanks(ps);
+    if (peek(ps) == '}') {
+        ps->pos++;
+        return FLV_OK;
+    }
+    for (;;) {
+        skip_blanks(ps);
+        rc = parse_inline_pair(ps, path, nest, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        skip_blanks(ps);
+        if (peek(ps) == '}') {
+            ps->pos++;
+            return FLV_OK;
+        }
+        if (peek(ps) != ',') {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: an inline table needs ',' or '}' here",
+                            ps->line);
+        }
+        ps->pos++;
+    }
+}
+
+/* Decimal integers within 63 bits are decoded; other numbers are kept. */
+static bool decode_int(const uint8_t *p, size_t len, int64_t *out)
+{
+    const bool minus = len > 0 && p[0] == '-';
+    size_t i = len > 0 && (p[0] == '-' || p[0] == '+') ? 1 : 0;
+    int64_t n = 0;
+
+    if (i == len || len - i > 18) {
+        return false;
+    }
+    for (; i < len; i++) {
+        if (p[i] < '0' || p[i] > '9') {
+            return false;
+        }
+        n = n * 10 + (p[i] - '0');
+    }
+    *out = minus ? -n : n;
+    return true;
+}
+
+static bool is_scalar_char(int c)
+{
+    return is_bare(c) || c == '+' || c == '.' || c == ':';
+}
+
+static flv_rc
+parse_scalar(struct parser *ps, struct key *key, struct flv_err *err)
+{
+    static const char *const words[] = {"inf", "+inf", "-inf",
+                                        "nan", "+nan", "-nan"};
+    const uint8_t *start = ps->doc->text + ps->pos;
+    struct flv_slice word = {.data = start};
+    enum flv__toml_type type = FLV__TOML_OTHER;
+    int64_t num = 0;
+    bool ok = false;
+
+    while (is_scalar_char(peek(ps))) {
+        ps->pos++;
+        word.len++;
+    }
+    if (flv_slice_eq_str(word, "true") || flv_slice_eq_str(word, "false")) {
+        type = FLV__TOML_BOOL;
+        num = word.len == 4;
+        ok = true;
+    } else if (decode_int(word.data, word.len, &num)) {
+        type = FLV__TOML_INT;
+        ok = true;
+    } else if (word.len > 0) {
+        const size_t i = word.data[0] == '+' || word.data[0] == '-' ? 1 : 0;
+
+        ok = i < word.len && word.data[i] >= '0' && word.data[i] <= '9';
+        for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++) {
+            ok = ok || flv_slice_eq_str(word, words[k]);
+        }
+    }
+    if (!ok) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: '%.*s' is not a TOML value; quote texts",
+                        ps->line, (int)(word.len < 40 ? word.len : 40),
+                        (const char *)word.data);
+    }
+    if (key != NULL) {
+        key->value.type = type;
+        key->value.num = num;
+    }
+    return FLV_OK;
+}
+
+static flv_rc
+parse_string_value(struct parser *ps, struct key *key, struct flv_err *err)
+{
+    const int quote = peek(ps);
+    const bool multi = at_text(ps, quote == '"' ? "\"\"\"" : "'''");
+    struct flv_buf buf;
+    flv_rc rc = FLV_OK;
+
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    rc = multi ? parse_multi_string(ps, quote, &buf, err)
+               : parse_string(ps, &buf, err);
+    if (rc == FLV_OK && key != NULL) {
+        assert(key->str == NULL);
+        key->str = flv_slice_dup(flv_buf_slice(&buf));
+        key->value.type = FLV__TOML_STRING;
+        key->value.str = key->str;
+        if (key->str == NULL) {
+            rc = flv_fail(err, FLV_E_NOMEM, "out of memory for a string");
+        }
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
+
+static flv_rc parse_value(struct parser *ps,
+                          const struct path *path,
+                          struct key *key,
+                          unsigned nest,
+                          struct flv_err *err)
+{
+    const int c = peek(ps);
+    const size_t pos = ps->pos;
+    flv_rc rc = FLV_OK;
+
+    assert((path == NULL) == (key == NULL));
+    if (nest > FLV__TOML_NEST_MAX) {
+        return flv_fail(err, FLV_E_LIMIT,
+                        "line %u: values nested deeper than %u", ps->line,
+                        (unsigned)FLV__TOML_NEST_MAX);
+    }
+    if (c == '"' || c == '\'') {
+        rc = parse_string_value(ps, key, err);
+    } else if (c == '[') {
+        rc = parse_array(ps, nest, err);
+        if (key != NULL) {
+            key->value.type = FLV__TOML_OTHER;
+        }
+    } else if (c == '{') {
+        rc = parse_inline_table(ps, path, nest, err);
+        if (key != NULL) {
+            key->closed = true;
+        }
+    } else {
+        rc = parse_scalar(ps, key, err);
+    }
+    if (key != NULL) {
+        key->pos = pos;
+        key->len = ps->pos - pos;
+    }
+    return rc;
+}
+
+/* ---------------------------------------------------------- statements */
+
+static flv_rc new_stmt(struct flv__toml *doc,
+                       const struct stmt *stmt,
+                       const struct path *path,
+                       struct flv_err *err)
+{
+    struct stmt *grown = doc->stmts;
+    char *bytes = NULL;
+
+    if (doc->stmt_count == doc->stmt_cap) {
+        const size_t cap = doc->stmt_cap == 0 ? 64 : doc->stmt_cap * 2;
+
+        grown = flv_realloc(doc->stmts, cap * sizeof(*grown));
+        if (grown == NULL) {
+            return flv_fail(err, FLV_E_NOMEM, "out of memory for a line");
+        }
+        doc->stmts = grown;
+        doc->stmt_cap = cap;
+    }
+    if (path != NULL) {
+        bytes = flv_alloc(path->len);
+        if (bytes == NULL) {
+            return flv_fail(err, FLV_E_NOMEM, "out of memory for a line");
+        }
+        memcpy(bytes, path->bytes, path->len);
+    }
+    doc->stmts[doc->stmt_count] = *stmt;
+    doc->stmts[doc->stmt_count].path = bytes;
+    doc->stmts[doc->stmt_count].path_len = path != NULL ? path->len : 0;
+    doc->stmt_count++;
+    return FLV_OK;
+}
+
+static flv_rc define_table(struct parser *ps,
+                           const struct path *path,
+                           bool array,
+                           struct flv_err *err)
+{
+    struct key *key = find_bytes(ps->doc, path->bytes, path->len);
+    flv_rc rc = FLV_OK;
+
+    if (key == NULL) {
+        rc = add_parents(ps, path, err);
+        if (rc == FLV_OK) {
+            rc = add_key(ps, path->bytes, path->len, path->depth, &key, err);
+        }
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (array) {
+            key->value.type = FLV__TOML_OTHER;
+            return FLV_OK;
+        }
+    } else if (array && key->value.type == FLV__TOML_OTHER && key->len == 0) {
+        return FLV_OK; /* one more element */
+    } else if (key->value.type != FLV__TOML_TABLE || key->defined ||
+               key->closed || array) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: '%s' was already set on line %u", ps->line,
+                        last_part(path), key->value.line);
+    }
+    key->defined = true;
+    return FLV_OK;
+}
+
+/* Whether a table above path (or path itself) is an array of tables. */
+static bool below_array(const struct parser *ps, const struct path *path)
+{
+    size_t len = 0;
+
+    while (len < path->len) {
+        const struct key *key = NULL;
+
+        len += strlen(path->bytes + len) + 1;
+        key = find_bytes(ps->doc, path->bytes, len);
+        if (key != NULL && key->value.type == FLV__TOML_OTHER &&
+            key->len == 0 && len < path->len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static flv_rc
+parse_header(struct parser *ps, struct stmt *stmt, struct flv_err *err)
+{
+    const bool array = at_text(ps, "[[");
+    flv_rc rc = FLV_OK;
+
+    ps->pos += array ? 2 : 1;
+    skip_blanks(ps);
+    ps->table = (struct path){.len = 0};
+    stmt->kind = array ? STMT_ARRAY_TABLE : STMT_TABLE;
+    stmt->key_pos = ps->pos;
+    rc = parse_key(ps, &ps->table, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    stmt->key_len = ps->pos - stmt->key_pos;
+    stmt->table_depth = ps->table.depth;
+    skip_blanks(ps);
+    if (!at_text(ps, array ? "]]" : "]")) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: table header is not closed", ps->line);
+    }
+    ps->pos += array ? 2 : 1;
+    ps->opaque = below_array(ps, &ps->table);
+    if (!ps->opaque) {
+        rc = define_table(ps, &ps->table, array, err);
+        ps->opaque = array;
+    }
+    return rc;
+}
+
+static flv_rc parse_pair(struct parser *ps,
+                         struct stmt *stmt,
+                         struct path *path,
+                         struct flv_err *err)
+{
+    struct key *key = NULL;
+    flv_rc rc = FLV_OK;
+
+    stmt->kind = STMT_KEY;
+    stmt->key_pos = ps->pos;
+    stmt->table_depth = ps->table.depth;
+    *path = ps->table;
+    rc = parse_key(ps, path, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    stmt->key_len = ps->pos - stmt->key_pos;
+    skip_blanks(ps);
+    if (peek(ps) != '=') {
+        return flv_fail(err, FLV_E_INVALID,
+                        "line %u: '%s' is not followed by '='", ps->line,
+                        last_part(path));
+    }
+    ps->pos++;
+    skip_blanks(ps);
+    if (!ps->opaque) {
+        rc = add_value_key(ps, path, &key, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    return parse_value(ps, key != NULL ? path : NULL, key, 0, err);
+}
+
+static flv_rc parse_stmt(struct parser *ps, struct flv_err *err)
+{
+    struct stmt stmt = {.kind = STMT_BLANK, .pos = ps->pos};
+    struct path path = {.len = 0};
+    flv_rc rc = FLV_OK;
+
+    skip_blanks(ps);
+    if (peek(ps) == '[') {
+        rc = parse_header(ps, &stmt, err);
+        path = ps->table;
+    } else if (peek(ps) != -1 && peek(ps) != '#' && !at_newline(ps)) {
+        rc = parse_pair(ps, &stmt, &path, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    skip_blanks(ps);
+    rc = skip_comment(ps, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (peek(ps) != -1) {
+        if (!at_newline(ps)) {
+            return flv_fail(err, FLV_E_INVALID,
+                            "line %u: unexpected text behind the value",
+                            ps->line);
+        }
+        skip_newline(ps);
+    }
+    stmt.len = ps->pos - stmt.pos;
+    return new_stmt(ps->doc, &stmt, stmt.kind == STMT_BLANK ? NULL : &path,
+                    err);
+}
+
+flv_rc flv__toml_parse(struct flv__toml **out,
+                       struct flv_slice text,
+                       struct flv_err *err)
+{
+    struct parser ps = {.line = 1};
+    flv_rc rc = FLV_OK;
+
+    assert(out != NULL);
+    if (text.len > FLV__TOML_SIZE_MAX) {
+        return flv_fail(err, FLV_E_LIMIT, "%zu bytes; at most %u are read",
+                        text.len, FLV__TOML_SIZE_MAX);
+    }
+    ps.doc = flv_zalloc(1, sizeof(*ps.doc));
+    if (ps.doc == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a document");
+    }
+    ps.doc->text = flv_alloc(text.len + 1);
+    if (ps.doc->text == NULL) {
+        flv__toml_destroy(ps.doc);
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a document");
+    }
+    if (text.len > 0) {
+        memcpy(ps.doc->text, text.data, text.len);
+    }
+    ps.doc->text_len = text.len;
+    while (rc == FLV_OK && ps.pos < text.len) {
+        rc = parse_stmt(&ps, err);
+    }
+    if (rc != FLV_OK) {
+        flv__toml_destroy(ps.doc);
+        return rc;
+    }
+    assert(ps.pos == text.len);
+    *out = ps.doc;
+    return FLV_OK;
+}
+
+static void clear(struct flv__toml *doc)
+{
+    struct key *key = NULL;
+    struct key *tmp = NULL;
+
+    HASH_ITER(hh, doc->keys, key, tmp)
+    {
+        HASH_DEL(doc->keys, key);
+        key_destroy(key);
+    }
+    for (size_t i = 0; i < doc->stmt_count; i++) {
+        flv_free(doc->stmts[i].path);
+    }
+    flv_free(doc->stmts);
+    flv_free(doc->text);
+}
+
+void flv__toml_destroy(struct flv__toml *doc)
+{
+    if (doc != NULL) {
+        clear(doc);
+        flv_free(doc);
+    }
+}
+
+struct flv_slice flv__toml_text(const struct flv__toml *doc)
+{
+    return flv_slice(doc->text, doc->text_len);
+}
+
+/* -------------------------------------------------------------- lookups */
+
+static flv_rc path_of(const struct flv__toml_path *from,
+                      struct path *out,
+                      struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    *out = (struct path){.len = 0};
+    for (size_t i = 0;
+         rc == FLV_OK && i < FLV__TOML_DEPTH_MAX && from->parts[i] != NULL;
+         i++) {
+        rc = path_add(out, from->parts[i], strlen(from->parts[i]), 0, err);
+    }
+    return rc;
+}
+
+static struct key *find_path(const struct flv__toml *doc,
+                             const struct flv__toml_path *path)
+{
+    struct path bytes;
+
+    if (path_of(path, &bytes, NULL) != FLV_OK) {
+        return NULL;
+    }
+    return find_bytes(doc, bytes.bytes, bytes.len);
+}
+
+bool flv__toml_get(const struct flv__toml *doc,
+                   const struct flv__toml_path *path,
+                   struct flv__toml_value *out)
+{
+    const struct key *key = find_path(doc, path);
+
+    if (key == NULL) {
+        return false;
+    }
+    *out = key->value;
+    return true;
+}
+
+const char *flv__toml_str(const struct flv__toml *doc,
+                          const struct flv__toml_path *path)
+{
+    struct flv__toml_value v;
+
+    if (!flv__toml_get(doc, path, &v) || v.type != FLV__TOML_STRING) {
+        return NULL;
+    }
+    return v.str;
+}
+
+const char *flv__toml_child(const struct flv__toml *doc,
+                            const struct flv__toml_path *path,
+                            size_t i)
+{
+    struct path above;
+
+    if (path_of(path, &above, NULL) != FLV_OK) {
+        return NULL;
+    }
+    for (const struct key *key = doc->keys; key != NULL; key = key->hh.next) {
+        if (key->depth == above.depth + 1 && key->path_len > above.len &&
+            memcmp(key->path, above.bytes, above.len) == 0) {
+            if (i == 0) {
+                return key->path + above.len;
+            }
+            i--;
+        }
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- edits */
+
+/* Replaces [pos, pos + len) of the text and reads the result. */
+static flv_rc splice(struct flv__toml *doc,
+                     size_t pos,
+                     size_t len,
+                     struct flv_slice with,
+                     struct flv_err *err)
+{
+    struct flv__toml *fresh = NULL;
+    struct flv_buf buf;
+    flv_rc rc = FLV_OK;
+
+    assert(pos <= doc->text_len && len <= doc->text_len - pos);
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    rc = flv_buf_add(&buf, doc->text, pos);
+    if (rc == FLV_OK) {
+        rc = flv_buf_add(&buf, with.data, with.len);
+    }
+    if (rc == FLV_OK) {
+        rc =
+            flv_buf_add(&buf, doc->text + pos + len, doc->text_len - pos - len);
+    }
+    if (rc != FLV_OK) {
+        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
+    } else {
+        rc = flv__toml_parse(&fresh, flv_buf_slice(&buf), err);
+    }
+    flv_buf_deinit(&buf);
+    if (rc == FLV_OK) {
+        clear(doc);
+        *doc = *fresh;
+        flv_free(fresh);
+    }
+    return rc;
+}
+
+static flv_rc add_quoted(struct flv_buf *out, const char *text)
+{
+    flv_rc rc = flv_buf_add_u8(out, '"');
+
+    for (const char *p = text; rc == FLV_OK && *p != '\0'; p++) {
+        const unsigned char c = (unsigned char)*p;
+
+        if (c == '"' || c == '\\') {
+            rc = flv_buf_addf(out, "\\%c", c);
+        } else if (c == '\n') {
+            rc = flv_buf_add_str(out, "\\n");
+        } else if (is_control(c)) {
+            rc = flv_buf_addf(out, "\\u%04X", c);
+        } else {
+            rc = flv_buf_add_u8(out, c);
+        }
+    }
+    return rc == FLV_OK ? flv_buf_add_u8(out, '"') : rc;
+}
+
+static flv_rc add_key_part(struct flv_buf *out, const char *part)
+{
+    bool bare = part[0] != '\0';
+
+    for (const char *p = part; *p != '\0'; p++) {
+        bare = bare && is_bare((unsigned char)*p);
+    }
+    return bare ? flv_buf_add_str(out, part) : add_quoted(out, part);
+}
+
+/* Parts [from, to) of the path as a dotted key. */
+static flv_rc
+add_dotted(struct flv_buf *out, const char *bytes, unsigned from, unsigned to)
+{
+    flv_rc rc = FLV_OK;
+
+    for (unsigned i = 0; rc == FLV_OK && i < to; i++) {
+        if (i > from) {
+            rc = flv_buf_add_u8(out, '.');
+        }
+        if (rc == FLV_OK && i >= from) {
+            rc = add_key_part(out, bytes);
+        }
+        bytes += strlen(bytes) + 1;
+    }
+    return rc;
+}
+
+/* Where a new key of the table goes: behind the table's last key, or behind
+ * its header. False: the table has no header yet. */
+static bool
+table_end(const struct flv__toml *doc, const struct path *table, size_t *out)
+{
+    bool inside = table->depth == 0;
+    bool found = inside;
+
+    *out = 0;
+    for (size_t i = 0; i < doc->stmt_count; i++) {
+        const struct stmt *s = &doc->stmts[i];
+
+        if (s->kind == STMT_TABLE || s->kind == STMT_ARRAY_TABLE) {
+            inside = s->kind == STMT_TABLE && s->path_len == table->len &&
+                     memcmp(s->path, table->bytes, table->len) == 0;
+            found = found || inside;
+        }
+        if (inside && s->kind != STMT_BLANK) {
+            *out = s->pos + s->len;
+        }
+    }
+    return found;
+}
+
+static flv_rc set_raw(struct flv__toml *doc,
+                      const struct flv__toml_path *path,
+                      struct flv_slice value,
+                      struct flv_err *err)
+{
+    const struct key *key = find_path(doc, path);
+    struct path bytes;
+    struct path table;
+    struct flv_buf buf;
+    size_t pos = 0;
+    bool has_table = false;
+    flv_rc rc = FLV_OK;
+
+    if (key != NULL && key->len > 0) {
+        return splice(doc, key->pos, key->len, value, err);
+    }
+    rc = path_of(path, &bytes, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    assert(bytes.depth > 0);
+    table = bytes;
+    table.depth--;
+    table.len = (size_t)(last_part(&bytes) - bytes.bytes);
+    has_table = table_end(doc, &table, &pos);
+    if (!has_table) {
+        pos = doc->text_len;
+    }
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    if (pos > 0 && doc->text[pos - 1] != '\n') {
+        rc = flv_buf_add_u8(&buf, '\n');
+    }
+    if (rc == FLV_OK && !has_table) {
+        rc = flv_buf_add_str(&buf, pos > 0 ? "\n[" : "[");
+        if (rc == FLV_OK) {
+            rc = add_dotted(&buf, table.bytes, 0, table.depth);
+        }
+        if (rc == FLV_OK) {
+            rc = flv_buf_add_str(&buf, "]\n");
+        }
+    }
+    if (rc == FLV_OK) {
+        rc = add_key_part(&buf, last_part(&bytes));
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_add_str(&buf, " = ");
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_add(&buf, value.data, value.len);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_add_u8(&buf, '\n');
+    }
+    if (rc == FLV_OK) {
+        rc = splice(doc, pos, 0, flv_buf_slice(&buf), err);
+    } else {
+        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
+
+flv_rc flv__toml_set_str(struct flv__toml *doc,
+                         const struct flv__toml_path *path,
+                         const char *value,
+                         struct flv_err *err)
+{
+    struct flv_buf buf;
+    flv_rc rc = FLV_OK;
+
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    rc = add_quoted(&buf, value);
+    if (rc == FLV_OK) {
+        rc = set_raw(doc, path, flv_buf_slice(&buf), err);
+    } else {
+        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
+
+flv_rc flv__toml_set_bool(struct flv__toml *doc,
+                          const struct flv__toml_path *path,
+                          bool value,
+                          struct flv_err *err)
+{
+    return set_raw(doc, path, flv_slice_str(value ? "true" : "false"), err);
+}
+
+static bool stmt_is_below(const struct stmt *s, const struct path *path)
+{
+    return s->kind != STMT_BLANK && s->path_len >= path->len &&
+           memcmp(s->path, path->bytes, path->len) == 0;
+}
+
+static flv_rc no_inline(const struct flv__toml *doc,
+                        const struct path *path,
+                        struct flv_err *err)
+{
+    const struct key *key = find_bytes(doc, path->bytes, path->len);
+
+    if (key != NULL && key->inner) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "line %u: '%s' is part of an inline table; edit the "
+                        "file by hand",
+                        key->value.line, last_part(path));
+    }
+    return FLV_OK;
+}
+
+/* Copies every statement but those below path. The blank lines that follow a
+ * removed table go with it. */
+static flv_rc copy_without(const struct flv__toml *doc,
+                           const struct path *path,
+                           struct flv_buf *out)
+{
+    bool removed = false;
+    flv_rc rc = FLV_OK;
+
+    for (size_t i = 0; rc == FLV_OK && i < doc->stmt_count; i++) {
+        const struct stmt *s = &doc->stmts[i];
+        const bool empty = s->kind == STMT_BLANK && s->len <= 2;
+
+        if (stmt_is_below(s, path)) {
+            removed = s->kind != STMT_KEY || removed;
+            continue;
+        }
+        if (removed && empty) {
+            continue;
+        }
+        removed = false;
+        rc = flv_buf_add(out, doc->text + s->pos, s->len);
+    }
+    return rc;
+}
+
+flv_rc flv__toml_remove(struct flv__toml *doc,
+                        const struct flv__toml_path *path,
+                        struct flv_err *err)
+{
+    struct path bytes;
+    struct flv_buf buf;
+    flv_rc rc = path_of(path, &bytes, err);
+
+    if (rc == FLV_OK) {
+        rc = no_inline(doc, &bytes, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    assert(bytes.depth > 0);
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    rc = copy_without(doc, &bytes, &buf);
+    if (rc == FLV_OK) {
+        rc = splice(doc, 0, doc->text_len, flv_buf_slice(&buf), err);
+    } else {
+        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
+
+static unsigned count_parts(const char *bytes, size_t len)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        n += bytes[i] == '\0';
+    }
+    return n;
+}
+
+/* Copies a statement whose path begins with `from`, beginning with `to`
+ * instead. Parts that come from a header above are that header's business. */
+static flv_rc copy_renamed(const struct flv__toml *doc,
+                           const struct stmt *s,
+                           const struct path *from,
+                           const struct path *to,
+                           struct flv_buf *out)
+{
+    const unsigned skip = s->kind == STMT_KEY ? s->table_depth : 0;
+    const size_t behind = s->key_pos + s->key_len;
+    struct path whole = *to;
+    flv_rc rc = FLV_OK;
+
+    if (skip >= from->depth) {
+        return flv_buf_add(out, doc->text + s->pos, s->len);
+    }
+    if (s->path_len - from->len > sizeof(whole.bytes) - whole.len) {
+        return FLV_E_LIMIT;
+    }
+    memcpy(whole.bytes + whole.len, s->path + from->len,
+           s->path_len - from->len);
+    whole.len += s->path_len - from->len;
+    rc = flv_buf_add(out, doc->text + s->pos, s->key_pos - s->pos);
+    if (rc == FLV_OK) {
+        rc = add_dotted(out, whole.bytes, skip,
+                        count_parts(whole.bytes, whole.len));
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_add(out, doc->text + behind, s->pos + s->len - behind);
+    }
+    return rc;
+}
+
+flv_rc flv__toml_rename(struct flv__toml *doc,
+                        const struct flv__toml_path *path,
+                        const char *name,
+                        struct flv_err *err)
+{
+    struct path from;
+    struct path to;
+    struct flv_buf buf;
+    flv_rc rc = path_of(path, &from, err);
+
+    if (rc == FLV_OK) {
+        rc = no_inline(doc, &from, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    assert(from.depth > 0);
+    to = from;
+    to.len = (size_t)(last_part(&from) - from.bytes);
+    to.depth--;
+    rc = path_add(&to, name, strlen(name), 0, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
+    for (size_t i = 0; rc == FLV_OK && i < doc->stmt_count; i++) {
+        const struct stmt *s = &doc->stmts[i];
+
+        rc = stmt_is_below(s, &from)
+                 ? copy_renamed(doc, s, &from, &to, &buf)
+                 : flv_buf_add(&buf, doc->text + s->pos, s->len);
+    }
+    if (rc == FLV_OK) {
+        rc = splice(doc, 0, doc->text_len, flv_buf_slice(&buf), err);
+    } else {
+        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
