@@ -419,7 +419,10 @@ struct flv_producer_conf {
     void *transform_user;
     /* After FLV_E_BUSY: half of the buffer is free again. May be NULL. */
     void (*writable)(void *user);
-    void *user; /* of writable */
+    /* Something failed that is being repeated; NULL: it works again. For log
+     * lines and states. May be NULL. */
+    void (*trouble)(void *user, const struct flv_err *err);
+    void *user; /* of both */
 };
 struct flv_producer_conf flv_producer_conf_default(const char *topic);
 
@@ -430,7 +433,8 @@ struct flv_send {
     void (*done)(struct flv_send *send, const struct flv_err *err);
     void *user;
     /* set before done, on success: where the first record went. Records of
-     * one send that go to other partitions have offsets of their own. */
+     * one send that go to other partitions have offsets of their own. -1: a
+     * repetition of what the server had, it no longer knows where. */
     int64_t offset;
     uint32_t partition;
     /* private */

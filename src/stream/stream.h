@@ -68,7 +68,10 @@ struct flv_writer_conf {
     void (*settled)(void *user, uint64_t token, const struct flv_err *err);
     /* After FLV_E_BUSY: try again. May be NULL. */
     void (*writable)(void *user);
-    void *user; /* of both */
+    /* Something failed that is being repeated; NULL: it works again. For log
+     * lines and states. May be NULL. */
+    void (*trouble)(void *user, const struct flv_err *err);
+    void *user; /* of all */
 };
 struct flv_writer_conf flv_writer_conf_default(const char *topic);
 
