@@ -1,0 +1,478 @@
+#include "server/metadb.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Which statement; the texts stand in `sqls` in the same order. */
+enum {
+    ST_NEXT_ID,
+    ST_BUMP_ID,
+    ST_TOPICS,
+    ST_PUT_TOPIC,
+    ST_DELETE_TOPIC,
+    ST_DELETE_TOPIC_OFFSETS,
+    ST_PUT_OFFSET,
+    ST_DELETE_OFFSET,
+    ST_OFFSETS,
+    ST_COUNT
+};
+
+static const char *const sqls[ST_COUNT] = {
+    [ST_NEXT_ID] = "SELECT value FROM counter WHERE name = 'next_topic_id'",
+    [ST_BUMP_ID] = "UPDATE counter SET value = max(value, ?1 + 1) "
+                   "WHERE name = 'next_topic_id'",
+    [ST_TOPICS] = "SELECT id, name, partitions, durability, system, "
+                  "spec_version, spec FROM topic ORDER BY name",
+    [ST_PUT_TOPIC] =
+        "INSERT INTO topic(id, name, partitions, durability, system, "
+        "spec_version, spec) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT(id) DO UPDATE SET partitions = ?3, durability = ?4, "
+        "spec_version = ?6, spec = ?7",
+    [ST_DELETE_TOPIC] = "DELETE FROM topic WHERE id = ?1",
+    [ST_DELETE_TOPIC_OFFSETS] = "DELETE FROM offset WHERE topic_id = ?1",
+    [ST_PUT_OFFSET] =
+        "INSERT INTO offset(topic_id, partition, consumer, offset, modified) "
+        "SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS "
+        "(SELECT 1 FROM topic WHERE id = ?1) "
+        "ON CONFLICT DO UPDATE SET offset = ?4, modified = ?5",
+    [ST_DELETE_OFFSET] = "DELETE FROM offset WHERE topic_id = ?1 "
+                         "AND partition = ?2 AND consumer = ?3",
+    [ST_OFFSETS] =
+        "SELECT topic_id, partition, consumer, offset, modified FROM offset "
+        "WHERE (?1 = 0 OR (topic_id = ?1 AND partition = ?2)) "
+        "AND (?3 = '' OR consumer = ?3) "
+        "ORDER BY topic_id, partition, consumer",
+};
+
+static const char schema_sql[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "INSERT INTO counter VALUES('next_topic_id', 1);"
+    "CREATE TABLE topic(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " partitions INTEGER NOT NULL, durability INTEGER NOT NULL,"
+    " system INTEGER NOT NULL, spec_version INTEGER NOT NULL,"
+    " spec BLOB NOT NULL);"
+    "CREATE TABLE offset(topic_id INTEGER NOT NULL,"
+    " partition INTEGER NOT NULL, consumer TEXT NOT NULL,"
+    " offset INTEGER NOT NULL, modified INTEGER NOT NULL,"
+    " PRIMARY KEY(topic_id, partition, consumer)) WITHOUT ROWID;"
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+_Static_assert(FLV_METADB_SCHEMA == 1, "schema_sql writes user_version 1");
+
+struct flv_metadb {
+    sqlite3 *sql;                 /* owned */
+    sqlite3_stmt *stmt[ST_COUNT]; /* owned, prepared when first used */
+    bool read_only;
+};
+
+/* ---- errors and statements ---- */
+
+static flv_rc
+sql_fail(const struct flv_metadb *db, const char *what, struct flv_err *err)
+{
+    int code = sqlite3_errcode(db->sql);
+    int sys = sqlite3_system_errno(db->sql);
+    flv_rc rc = FLV_E_IO;
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        rc = FLV_E_NOSPACE;
+        break;
+    case SQLITE_NOMEM:
+        rc = FLV_E_NOMEM;
+        break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        rc = FLV_E_CORRUPT;
+        break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        rc = FLV_E_LOCKED;
+        break;
+    default:
+        break;
+    }
+    const char *text = sqlite3_errmsg(db->sql);
+    return sys != 0 ? flv_fail_sys(err, rc, sys, "cannot %s in meta.db: %s",
+                                   what, text)
+                    : flv_fail(err, rc, "cannot %s in meta.db: %s", what, text);
+}
+
+static flv_rc run(struct flv_metadb *db,
+                  const char *sql,
+                  const char *what,
+                  struct flv_err *err)
+{
+    return sqlite3_exec(db->sql, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? FLV_OK
+               : sql_fail(db, what, err);
+}
+
+/* The statement, prepared, reset and without bindings; NULL on failure. */
+static sqlite3_stmt *statement(struct flv_metadb *db, int which)
+{
+    assert(which >= 0 && which < ST_COUNT);
+    sqlite3_stmt **st = &db->stmt[which];
+    if (*st == NULL &&
+        sqlite3_prepare_v3(db->sql, sqls[which], -1, SQLITE_PREPARE_PERSISTENT,
+                           st, NULL) != SQLITE_OK) {
+        return NULL;
+    }
+    sqlite3_reset(*st);
+    sqlite3_clear_bindings(*st);
+    return *st;
+}
+
+static void bind_text(sqlite3_stmt *st, int at, struct flv_slice s)
+{
+    const char *data = s.len > 0 ? (const char *)s.data : "";
+    sqlite3_bind_text(st, at, data, (int)s.len, SQLITE_STATIC);
+}
+
+static flv_rc finish(struct flv_metadb *db,
+                     sqlite3_stmt *st,
+                     const char *what,
+                     struct flv_err *err)
+{
+    int code = sqlite3_step(st);
+    flv_rc rc = code == SQLITE_DONE ? FLV_OK : sql_fail(db, what, err);
+    sqlite3_reset(st);
+    return rc;
+}
+
+static struct flv_slice column(sqlite3_stmt *st, int at)
+{
+    const void *data = sqlite3_column_blob(st, at);
+    return flv_slice(data, (size_t)sqlite3_column_bytes(st, at));
+}
+
+/* Ends a transaction: commit when all went well, else undo. */
+static flv_rc
+settle(struct flv_metadb *db, flv_rc rc, const char *what, struct flv_err *err)
+{
+    if (rc == FLV_OK) {
+        rc = run(db, "COMMIT", what, err);
+    }
+    if (rc != FLV_OK && sqlite3_get_autocommit(db->sql) == 0) {
+        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return rc;
+}
+
+/* ---- open ---- */
+
+static flv_rc read_schema(struct flv_metadb *db, int *out, struct flv_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    if (sqlite3_prepare_v2(db->sql, "PRAGMA user_version", -1, &st, NULL) !=
+            SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW) {
+        sqlite3_finalize(st);
+        return sql_fail(db, "read the schema version", err);
+    }
+    *out = sqlite3_column_int(st, 0);
+    sqlite3_finalize(st);
+    return FLV_OK;
+}
+
+static flv_rc
+set_up(struct flv_metadb *db, const char *path, struct flv_err *err)
+{
+    flv_rc rc = run(db,
+                    "PRAGMA cache_size = -256;"
+                    "PRAGMA temp_store = MEMORY",
+                    "prepare", err);
+    if (rc == FLV_OK && !db->read_only) {
+        /* The exclusive mode keeps the index of the journal in our memory;
+         * the folder's lock already keeps every other server out. */
+        rc = run(db,
+                 "PRAGMA locking_mode = EXCLUSIVE;"
+                 "PRAGMA journal_mode = WAL;"
+                 "PRAGMA synchronous = FULL;"
+                 "PRAGMA wal_autocheckpoint = 256;"
+                 "PRAGMA journal_size_limit = 1048576",
+                 "prepare", err);
+    }
+    int schema = 0;
+    if (rc == FLV_OK) {
+        rc = read_schema(db, &schema, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (schema > FLV_METADB_SCHEMA) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "%s has schema %d and this fluvio-server knows up to "
+                        "%d; start the newer version",
+                        path, schema, FLV_METADB_SCHEMA);
+    }
+    if (schema == 0) {
+        return db->read_only
+                   ? flv_fail(err, FLV_E_CORRUPT, "%s has no tables", path)
+                   : run(db, schema_sql, "create the tables", err);
+    }
+    return FLV_OK;
+}
+
+/* A file that was closed well is read without touching anything beside it;
+ * one with a journal left by a crash needs SQLite's index file for a while. */
+static flv_rc
+open_file(struct flv_metadb *db, const char *path, struct flv_err *err)
+{
+    char uri[FLV_METADB_PATH_MAX + 64];
+    char journal[FLV_METADB_PATH_MAX + 8];
+    if (strlen(path) > FLV_METADB_PATH_MAX || strpbrk(path, "?#%") != NULL) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "the path %.80s is too long or has one of ? # %%",
+                        path);
+    }
+    snprintf(journal, sizeof journal, "%s-wal", path);
+    bool calm = db->read_only && access(journal, F_OK) != 0;
+    snprintf(uri, sizeof uri, "file:%s%s", path, calm ? "?immutable=1" : "");
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_URI |
+                (db->read_only ? SQLITE_OPEN_READONLY
+                               : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (sqlite3_open_v2(uri, &db->sql, flags, NULL) == SQLITE_OK) {
+        return FLV_OK;
+    }
+    return db->sql != NULL ? sql_fail(db, "open", err)
+                           : flv_fail(err, FLV_E_NOMEM, "out of memory");
+}
+
+flv_rc flv_metadb_create(struct flv_metadb **out,
+                         const char *path,
+                         bool read_only,
+                         struct flv_err *err)
+{
+    struct flv_metadb *db = flv_zalloc(1, sizeof *db);
+    if (db == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    db->read_only = read_only;
+    flv_rc rc = open_file(db, path, err);
+    if (rc == FLV_OK) {
+        rc = set_up(db, path, err);
+    }
+    if (rc != FLV_OK) {
+        flv_metadb_destroy(db);
+        return rc;
+    }
+    *out = db;
+    return FLV_OK;
+}
+
+void flv_metadb_destroy(struct flv_metadb *db)
+{
+    if (db == NULL) {
+        return;
+    }
+    for (int i = 0; i < ST_COUNT; i++) {
+        sqlite3_finalize(db->stmt[i]);
+    }
+    /* Closing the last connection checkpoints and removes the journal. */
+    int code = sqlite3_close(db->sql);
+    assert(code == SQLITE_OK);
+    (void)code;
+    flv_free(db);
+}
+
+/* ---- topics ---- */
+
+flv_rc
+flv_metadb_next_id(struct flv_metadb *db, uint64_t *out_id, struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_NEXT_ID);
+    if (st == NULL || sqlite3_step(st) != SQLITE_ROW) {
+        return sql_fail(db, "read the next topic id", err);
+    }
+    *out_id = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return FLV_OK;
+}
+
+flv_rc flv_metadb_each_topic(struct flv_metadb *db,
+                             flv_rc (*fn)(const struct flv_topic_row *row,
+                                          void *arg,
+                                          struct flv_err *err),
+                             void *arg,
+                             struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_TOPICS);
+    if (st == NULL) {
+        return sql_fail(db, "read topics", err);
+    }
+    flv_rc rc = FLV_OK;
+    int code;
+    while ((code = sqlite3_step(st)) == SQLITE_ROW && rc == FLV_OK) {
+        struct flv_topic_row row = {
+            .id = (uint64_t)sqlite3_column_int64(st, 0),
+            .name = column(st, 1),
+            .partition_count = (uint32_t)sqlite3_column_int64(st, 2),
+            .durability = (uint8_t)sqlite3_column_int(st, 3),
+            .system = sqlite3_column_int(st, 4) != 0,
+            .spec_version = sqlite3_column_int(st, 5),
+            .spec = column(st, 6),
+        };
+        rc = fn(&row, arg, err);
+    }
+    if (rc == FLV_OK && code != SQLITE_DONE) {
+        rc = sql_fail(db, "read topics", err);
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+flv_rc flv_metadb_put_topic(struct flv_metadb *db,
+                            const struct flv_topic_row *row,
+                            struct flv_err *err)
+{
+    assert(row->id > 0);
+    static const char what[] = "store the topic";
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    sqlite3_stmt *bump = statement(db, ST_BUMP_ID);
+    sqlite3_stmt *put = statement(db, ST_PUT_TOPIC);
+    if (bump == NULL || put == NULL) {
+        return settle(db, sql_fail(db, what, err), what, err);
+    }
+    sqlite3_bind_int64(bump, 1, (sqlite3_int64)row->id);
+    rc = finish(db, bump, what, err);
+    if (rc == FLV_OK) {
+        sqlite3_bind_int64(put, 1, (sqlite3_int64)row->id);
+        bind_text(put, 2, row->name);
+        sqlite3_bind_int64(put, 3, row->partition_count);
+        sqlite3_bind_int(put, 4, row->durability);
+        sqlite3_bind_int(put, 5, row->system);
+        sqlite3_bind_int(put, 6, row->spec_version);
+        sqlite3_bind_blob(put, 7, row->spec.data, (int)row->spec.len,
+                          SQLITE_STATIC);
+        rc = finish(db, put, what, err);
+        sqlite3_clear_bindings(put);
+    }
+    return settle(db, rc, what, err);
+}
+
+flv_rc
+flv_metadb_delete_topic(struct flv_metadb *db, uint64_t id, struct flv_err *err)
+{
+    static const char what[] = "delete the topic";
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    static const int steps[] = {ST_DELETE_TOPIC_OFFSETS, ST_DELETE_TOPIC};
+    for (size_t i = 0; i < 2 && rc == FLV_OK; i++) {
+        sqlite3_stmt *st = statement(db, steps[i]);
+        if (st == NULL) {
+            rc = sql_fail(db, what, err);
+            break;
+        }
+        sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+        rc = finish(db, st, what, err);
+    }
+    return settle(db, rc, what, err);
+}
+
+/* ---- consumer offsets ---- */
+
+static flv_rc change_one(struct flv_metadb *db,
+                         const struct flv_offset_change *change,
+                         bool *out_found,
+                         struct flv_err *err)
+{
+    static const char what[] = "store consumer offsets";
+    const struct flv_offset_row *row = &change->row;
+    sqlite3_stmt *st =
+        statement(db, change->remove ? ST_DELETE_OFFSET : ST_PUT_OFFSET);
+    if (st == NULL) {
+        return sql_fail(db, what, err);
+    }
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)row->topic_id);
+    sqlite3_bind_int64(st, 2, row->partition);
+    bind_text(st, 3, row->consumer);
+    if (!change->remove) {
+        sqlite3_bind_int64(st, 4, row->offset);
+        sqlite3_bind_int64(st, 5, row->modified_s);
+    }
+    flv_rc rc = finish(db, st, what, err);
+    sqlite3_clear_bindings(st);
+    if (rc == FLV_OK && out_found != NULL) {
+        *out_found = sqlite3_changes(db->sql) > 0;
+    }
+    return rc;
+}
+
+flv_rc flv_metadb_change_offsets(struct flv_metadb *db,
+                                 const struct flv_offset_change *changes,
+                                 size_t n,
+                                 bool *out_found,
+                                 struct flv_err *err)
+{
+    static const char what[] = "store consumer offsets";
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    for (size_t i = 0; i < n && rc == FLV_OK; i++) {
+        rc = change_one(db, &changes[i],
+                        out_found != NULL ? &out_found[i] : NULL, err);
+    }
+    return settle(db, rc, what, err);
+}
+
+flv_rc flv_metadb_each_offset(struct flv_metadb *db,
+                              const struct flv_offset_query *query,
+                              flv_rc (*fn)(const struct flv_offset_row *row,
+                                           void *arg,
+                                           struct flv_err *err),
+                              void *arg,
+                              struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_OFFSETS);
+    if (st == NULL) {
+        return sql_fail(db, "read consumer offsets", err);
+    }
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)query->topic_id);
+    sqlite3_bind_int64(st, 2, query->partition);
+    bind_text(st, 3, query->consumer);
+    flv_rc rc = FLV_OK;
+    int code;
+    while ((code = sqlite3_step(st)) == SQLITE_ROW && rc == FLV_OK) {
+        struct flv_offset_row row = {
+            .topic_id = (uint64_t)sqlite3_column_int64(st, 0),
+            .partition = (uint32_t)sqlite3_column_int64(st, 1),
+            .consumer = column(st, 2),
+            .offset = sqlite3_column_int64(st, 3),
+            .modified_s = sqlite3_column_int64(st, 4),
+        };
+        rc = fn(&row, arg, err);
+    }
+    if (rc == FLV_OK && code != SQLITE_DONE) {
+        rc = sql_fail(db, "read consumer offsets", err);
+    }
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+    return rc;
+}
+
+/* ---- check ---- */
+
+flv_rc flv_metadb_check(struct flv_metadb *db, struct flv_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    if (sqlite3_prepare_v2(db->sql, "PRAGMA integrity_check(1)", -1, &st,
+                           NULL) != SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW) {
+        sqlite3_finalize(st);
+        return sql_fail(db, "check the integrity", err);
+    }
+    struct flv_slice found = column(st, 0);
+    flv_rc rc = flv_slice_eq_str(found, "ok")
+                    ? FLV_OK
+                    : flv_fail(err, FLV_E_CORRUPT, "meta.db is damaged: %.*s",
+                               (int)found.len, (const char *)found.data);
+    sqlite3_finalize(st);
+    return rc;
+}

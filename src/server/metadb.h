@@ -1,0 +1,109 @@
+/*
+ * metadb.h - DIR/meta.db: topics and consumer offsets in SQLite.
+ *
+ * Purpose    The durable half of the metadata. Every change is one
+ *            transaction with synchronous=FULL: when a call returns, the
+ *            change is on disk. Consumer offsets hang on the creation id of
+ *            their topic, so that a topic made anew never inherits one.
+ * Threads    One at a time; blocks on disk, so a pool thread while serving.
+ * Ownership  create/destroy. Rows passed to callbacks are borrowed for the
+ *            call.
+ * Errors     FLV_E_NOSPACE, FLV_E_CORRUPT, FLV_E_UNSUPPORTED (newer schema),
+ *            FLV_E_IO; the text carries SQLite's own.
+ * See        docs/server.md, tests/unit/server/test_metadb.c
+ */
+#ifndef FLV_SERVER_METADB_H
+#define FLV_SERVER_METADB_H
+
+#include "base/bytes.h"
+
+#include <fluvio/err.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FLV_METADB_SCHEMA 1
+#define FLV_METADB_PATH_MAX 4000
+
+struct flv_metadb;
+
+struct flv_topic_row {
+    uint64_t id; /* creation id, never used again */
+    struct flv_slice name;
+    uint32_t partition_count;
+    uint8_t durability; /* enum flv_durability */
+    bool system;
+    int spec_version; /* wire version in which spec is encoded */
+    struct flv_slice spec;
+};
+
+struct flv_offset_row {
+    uint64_t topic_id;
+    uint32_t partition;
+    struct flv_slice consumer;
+    int64_t offset;     /* last consumed record */
+    int64_t modified_s; /* UTC seconds */
+};
+
+/* One change of the consumer offsets. */
+struct flv_offset_change {
+    struct flv_offset_row row;
+    bool remove; /* drop the row, offset and modified_s are not read */
+};
+
+/* read_only: for checks; never creates or changes anything. */
+FLV_CHECKED flv_rc flv_metadb_create(struct flv_metadb **out,
+                                     const char *path,
+                                     bool read_only,
+                                     struct flv_err *err);
+/* Checkpoints and closes. */
+void flv_metadb_destroy(struct flv_metadb *db);
+
+/* The id that the next topic gets: above every id ever inserted. */
+FLV_CHECKED flv_rc flv_metadb_next_id(struct flv_metadb *db,
+                                      uint64_t *out_id,
+                                      struct flv_err *err);
+FLV_CHECKED flv_rc
+flv_metadb_each_topic(struct flv_metadb *db,
+                      flv_rc (*fn)(const struct flv_topic_row *row,
+                                   void *arg,
+                                   struct flv_err *err),
+                      void *arg,
+                      struct flv_err *err);
+FLV_CHECKED flv_rc flv_metadb_put_topic(struct flv_metadb *db,
+                                        const struct flv_topic_row *row,
+                                        struct flv_err *err);
+/* The topic and the offsets of its consumers, in one transaction. */
+FLV_CHECKED flv_rc flv_metadb_delete_topic(struct flv_metadb *db,
+                                           uint64_t id,
+                                           struct flv_err *err);
+
+/* All changes in one transaction, in order; a later one wins. An offset of a
+ * topic that is gone is dropped. out_found[i], unless NULL, tells whether a
+ * removed row was there, or the topic of a stored one. */
+FLV_CHECKED flv_rc
+flv_metadb_change_offsets(struct flv_metadb *db,
+                          const struct flv_offset_change *changes,
+                          size_t n,
+                          bool *out_found,
+                          struct flv_err *err);
+
+/* topic_id 0: every topic; empty consumer: every consumer. Ordered by topic,
+ * partition, consumer. */
+struct flv_offset_query {
+    uint64_t topic_id;
+    uint32_t partition;
+    struct flv_slice consumer;
+};
+FLV_CHECKED flv_rc
+flv_metadb_each_offset(struct flv_metadb *db,
+                       const struct flv_offset_query *query,
+                       flv_rc (*fn)(const struct flv_offset_row *row,
+                                    void *arg,
+                                    struct flv_err *err),
+                       void *arg,
+                       struct flv_err *err);
+
+/* SQLite's own integrity check; FLV_E_CORRUPT with its first finding. */
+FLV_CHECKED flv_rc flv_metadb_check(struct flv_metadb *db, struct flv_err *err);
+
+#endif
