@@ -1,0 +1,197 @@
+/* UTF-8, JSON strings and hex of text.h. */
+#include "base/text.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Bytes of the valid sequence at p, of n > 0 bytes; 0 when it is not one. */
+static size_t utf8_sequence(const uint8_t *p, size_t n)
+{
+    uint8_t low = 0x80, high = 0xbf; /* range of the second byte */
+    size_t len;
+
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    if (p[0] < 0xc2 || p[0] > 0xf4) {
+        return 0;
+    }
+    len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    switch (p[0]) {
+    case 0xe0:
+        low = 0xa0; /* overlong below */
+        break;
+    case 0xed:
+        high = 0x9f; /* surrogates above */
+        break;
+    case 0xf0:
+        low = 0x90; /* overlong below */
+        break;
+    case 0xf4:
+        high = 0x8f; /* past U+10FFFF above */
+        break;
+    default:
+        break;
+    }
+    if (n < len || p[1] < low || p[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+size_t flv_text_utf8_prefix(struct flv_slice s)
+{
+    size_t pos = 0;
+
+    while (pos < s.len) {
+        uint64_t word;
+        size_t n;
+
+        /* Most text is ASCII: eight bytes at a time. */
+        if (s.len - pos >= sizeof(word)) {
+            memcpy(&word, s.data + pos, sizeof(word));
+            if ((word & 0x8080808080808080U) == 0) {
+                pos += sizeof(word);
+                continue;
+            }
+        }
+        n = utf8_sequence(s.data + pos, s.len - pos);
+        if (n == 0) {
+            break;
+        }
+        pos += n;
+    }
+    return pos;
+}
+
+bool flv_text_is_utf8(struct flv_slice s)
+{
+    return flv_text_utf8_prefix(s) == s.len;
+}
+
+static flv_rc add_escape(struct flv_buf *b, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
+    const char *hit = c != 0 ? strchr(from, c) : NULL;
+    char text[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+
+    if (hit != NULL) {
+        text[1] = to[hit - from];
+    }
+    return flv_buf_add(b, text, hit != NULL ? 2 : sizeof(text));
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static flv_rc add_escaped(struct flv_buf *b, struct flv_slice s)
+{
+    flv_rc rc = FLV_OK;
+    size_t pos = 0;
+
+    while (pos < s.len && rc == FLV_OK) {
+        size_t run = pos, n;
+
+        while (run < s.len) {
+            n = is_plain(s.data[run]) ? 1
+                : s.data[run] >= 0x80 ? utf8_sequence(s.data + run, s.len - run)
+                                      : 0;
+            if (n == 0) {
+                break;
+            }
+            run += n;
+        }
+        rc = flv_buf_add(b, s.data + pos, run - pos);
+        pos = run;
+        if (rc == FLV_OK && pos < s.len) {
+            rc = s.data[pos] < 0x80 ? add_escape(b, s.data[pos])
+                                    : flv_buf_add(b, "\xef\xbf\xbd", 3);
+            pos++;
+        }
+    }
+    return rc;
+}
+
+flv_rc flv_text_json(struct flv_buf *b, struct flv_slice s)
+{
+    size_t before = b->len;
+    flv_rc rc = flv_buf_add(b, "\"", 1);
+
+    if (rc == FLV_OK) {
+        rc = add_escaped(b, s);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_add(b, "\"", 1);
+    }
+    if (rc != FLV_OK) {
+        b->len = before;
+    }
+    return rc;
+}
+
+flv_rc flv_text_json_str(struct flv_buf *b, const char *text)
+{
+    return flv_text_json(b, flv_slice_str(text));
+}
+
+flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s)
+{
+    static const char digits[] = "0123456789abcdef";
+    flv_rc rc =
+        s.len <= SIZE_MAX / 2 ? flv_buf_reserve(b, s.len * 2) : FLV_E_LIMIT;
+
+    for (size_t i = 0; i < s.len && rc == FLV_OK; i++) {
+        b->data[b->len++] = (uint8_t)digits[s.data[i] >> 4];
+        b->data[b->len++] = (uint8_t)digits[s.data[i] & 15];
+    }
+    return rc;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    if (c >= 'A' && c <= 'F') {
+        return c - 'A' + 10;
+    }
+    return -1;
+}
+
+flv_rc flv_text_unhex(struct flv_buf *b, const char *text, struct flv_err *err)
+{
+    size_t len = strlen(text), before = b->len;
+    flv_rc rc;
+
+    if (len % 2 != 0) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "hex text has %zu digits, an odd number", len);
+    }
+    rc = flv_buf_reserve(b, len / 2);
+    if (rc != FLV_OK) {
+        return flv_fail(err, rc, "no room for %zu bytes of hex text", len / 2);
+    }
+    for (size_t i = 0; i < len; i += 2) {
+        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+
+        if (high < 0 || low < 0) {
+            b->len = before;
+            return flv_fail(err, FLV_E_INVALID,
+                            "hex text has another character at position %zu",
+                            high < 0 ? i + 1 : i + 2);
+        }
+        b->data[b->len++] = (uint8_t)(high << 4 | low);
+    }
+    return FLV_OK;
+}
