@@ -11,15 +11,17 @@
  * Ownership  The file owns everything it hands out.
  * Errors     FLV_E_INVALID "file:line:column: sentence"; FLV_E_NOT_FOUND and
  *            FLV_E_IO when it cannot be read. What is ignored on purpose is
- *            listed in `warnings`.
+ *            listed in `warnings`. Values of secrets are in no message.
  * See        docs/connectors.md, tests/unit/config/test_connector_file.c
  */
 #ifndef FLV_CONFIG_CONNECTOR_FILE_H
 #define FLV_CONFIG_CONNECTOR_FILE_H
 
+#include "base/arena.h"
 #include "config/doc.h"
 
 #define FLV_CFILE_SETTINGS_MAX 1000
+#define FLV_CFILE_SECRETS_MAX 64
 #define FLV_CFILE_WARNINGS_MAX 32
 
 enum flv_cfile_dialect {
@@ -36,45 +38,62 @@ enum flv_cfile_direction {
 /* One `--key=value`. A list gives one setting per item, a map one `k:v` per
  * pair; a boolean or number is the text that was written. */
 struct flv_setting {
-    const char *key;           /* with `-`, never `_` */
-    const char *value;         /* templates replaced */
-    const struct flv_node *at; /* the value's place */
-    const struct flv_node *key_at;
+    const char *key;             /* with `-`, never `_` */
+    const char *value;           /* templates replaced */
+    const struct flv_node *node; /* the value's place */
+    const struct flv_node *key_node;
     bool secret; /* a secret went into the value */
 };
 
+/* An entry of a flat file's `secrets`: an environment variable. */
+struct flv_cfile_secret {
+    const char *name;
+    const char *value;
+};
+
+struct flv_cfile_topic {
+    const char *name;
+    const struct flv_node *node;      /* its place */
+    uint32_t partitions, replication; /* 0: not said */
+    bool ignore_rack;
+    uint32_t retention_s;         /* 0: not said */
+    uint32_t segment_size_bytes;  /* 0: not said */
+    uint64_t partition_bytes_max; /* 0: not said */
+    const char *compression;      /* lower case; NULL: not said */
+};
+
 struct flv_cfile {
-    struct flv_doc *doc; /* owned */
+    struct flv_arena arena; /* owns what the document does not */
+    struct flv_doc *doc;    /* owned */
     enum flv_cfile_dialect dialect;
     enum flv_cfile_direction direction;
     const char *name;    /* of the instance */
     const char *type;    /* "http", without -source or -sink */
     const char *version; /* as written, or NULL */
-    const char *topic;
-    const struct flv_node *type_at, *topic_at; /* places */
-    bool create_topic; /* said in a flat file; always in a meta file */
-    uint32_t partitions, replication; /* of a topic to create: 1, 1 */
-    const char *section;          /* meta: the key of the settings, or NULL */
-    struct flv_setting *settings; /* owned; in the file's order */
+    const struct flv_node *type_node;
+    struct flv_cfile_topic topic;
+    bool create_topic;            /* always true in a meta file */
+    struct flv_setting *settings; /* in the file's order */
     size_t setting_count;
-    const struct flv_node *transforms;      /* a non-empty list, or NULL */
-    const struct flv_node *consumer;        /* a map, or NULL */
-    char *warnings[FLV_CFILE_WARNINGS_MAX]; /* owned */
+    struct flv_cfile_secret *secrets;
+    size_t secret_count;
+    const struct flv_node *transforms; /* a non-empty list, or NULL */
+    const struct flv_node *consumer;   /* a map, or NULL */
+    const char *warnings[FLV_CFILE_WARNINGS_MAX];
     size_t warning_count;
 };
 
 /* Looks up a secret's value by name: NULL when there is none. */
 typedef const char *(*flv_secret_fn)(void *arg, const char *name);
 
-/* `sections` names the keys that may hold the settings in a meta file (the
- * type's own, for instance "http"), ends with NULL; "custom" is always one.
- * `secret` may be NULL: a template is then an error. */
 struct flv_cfile_conf {
-    const char *section; /* or NULL */
-    flv_secret_fn secret;
+    const char *section;  /* key of the settings in a meta file besides
+                           * "custom"; or NULL */
+    flv_secret_fn secret; /* NULL: there are none */
     void *secret_arg;
 };
 
+/* flv_cfile_deinit() in any case. */
 FLV_CHECKED flv_rc flv_cfile_read(struct flv_cfile *out,
                                   const char *path,
                                   const struct flv_cfile_conf *conf,

@@ -31,6 +31,7 @@ struct flv_node {
     bool quoted;        /* scalar written in quotes or as a block */
     uint32_t line, col; /* where it starts */
     uint32_t weight;    /* nodes below and including this, aliases expanded */
+    uint32_t height;    /* levels below and including this */
     const char *text;   /* scalar: NUL-terminated; "" for an empty value */
     size_t len;         /* of text, which may hold NUL bytes */
     size_t count;       /* list: items; map: pairs */
