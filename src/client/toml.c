@@ -1,13 +1,8 @@
 #include "client/toml.h"
 
 #include "base/mem.h"
+#include "client/table.h"
 #include <assert.h>
-
-#define uthash_malloc(n) flv_alloc(n)
-#define uthash_free(ptr, n) flv_free(ptr)
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(elt) ((elt)->lost = true)
-#include <uthash.h>
 
 /*
  * The text stays the document; everything else indexes it:

@@ -1,0 +1,934 @@
+/* Requests to the metadata service: one call each, answers turned into the
+ * plain structs of the public header. */
+#include "client/internal.h"
+
+#include "base/mem.h"
+#include "wire/ext.h"
+#include "wire/spu.h"
+#include <assert.h>
+
+#define OFFSETS_TOPIC "consumer-offset"
+
+struct admin_op {
+    struct flv__op op;
+    struct flv_client *client; /* borrowed */
+    struct flv__call call;
+    struct flv__lookup lookup; /* offsets only */
+    struct flv_arena arena;    /* of request and answer */
+    char name[FLV__NAME_MAX];  /* topic or consumer, "" for all */
+    flv_done_fn done;
+    flv_topics_fn topics_done;
+    flv_partitions_fn partitions_done;
+    flv_spus_fn spus_done;
+    flv_offsets_fn offsets_done;
+    void *user;
+    union {
+        struct flv_wire_topic_create create;
+        struct flv_wire_topic_create_ext create_ext;
+        struct flv_wire_delete_request remove;
+        struct flv_wire_list_request list;
+        struct flv_wire_fetch_consumer_offsets_request offsets;
+        struct flv_wire_delete_consumer_offset_request offset_delete;
+    } body;
+};
+
+/* Leaves the client and lets go of everything but the memory, so that the
+ * callback can be the last thing that happens. */
+static void detach(struct admin_op *o)
+{
+    flv__op_remove(&o->op);
+    flv__peer_cancel(&o->call);
+    flv__lookup_stop(&o->lookup);
+}
+
+static void finish(struct admin_op *o)
+{
+    flv_arena_deinit(&o->arena);
+    flv_free(o);
+}
+
+static void fail(struct admin_op *o, const struct flv_err *err)
+{
+    detach(o);
+    if (o->done != NULL) {
+        o->done(o->user, err);
+    } else if (o->topics_done != NULL) {
+        o->topics_done(o->user, err, NULL, 0);
+    } else if (o->partitions_done != NULL) {
+        o->partitions_done(o->user, err, NULL, 0);
+    } else if (o->spus_done != NULL) {
+        o->spus_done(o->user, err, NULL, 0);
+    } else {
+        o->offsets_done(o->user, err, NULL, 0);
+    }
+    finish(o);
+}
+
+static void cancel(struct flv__op *op, const struct flv_err *err)
+{
+    fail(FLV__CONTAINER(op, struct admin_op, op), err);
+}
+
+static flv_rc new_op(struct flv_client *c,
+                     void *user,
+                     struct admin_op **out,
+                     struct flv_err *err)
+{
+    struct admin_op *o = flv_zalloc(1, sizeof(*o));
+
+    assert(!c->closing);
+    if (o == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
+    }
+    o->op.cancel = cancel;
+    o->client = c;
+    o->user = user;
+    o->call.user = o;
+    o->call.version = -1;
+    o->call.timeout_ms = c->conf.request_timeout_ms;
+    flv_arena_init(&o->arena, 4096, FLV__CLIENT_ARENA_MAX);
+    *out = o;
+    return FLV_OK;
+}
+
+static flv_rc
+send(struct admin_op *o, struct flv__peer *peer, struct flv_err *err)
+{
+    const flv_rc rc = flv__peer_call(peer, &o->call, err);
+
+    if (rc == FLV_OK && o->op.next == NULL) {
+        flv__op_add(o->client, &o->op);
+    }
+    return rc;
+}
+
+static flv_rc submit(struct admin_op *o, struct flv_err *err)
+{
+    const flv_rc rc = send(o, o->client->sc, err);
+
+    if (rc != FLV_OK) {
+        finish(o);
+    }
+    return rc;
+}
+
+static flv_rc no_memory(const struct admin_op *o, struct flv_err *err)
+{
+    return flv_arena_full(&o->arena)
+               ? flv_fail(err, FLV_E_LIMIT, "the answer is too long")
+               : flv_fail(err, FLV_E_NOMEM, "out of memory for an answer");
+}
+
+/* A NUL-terminated copy in the arena, NULL when there is no memory. */
+static const char *text(struct admin_op *o, struct flv_slice s)
+{
+    return flv_arena_text(&o->arena, (const char *)s.data, s.len);
+}
+
+/* ------------------------------------------------------- create, delete */
+
+static void status_done(struct flv__call *call,
+                        const struct flv__answer *a,
+                        const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_status status;
+    struct flv_err why = {.rc = FLV_OK};
+    struct flv_slice in;
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    in = a->body;
+    rc = flv_wire_status_decode(a->version, &in, &o->arena, &status, &why);
+    if (rc == FLV_OK && status.error.code != FLV_WIRE_NONE) {
+        rc = flv_wire_error_raise(&status.error, &why);
+        if (status.error.code == FLV_WIRE_OTHER && status.message.has &&
+            status.error.text.len == 0) {
+            const int code = why.wire;
+
+            rc = flv_fail(&why, rc, "%.*s", (int)status.message.v.len,
+                          (const char *)status.message.v.data);
+            why.wire = code;
+        }
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->done(o->user, NULL);
+    finish(o);
+}
+
+struct flv_topic_conf flv_topic_conf_default(const char *name)
+{
+    return (struct flv_topic_conf){
+        .name = name,
+        .partitions = 1,
+        .replication = 1,
+        .compression = FLV_COMPRESSION_ANY,
+    };
+}
+
+static flv_rc fill_assignment(struct admin_op *o,
+                              const struct flv_topic_conf *conf,
+                              struct flv_wire_replica_spec *out,
+                              struct flv_err *err)
+{
+    const size_t count = conf->assignment_count;
+    struct flv_wire_partition_map *maps = NULL;
+
+    if (count == 0 || count > FLV__META_PARTITIONS_MAX) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "an assignment of %zu partitions is not possible",
+                        count);
+    }
+    maps = FLV_ARENA_NEW(&o->arena, struct flv_wire_partition_map, count);
+    if (maps == NULL) {
+        return no_memory(o, err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct flv_replica *r = &conf->assignment[i];
+        int32_t *spus =
+            flv_arena_copy(&o->arena, r->spus, r->spu_count * sizeof(*r->spus));
+
+        if (spus == NULL) {
+            return no_memory(o, err);
+        }
+        maps[i].id = r->partition;
+        maps[i].replicas.at = spus;
+        maps[i].replicas.len = (uint32_t)r->spu_count;
+    }
+    out->tag = FLV_WIRE_REPLICA_ASSIGNED;
+    out->assigned.at = maps;
+    out->assigned.len = (uint32_t)count;
+    return FLV_OK;
+}
+
+static flv_rc fill_create(struct admin_op *o,
+                          const struct flv_topic_conf *conf,
+                          struct flv_wire_topic_create *out,
+                          struct flv_err *err)
+{
+    struct flv_wire_topic_spec *spec = &out->spec;
+
+    out->common.name = flv_slice_str(o->name);
+    out->common.dry_run = conf->dry_run;
+    spec->compression = flv__compression_wire(conf->compression);
+    spec->system = conf->system;
+    if (conf->retention_s > 0) {
+        spec->cleanup_policy.has = true;
+        spec->cleanup_policy.v.retention_seconds = conf->retention_s;
+    }
+    if (conf->segment_size_bytes > 0) {
+        spec->storage.has = true;
+        spec->storage.v.segment_size_bytes.has = true;
+        spec->storage.v.segment_size_bytes.v = conf->segment_size_bytes;
+    }
+    if (conf->partition_bytes_max > 0) {
+        spec->storage.has = true;
+        spec->storage.v.partition_size_bytes_max.has = true;
+        spec->storage.v.partition_size_bytes_max.v = conf->partition_bytes_max;
+    }
+    if (conf->assignment != NULL) {
+        return fill_assignment(o, conf, &spec->replicas, err);
+    }
+    spec->replicas.tag = FLV_WIRE_REPLICA_COMPUTED;
+    spec->replicas.computed.partitions =
+        conf->partitions != 0 ? conf->partitions : 1;
+    spec->replicas.computed.replication_factor =
+        conf->replication != 0 ? conf->replication : 1;
+    spec->replicas.computed.ignore_rack = conf->ignore_rack;
+    return FLV_OK;
+}
+
+flv_rc flv_client_topic_create(struct flv_client *c,
+                               const struct flv_topic_conf *conf,
+                               flv_done_fn done,
+                               void *user,
+                               struct flv_err *err)
+{
+    const bool ext = conf->durability != FLV_DURABILITY_DEFAULT;
+    struct admin_op *o = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->done = done;
+    o->call.done = status_done;
+    rc = flv__name_copy(o->name, conf->name, "Topic name", err);
+    if (rc == FLV_OK) {
+        rc = fill_create(
+            o, conf, ext ? &o->body.create_ext.create : &o->body.create, err);
+    }
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    if (ext) {
+        o->body.create_ext.durability = (uint8_t)conf->durability;
+        o->call.api = FLV_API_SC_TOPIC_CREATE_EXT;
+        o->call.version = FLV_WIRE_SC_MAX;
+        o->call.must_list = true;
+        o->call.message = (struct flv_wire_message){
+            .schema = &flv_wire_topic_create_ext_schema, .body = &o->body};
+    } else {
+        o->call.api = FLV_API_SC_CREATE;
+        o->call.message = (struct flv_wire_message){
+            .schema = &flv_wire_topic_create_schema,
+            .body = &o->body,
+            .label = flv_wire_object_label(FLV_WIRE_TOPIC)};
+    }
+    return submit(o, err);
+}
+
+flv_rc flv_client_topic_delete(struct flv_client *c,
+                               const char *name,
+                               bool force,
+                               flv_done_fn done,
+                               void *user,
+                               struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->done = done;
+    o->call.done = status_done;
+    rc = flv__name_copy(o->name, name, "Topic name", err);
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    o->body.remove.key = flv_slice_str(o->name);
+    o->body.remove.force = force;
+    o->call.api = FLV_API_SC_DELETE;
+    o->call.message = (struct flv_wire_message){
+        .schema = &flv_wire_delete_request_schema,
+        .body = &o->body,
+        .label = flv_wire_object_label(FLV_WIRE_TOPIC)};
+    return submit(o, err);
+}
+
+/* ---------------------------------------------------------------- lists */
+
+/* Opens the envelope of a list answer. */
+static flv_rc open_list(struct admin_op *o,
+                        const struct flv__answer *a,
+                        enum flv_wire_object object,
+                        struct flv_slice *out_body,
+                        struct flv_err *err)
+{
+    struct flv_slice in = a->body;
+    struct flv_wire_envelope env;
+    flv_rc rc = flv_wire_envelope_decode(a->version, &in, &o->arena, &env, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (!flv_slice_eq_str(env.label, flv_wire_object_label(object))) {
+        return flv_fail(err, FLV_E_PROTOCOL,
+                        "a list of %s was asked for, '%.*s' came",
+                        flv_wire_object_label(object),
+                        (int)(env.label.len < 40 ? env.label.len : 40),
+                        (const char *)env.label.data);
+    }
+    *out_body = env.body;
+    return FLV_OK;
+}
+
+static flv_rc list(struct admin_op *o,
+                   enum flv_wire_object object,
+                   void (*done)(struct flv__call *,
+                                const struct flv__answer *,
+                                const struct flv_err *),
+                   bool system,
+                   struct flv_err *err)
+{
+    o->call.done = done;
+    o->body.list.system = system;
+    if (o->name[0] != '\0') {
+        struct flv_slice *filter =
+            FLV_ARENA_NEW(&o->arena, struct flv_slice, 1);
+
+        if (filter == NULL) {
+            finish(o);
+            return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
+        }
+        *filter = flv_slice_str(o->name);
+        o->body.list.name_filters.at = filter;
+        o->body.list.name_filters.len = 1;
+    }
+    o->call.api = FLV_API_SC_LIST;
+    o->call.message =
+        (struct flv_wire_message){.schema = &flv_wire_list_request_schema,
+                                  .body = &o->body,
+                                  .label = flv_wire_object_label(object)};
+    return submit(o, err);
+}
+
+static flv_rc fill_topic(struct admin_op *o,
+                         const struct flv_wire_topic *w,
+                         struct flv_topic_info *out,
+                         struct flv_err *err)
+{
+    const struct flv_wire_topic_spec *s = &w->spec;
+    const uint32_t maps = w->status.replica_map.len;
+    const uint32_t assigned = s->replicas.assigned.len;
+    struct flv_replica *assignment =
+        FLV_ARENA_NEW(&o->arena, struct flv_replica, assigned + 1);
+    struct flv_replica *replicas =
+        FLV_ARENA_NEW(&o->arena, struct flv_replica, maps + 1);
+
+    out->name = text(o, w->name);
+    out->reason = text(o, w->status.reason);
+    out->dedup_filter =
+        s->deduplication.has ? text(o, s->deduplication.v.uses) : NULL;
+    if (assignment == NULL || replicas == NULL || out->name == NULL ||
+        out->reason == NULL ||
+        (s->deduplication.has && out->dedup_filter == NULL)) {
+        return no_memory(o, err);
+    }
+    for (uint32_t i = 0; i < assigned; i++) {
+        const struct flv_wire_partition_map *m = &s->replicas.assigned.at[i];
+
+        assignment[i] = (struct flv_replica){.partition = m->id,
+                                             .spus = m->replicas.at,
+                                             .spu_count = m->replicas.len};
+    }
+    for (uint32_t i = 0; i < maps; i++) {
+        const struct flv_wire_replica_entry *m = &w->status.replica_map.at[i];
+
+        replicas[i] = (struct flv_replica){.partition = m->partition,
+                                           .spus = m->spus.at,
+                                           .spu_count = m->spus.len};
+    }
+    out->assignment = assignment;
+    out->assignment_count = assigned;
+    out->replicas = replicas;
+    out->replica_count = maps;
+    return FLV_OK;
+}
+
+static void fill_topic_numbers(const struct flv_wire_topic *w,
+                               struct flv_topic_info *out)
+{
+    const struct flv_wire_topic_spec *s = &w->spec;
+
+    out->kind =
+        s->replicas.tag == FLV_WIRE_REPLICA_ASSIGNED   ? FLV_TOPIC_ASSIGNED
+        : s->replicas.tag == FLV_WIRE_REPLICA_COMPUTED ? FLV_TOPIC_COMPUTED
+                                                       : FLV_TOPIC_MIRROR;
+    if (out->kind == FLV_TOPIC_COMPUTED) {
+        out->partitions = s->replicas.computed.partitions;
+        out->replication = s->replicas.computed.replication_factor;
+        out->ignore_rack = s->replicas.computed.ignore_rack;
+    } else {
+        out->partitions =
+            (uint32_t)(out->kind == FLV_TOPIC_ASSIGNED ? out->assignment_count
+                                                       : out->replica_count);
+        out->replication =
+            (uint32_t)(out->assignment_count > 0 ? out->assignment[0].spu_count
+                                                 : 1);
+    }
+    out->has_retention = s->cleanup_policy.has;
+    out->retention_s = s->cleanup_policy.v.retention_seconds;
+    out->has_segment_size = s->storage.v.segment_size_bytes.has;
+    out->segment_size_bytes = s->storage.v.segment_size_bytes.v;
+    out->has_partition_bytes_max = s->storage.v.partition_size_bytes_max.has;
+    out->partition_bytes_max = s->storage.v.partition_size_bytes_max.v;
+    out->compression = flv__compression_of(s->compression);
+    out->has_dedup = s->deduplication.has;
+    out->dedup_count = s->deduplication.v.count;
+    out->has_dedup_age = s->deduplication.v.age.has;
+    out->dedup_age_ms = s->deduplication.v.age.v.seconds * 1000 +
+                        s->deduplication.v.age.v.nanos / 1000000;
+    out->system = s->system;
+    out->state = (enum flv_topic_state)w->status.resolution;
+}
+
+static void topics_done(struct flv__call *call,
+                        const struct flv__answer *a,
+                        const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_topic_list answer = {.items = {.len = 0}};
+    struct flv_topic_info *infos = NULL;
+    struct flv_slice body = {.len = 0};
+    struct flv_err why = {.rc = FLV_OK};
+    size_t count = 0;
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    rc = open_list(o, a, FLV_WIRE_TOPIC, &body, &why);
+    if (rc == FLV_OK) {
+        rc = flv_wire_topic_list_decode(a->version, &body, &o->arena, &answer,
+                                        &why);
+    }
+    if (rc == FLV_OK) {
+        infos = FLV_ARENA_NEW(&o->arena, struct flv_topic_info,
+                              (size_t)answer.items.len + 1);
+        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
+    }
+    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
+        const struct flv_wire_topic *w = &answer.items.at[i];
+
+        if (o->name[0] != '\0' && !flv_slice_eq_str(w->name, o->name)) {
+            continue; /* filters match parts of names */
+        }
+        rc = fill_topic(o, w, &infos[count], &why);
+        if (rc == FLV_OK) {
+            fill_topic_numbers(w, &infos[count]);
+            count++;
+        }
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->topics_done(o->user, NULL, infos, count);
+    finish(o);
+}
+
+flv_rc flv_client_topics(struct flv_client *c,
+                         const char *name,
+                         bool system,
+                         flv_topics_fn done,
+                         void *user,
+                         struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->topics_done = done;
+    if (name != NULL) {
+        rc = flv__name_copy(o->name, name, "Topic name", err);
+        if (rc != FLV_OK) {
+            finish(o);
+            return rc;
+        }
+    }
+    return list(o, FLV_WIRE_TOPIC, topics_done, system, err);
+}
+
+static const char *mirror_name(struct admin_op *o,
+                               const struct flv_wire_partition_mirror *m)
+{
+    return text(o, m->tag == FLV_WIRE_MIRROR_REMOTE ? m->remote.home_cluster
+                                                    : m->home.remote_cluster);
+}
+
+static flv_rc fill_partition(struct admin_op *o,
+                             const struct flv_wire_partition *w,
+                             struct flv_partition_info *out,
+                             struct flv_err *err)
+{
+    const struct flv_wire_partition_spec *s = &w->spec;
+    const struct flv_wire_partition_status *st = &w->status;
+    struct flv_slice topic = {.len = 0};
+    struct flv_replica_status *followers = FLV_ARENA_NEW(
+        &o->arena, struct flv_replica_status, (size_t)st->followers.len + 1);
+
+    if (!flv__partition_name(w->name, &topic, &out->partition)) {
+        return flv_fail(err, FLV_E_PROTOCOL,
+                        "'%.*s' is not the name of a partition",
+                        (int)(w->name.len < 80 ? w->name.len : 80),
+                        (const char *)w->name.data);
+    }
+    out->topic = text(o, topic);
+    out->mirror = s->mirror.has ? mirror_name(o, &s->mirror.v) : NULL;
+    if (followers == NULL || out->topic == NULL ||
+        (s->mirror.has && out->mirror == NULL)) {
+        return no_memory(o, err);
+    }
+    for (uint32_t i = 0; i < st->followers.len; i++) {
+        followers[i] = (struct flv_replica_status){
+            .spu = st->followers.at[i].spu,
+            .hw = st->followers.at[i].hw,
+            .leo = st->followers.at[i].leo,
+        };
+    }
+    out->leader = s->leader;
+    out->replicas = s->replicas.at;
+    out->replica_count = s->replicas.len;
+    out->has_retention = s->cleanup_policy.has;
+    out->retention_s = s->cleanup_policy.v.retention_seconds;
+    out->has_segment_size = s->storage.v.segment_size_bytes.has;
+    out->segment_size_bytes = s->storage.v.segment_size_bytes.v;
+    out->has_partition_bytes_max = s->storage.v.partition_size_bytes_max.has;
+    out->partition_bytes_max = s->storage.v.partition_size_bytes_max.v;
+    out->compression = flv__compression_of(s->compression);
+    out->system = s->system;
+    out->state = (enum flv_partition_state)st->resolution;
+    out->leader_status = (struct flv_replica_status){
+        .spu = st->leader.spu, .hw = st->leader.hw, .leo = st->leader.leo};
+    out->followers = followers;
+    out->follower_count = st->followers.len;
+    out->live_replicas = st->live_replicas;
+    out->size_bytes = st->size_bytes;
+    out->is_being_deleted = st->is_being_deleted;
+    out->base_offset = st->base_offset;
+    return FLV_OK;
+}
+
+static void partitions_done(struct flv__call *call,
+                            const struct flv__answer *a,
+                            const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_partition_list answer = {.items = {.len = 0}};
+    struct flv_partition_info *infos = NULL;
+    struct flv_slice body = {.len = 0};
+    struct flv_err why = {.rc = FLV_OK};
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    rc = open_list(o, a, FLV_WIRE_PARTITION, &body, &why);
+    if (rc == FLV_OK) {
+        rc = flv_wire_partition_list_decode(a->version, &body, &o->arena,
+                                            &answer, &why);
+    }
+    if (rc == FLV_OK) {
+        infos = FLV_ARENA_NEW(&o->arena, struct flv_partition_info,
+                              (size_t)answer.items.len + 1);
+        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
+    }
+    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
+        rc = fill_partition(o, &answer.items.at[i], &infos[i], &why);
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->partitions_done(o->user, NULL, infos, answer.items.len);
+    finish(o);
+}
+
+flv_rc flv_client_partitions(struct flv_client *c,
+                             bool system,
+                             flv_partitions_fn done,
+                             void *user,
+                             struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    const flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->partitions_done = done;
+    return list(o, FLV_WIRE_PARTITION, partitions_done, system, err);
+}
+
+static flv_rc fill_spu(struct admin_op *o,
+                       const struct flv_wire_spu *w,
+                       struct flv_spu_info *out,
+                       struct flv_err *err)
+{
+    const struct flv_wire_spu_spec *s = &w->spec;
+    struct flv_slice host = {.len = 0};
+
+    if (s->public_endpoint.ingress.len > 0) {
+        const struct flv_wire_ingress *in = &s->public_endpoint.ingress.at[0];
+
+        host = in->hostname.has ? in->hostname.v : in->ip.v;
+    }
+    out->name = text(o, w->name);
+    out->id = s->id;
+    out->custom = s->spu_type == FLV_WIRE_SPU_CUSTOM;
+    out->state = (enum flv_spu_state)w->status;
+    out->public_host = text(o, host);
+    out->public_port = s->public_endpoint.port;
+    out->private_host = text(o, s->private_endpoint.host);
+    out->private_port = s->private_endpoint.port;
+    out->rack = s->rack.has ? text(o, s->rack.v) : NULL;
+    if (s->public_local.has) {
+        out->local_host = text(o, s->public_local.v.host);
+        out->local_port = s->public_local.v.port;
+    }
+    if (out->name == NULL || out->public_host == NULL ||
+        out->private_host == NULL || (s->rack.has && out->rack == NULL) ||
+        (s->public_local.has && out->local_host == NULL)) {
+        return no_memory(o, err);
+    }
+    return FLV_OK;
+}
+
+static void spus_done(struct flv__call *call,
+                      const struct flv__answer *a,
+                      const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_spu_list answer = {.items = {.len = 0}};
+    struct flv_spu_info *infos = NULL;
+    struct flv_slice body = {.len = 0};
+    struct flv_err why = {.rc = FLV_OK};
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    rc = open_list(o, a, FLV_WIRE_SPU_OBJECT, &body, &why);
+    if (rc == FLV_OK) {
+        rc = flv_wire_spu_list_decode(a->version, &body, &o->arena, &answer,
+                                      &why);
+    }
+    if (rc == FLV_OK) {
+        infos = FLV_ARENA_NEW(&o->arena, struct flv_spu_info,
+                              (size_t)answer.items.len + 1);
+        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
+    }
+    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
+        rc = fill_spu(o, &answer.items.at[i], &infos[i], &why);
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->spus_done(o->user, NULL, infos, answer.items.len);
+    finish(o);
+}
+
+flv_rc flv_client_spus(struct flv_client *c,
+                       flv_spus_fn done,
+                       void *user,
+                       struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    const flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->spus_done = done;
+    return list(o, FLV_WIRE_SPU_OBJECT, spus_done, false, err);
+}
+
+/* ----------------------------------------------------- consumer offsets */
+
+/* They live where partition 0 of their topic does. */
+static void offsets_home(struct flv__lookup *l,
+                         const struct flv__topic_meta *t,
+                         const struct flv_err *err)
+{
+    struct admin_op *o = FLV__CONTAINER(l, struct admin_op, lookup);
+    struct flv__peer *peer = NULL;
+    struct flv_err why = {.rc = FLV_OK};
+    flv_rc rc = FLV_OK;
+
+    if (t == NULL) {
+        fail(o, err);
+        return;
+    }
+    rc = flv__client_spu(o->client, flv__meta_leader(t, 0), &peer, &why);
+    if (rc == FLV_OK) {
+        rc = send(o, peer, &why);
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+    }
+}
+
+static flv_rc submit_offsets(struct admin_op *o, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    o->lookup.client = o->client;
+    o->lookup.topic = OFFSETS_TOPIC;
+    o->lookup.done = offsets_home;
+    rc = flv__lookup_start(&o->lookup, err);
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    flv__op_add(o->client, &o->op);
+    return FLV_OK;
+}
+
+static flv_rc
+fill_offsets(struct admin_op *o,
+             const struct flv_wire_fetch_consumer_offsets_response *answer,
+             struct flv_consumer_offset *out,
+             size_t *out_count,
+             struct flv_err *err)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < answer->consumers.len; i++) {
+        const struct flv_wire_consumer_offset *w = &answer->consumers.at[i];
+
+        if (o->name[0] != '\0' && !flv_slice_eq_str(w->consumer_id, o->name)) {
+            continue; /* servers before version 24 know no filter */
+        }
+        out[count] = (struct flv_consumer_offset){
+            .consumer_id = text(o, w->consumer_id),
+            .topic = text(o, w->replica.topic),
+            .partition = w->replica.partition,
+            .offset = w->offset,
+            .modified_s = w->modified_time_s,
+        };
+        if (out[count].consumer_id == NULL || out[count].topic == NULL) {
+            return no_memory(o, err);
+        }
+        count++;
+    }
+    *out_count = count;
+    return FLV_OK;
+}
+
+static void offsets_done(struct flv__call *call,
+                         const struct flv__answer *a,
+                         const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_fetch_consumer_offsets_response answer;
+    struct flv_consumer_offset *offsets = NULL;
+    struct flv_err why = {.rc = FLV_OK};
+    struct flv_slice in;
+    size_t count = 0;
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    in = a->body;
+    rc = flv_wire_fetch_consumer_offsets_response_decode(
+        a->version, &in, &o->arena, &answer, &why);
+    if (rc == FLV_OK && answer.error.code != FLV_WIRE_NONE) {
+        rc = flv_wire_error_raise(&answer.error, &why);
+    }
+    if (rc == FLV_OK) {
+        offsets = FLV_ARENA_NEW(&o->arena, struct flv_consumer_offset,
+                                (size_t)answer.consumers.len + 1);
+        rc = offsets != NULL ? fill_offsets(o, &answer, offsets, &count, &why)
+                             : no_memory(o, &why);
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->offsets_done(o->user, NULL, offsets, count);
+    finish(o);
+}
+
+flv_rc flv_client_consumer_offsets(struct flv_client *c,
+                                   const char *consumer_id,
+                                   flv_offsets_fn done,
+                                   void *user,
+                                   struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->offsets_done = done;
+    if (consumer_id != NULL) {
+        rc = flv__name_copy(o->name, consumer_id, "consumer id", err);
+        if (rc != FLV_OK) {
+            finish(o);
+            return rc;
+        }
+        o->body.offsets.filter.has = true;
+        o->body.offsets.filter.v.consumer_id.has = true;
+        o->body.offsets.filter.v.consumer_id.v = flv_slice_str(o->name);
+    }
+    o->call.api = FLV_API_SPU_FETCH_CONSUMER_OFFSETS;
+    o->call.done = offsets_done;
+    o->call.message = (struct flv_wire_message){
+        .schema = &flv_wire_fetch_consumer_offsets_request_schema,
+        .body = &o->body};
+    return submit_offsets(o, err);
+}
+
+static void offset_delete_done(struct flv__call *call,
+                               const struct flv__answer *a,
+                               const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_wire_delete_consumer_offset_response answer;
+    struct flv_err why = {.rc = FLV_OK};
+    struct flv_slice in;
+    flv_rc rc = FLV_OK;
+
+    if (err != NULL) {
+        fail(o, err);
+        return;
+    }
+    in = a->body;
+    rc = flv_wire_delete_consumer_offset_response_decode(
+        a->version, &in, &o->arena, &answer, &why);
+    if (rc == FLV_OK && answer.error.code != FLV_WIRE_NONE) {
+        rc = flv_wire_error_raise(&answer.error, &why);
+    }
+    if (rc != FLV_OK) {
+        fail(o, &why);
+        return;
+    }
+    detach(o);
+    o->done(o->user, NULL);
+    finish(o);
+}
+
+flv_rc flv_client_consumer_offset_delete(struct flv_client *c,
+                                         const struct flv_consumer_ref *ref,
+                                         flv_done_fn done,
+                                         void *user,
+                                         struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    char *topic = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->done = done;
+    rc = flv__name_copy(o->name, ref->consumer_id, "consumer id", err);
+    if (rc == FLV_OK) {
+        topic = flv_arena_text(&o->arena, ref->topic, strlen(ref->topic));
+        rc = topic != NULL ? FLV_OK : no_memory(o, err);
+    }
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    o->body.offset_delete.consumer_id = flv_slice_str(o->name);
+    o->body.offset_delete.replica.topic = flv_slice_str(topic);
+    o->body.offset_delete.replica.partition = ref->partition;
+    o->call.api = FLV_API_SPU_DELETE_CONSUMER_OFFSET;
+    o->call.done = offset_delete_done;
+    o->call.message = (struct flv_wire_message){
+        .schema = &flv_wire_delete_consumer_offset_request_schema,
+        .body = &o->body};
+    return submit_offsets(o, err);
+}

@@ -1,0 +1,98 @@
+/*
+ * internal.h - what the files of this room share.
+ *
+ * Purpose    The client handle: the metadata connection, the copy of the
+ *            metadata, one peer per SPU, and everything that is under way and
+ *            has to be completed when the client closes.
+ * Threads    Loop thread only.
+ * Ownership  The client owns peers and metadata; ops are owned by themselves:
+ *            an op leaves the client's ring when it completes or is cancelled.
+ */
+#ifndef FLV_CLIENT_INTERNAL_H
+#define FLV_CLIENT_INTERNAL_H
+
+#include <fluvio/client.h>
+
+#include "base/chunk.h"
+#include "client/meta.h"
+#include "client/peer.h"
+#include "loop/loop.h"
+
+#define FLV__CLIENT_BYTES_MAX ((size_t)256 * 1024 * 1024)
+#define FLV__CLIENT_ARENA_MAX ((size_t)128 * 1024 * 1024)
+#define FLV__NAME_MAX 256 /* topic, consumer id; with the NUL */
+
+/* Something under way on a client. */
+struct flv__op {
+    /* The client closes: complete with err (FLV_E_CANCELED), free. */
+    void (*cancel)(struct flv__op *op, const struct flv_err *err);
+    struct flv__op *next, *prev; /* private */
+};
+
+struct flv__spu_link {
+    int32_t id;             /* the key */
+    struct flv__peer *peer; /* owned */
+    bool lost;
+    UT_hash_handle hh;
+};
+
+struct flv_client {
+    struct flv_loop *loop; /* borrowed */
+    struct flv_client_conf conf;
+    char *client_id, *address; /* owned */
+    struct flv_budget budget;  /* of received frames */
+    struct flv__peer *sc;      /* owned */
+    struct flv__meta meta;
+    struct flv__spu_link *spus; /* owned hash */
+    struct flv__op ops;         /* head of a ring */
+    struct flv_task close_task;
+    size_t peers_open; /* not closed to the end */
+    bool closing;
+    flv_closed_fn closed;
+    void *closed_user;
+};
+
+void flv__op_add(struct flv_client *c, struct flv__op *op);
+void flv__op_remove(struct flv__op *op);
+
+/* The peer of an SPU, made or moved to where the metadata says it is.
+ * FLV_E_NOT_FOUND: the metadata does not know it. */
+FLV_CHECKED flv_rc flv__client_spu(struct flv_client *c,
+                                   int32_t id,
+                                   struct flv__peer **out,
+                                   struct flv_err *err);
+
+/* Copies a name that travels as a protocol string. */
+FLV_CHECKED flv_rc flv__name_copy(char out[FLV__NAME_MAX],
+                                  const char *name,
+                                  const char *what,
+                                  struct flv_err *err);
+
+/* The codes are the topic's; ANY for what we do not know. */
+enum flv_compression flv__compression_of(uint8_t wire);
+uint8_t flv__compression_wire(enum flv_compression c);
+
+/* Waits until the metadata knows a topic with all its leaders. Embedded. */
+struct flv__lookup {
+    struct flv_client *client;
+    const char *topic; /* borrowed */
+    /* Exactly one of both is NULL. Ends the lookup. */
+    void (*done)(struct flv__lookup *l,
+                 const struct flv__topic_meta *t,
+                 const struct flv_err *err);
+    struct flv__meta_listener listener; /* private, as the rest */
+    struct flv_timer timer;
+    struct flv_task task;
+    bool active;
+};
+
+/* Needs client, topic and done. */
+FLV_CHECKED flv_rc flv__lookup_start(struct flv__lookup *l,
+                                     struct flv_err *err);
+/* `done` does not run any more; nothing happens to a zeroed one. */
+void flv__lookup_stop(struct flv__lookup *l);
+
+#define FLV__CONTAINER(ptr, type, member)                                      \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

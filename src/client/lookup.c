@@ -1,0 +1,100 @@
+#include "client/internal.h"
+
+#include <assert.h>
+
+static bool is_complete(const struct flv__topic_meta *t)
+{
+    if (t->partitions == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->partitions; i++) {
+        if (flv__meta_leader(t, i) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+end(struct flv__lookup *l, const struct flv__topic_meta *t, struct flv_err *err)
+{
+    assert((t == NULL) != (err == NULL));
+    flv__lookup_stop(l);
+    l->done(l, t, err);
+}
+
+static void check(struct flv__lookup *l)
+{
+    const struct flv__meta *m = &l->client->meta;
+    const struct flv__topic_meta *t = flv__meta_topic(m, l->topic);
+    struct flv_err err;
+
+    if (t != NULL && is_complete(t)) {
+        end(l, t, NULL);
+    } else if (t == NULL && flv__meta_fresh(m)) {
+        (void)flv_fail(&err, FLV_E_NOT_FOUND, "Topic not found: %s", l->topic);
+        err.wire = FLV_WIRE_TOPIC_NOT_FOUND;
+        end(l, NULL, &err);
+    }
+}
+
+static void changed(struct flv__meta_listener *listener)
+{
+    check(FLV__CONTAINER(listener, struct flv__lookup, listener));
+}
+
+static void first_look(struct flv_task *t)
+{
+    check(FLV__CONTAINER(t, struct flv__lookup, task));
+}
+
+static void expired(struct flv_timer *timer)
+{
+    struct flv__lookup *l = FLV__CONTAINER(timer, struct flv__lookup, timer);
+    const struct flv_client *c = l->client;
+    struct flv_err err;
+
+    if (flv__meta_fresh(&c->meta)) {
+        (void)flv_fail(&err, FLV_E_TIMEOUT,
+                       "topic %s has partitions without a leader after %u ms",
+                       l->topic, c->conf.metadata_timeout_ms);
+    } else if (c->meta.last_err.rc != FLV_OK) {
+        err = c->meta.last_err;
+    } else {
+        (void)flv_fail(&err, FLV_E_TIMEOUT, "%s sent no metadata within %u ms",
+                       flv__peer_address(c->sc), c->conf.metadata_timeout_ms);
+    }
+    end(l, NULL, &err);
+}
+
+flv_rc flv__lookup_start(struct flv__lookup *l, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    assert(l->client != NULL && l->topic != NULL && l->done != NULL);
+    assert(!l->active);
+    flv_timer_init(&l->timer, l->client->loop, expired);
+    rc =
+        flv_timer_start(&l->timer, l->client->conf.metadata_timeout_ms, 0, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    flv_task_init(&l->task, first_look);
+    l->active = true;
+    l->listener = (struct flv__meta_listener){.changed = changed};
+    flv__meta_start(&l->client->meta);
+    flv__meta_listen(&l->client->meta, &l->listener);
+    flv_loop_defer(l->client->loop, &l->task);
+    return FLV_OK;
+}
+
+void flv__lookup_stop(struct flv__lookup *l)
+{
+    if (!l->active) {
+        return;
+    }
+    l->active = false;
+    flv__meta_unlisten(&l->client->meta, &l->listener);
+    flv_timer_stop(&l->timer);
+    flv_loop_undefer(l->client->loop, &l->task);
+}
