@@ -149,6 +149,7 @@ struct flv_record {       /* as consumers see it */
 
 struct flv_batch_reader {
     struct flv_batch_header header; /* of the open batch */
+    struct flv_slice section;       /* count and records, plain */
     struct flv_slice rest;          /* records not read yet */
     uint32_t next;                  /* position of the next record */
     struct flv_buf plain;           /* decompressed section */

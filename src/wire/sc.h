@@ -261,16 +261,21 @@ struct flv_wire_custom_spu {
     uint8_t status; /* enum flv_wire_spu_status */
 };
 
+struct flv_wire_group_replication {
+    FLV_OPT(uint16_t) in_sync_replica_min;
+};
+
+struct flv_wire_group_storage {
+    FLV_OPT(struct flv_slice) log_dir;
+    FLV_OPT(struct flv_slice) size;
+};
+
 struct flv_wire_spu_group_spec {
     uint16_t replicas;
     int32_t min_id;
     FLV_OPT(struct flv_slice) rack;
-    FLV_OPT(FLV_OPT(uint16_t)) in_sync_replica_min;
-    FLV_OPT(struct {
-        FLV_OPT(struct flv_slice) log_dir;
-        FLV_OPT(struct flv_slice) size;
-    })
-    storage;
+    FLV_OPT(struct flv_wire_group_replication) replication;
+    FLV_OPT(struct flv_wire_group_storage) storage;
     FLV_VEC(struct flv_wire_pair) env;
 };
 
@@ -425,19 +430,21 @@ struct flv_wire_custom_spu_delete {
 };
 FLV_WIRE_MESSAGE(custom_spu_delete)
 
-enum flv_wire_topic_action {
+enum flv_wire_topic_action_kind {
     FLV_WIRE_TOPIC_ADD_PARTITION = 0,
     FLV_WIRE_TOPIC_ADD_MIRROR = 1,
 };
 
+struct flv_wire_topic_action {
+    uint8_t tag;                     /* enum flv_wire_topic_action_kind */
+    uint32_t count;                  /* add partition */
+    struct flv_slice remote_cluster; /* add mirror */
+    bool home_to_mirror;             /* add mirror, from 18 */
+};
+
 struct flv_wire_topic_update {
     struct flv_slice key;
-    struct {
-        uint8_t tag;    /* enum flv_wire_topic_action */
-        uint32_t count; /* add partition */
-        struct flv_slice remote_cluster;
-        bool home_to_mirror; /* from 18 */
-    } action;
+    struct flv_wire_topic_action action;
 };
 FLV_WIRE_MESSAGE(topic_update)
 

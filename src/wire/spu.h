@@ -157,11 +157,13 @@ FLV_WIRE_MESSAGE(fetch_offsets_response)
 /* --- stream fetch (1003) and fetch (1)
  * --------------------------------------------- */
 
+struct flv_wire_legacy_wasm {
+    uint8_t tag; /* 0 raw, 1 gzip */
+    struct flv_slice bytes;
+};
+
 struct flv_wire_legacy_payload {
-    struct {
-        uint8_t tag; /* 0 raw, 1 gzip */
-        struct flv_slice bytes;
-    } wasm;
+    struct flv_wire_legacy_wasm wasm;
     struct flv_wire_module_kinds kind;
     struct flv_wire_module_params params;
 };
