@@ -249,12 +249,8 @@ static void open_load(struct load *load,
     conf.user = load;
     if (flv_client_connect(load->client, 2000, connected, NULL, &err) !=
             FLV_OK ||
-        flv_producer_open(&load->producer,
-                          load->client,
-                          &conf,
-                          producer_opened,
-                          first,
-                          &err) != FLV_OK) {
+        flv_producer_open(&load->producer, load->client, &conf, producer_opened,
+                          first, &err) != FLV_OK) {
         die(err.text);
     }
 }
@@ -303,8 +299,7 @@ static void produce(const char *const *argv)
     }
     printf("records=%llu records_per_s=%.0f mb_per_s=%.1f p50_us=%.0f "
            "p99_us=%.0f cpu_s=%.2f\n",
-           (unsigned long long)bench.acked,
-           (double)bench.acked / wall,
+           (unsigned long long)bench.acked, (double)bench.acked / wall,
            (double)bench.acked * (double)bench.record_size / wall / 1e6,
            percentile_us(bench.latency_ns, bench.latency_count, 500),
            percentile_us(bench.latency_ns, bench.latency_count, 990),
@@ -314,8 +309,8 @@ static void produce(const char *const *argv)
 static void latency(const char *const *argv)
 {
     /* One record at a time is one token. */
-    const char *const as_produce[] = {
-        argv[0], argv[1], "1", argv[2], "1", "1", argv[3]};
+    const char *const as_produce[] = {argv[0], argv[1], "1",    argv[2],
+                                      "1",     "1",     argv[3]};
 
     produce(as_produce);
 }
@@ -371,10 +366,8 @@ static void consume(const char *const *argv)
     flv_loop_run(bench.loop);
     wall = (double)(bench.end_ns - bench.start_ns) / 1e9;
     printf("records=%llu records_per_s=%.0f mb_per_s=%.1f cpu_s=%.2f\n",
-           (unsigned long long)seen,
-           (double)seen / wall,
-           (double)seen_bytes / wall / 1e6,
-           cpu_seconds() - bench.cpu_start);
+           (unsigned long long)seen, (double)seen / wall,
+           (double)seen_bytes / wall / 1e6, cpu_seconds() - bench.cpu_start);
 }
 
 /* -------------------------------------------------- the machine's limits */
@@ -407,8 +400,7 @@ static void disk(const char *const *argv)
     wall = since_s(start);
     close(fd);
     unlink(path);
-    printf("writes=%zu mb_per_s=%.1f p50_us=%.0f p99_us=%.0f\n",
-           count,
+    printf("writes=%zu mb_per_s=%.1f p50_us=%.0f p99_us=%.0f\n", count,
            (double)count * (double)size / wall / 1e6,
            percentile_us(bench.latency_ns, count, 500),
            percentile_us(bench.latency_ns, count, 990));

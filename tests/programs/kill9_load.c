@@ -69,8 +69,7 @@ static void settled(struct flv_send *send, const struct flv_err *err)
         fail(err);
         return;
     }
-    printf("ACK %lld %llu\n",
-           (long long)send->offset,
+    printf("ACK %lld %llu\n", (long long)send->offset,
            (unsigned long long)slot->number);
     fflush(stdout);
     flv_loop_defer(load.loop, &load.more);
@@ -126,9 +125,8 @@ static void connected(void *user, const struct flv_err *err)
     conf.delivery_timeout_ms = 0;
     if (err != NULL) {
         fail(err);
-    } else if (flv_producer_open(
-                   &load.producer, load.client, &conf, opened, NULL, &own) !=
-               FLV_OK) {
+    } else if (flv_producer_open(&load.producer, load.client, &conf, opened,
+                                 NULL, &own) != FLV_OK) {
         fail(&own);
     }
 }
@@ -180,8 +178,8 @@ int main(int argc, char **argv)
     flv_task_init(&load.ended, input_ended);
     conf.retry_max_ms = 100;
     if (flv_client_create(&load.client, load.loop, &conf, &err) != FLV_OK ||
-        flv_client_connect(
-            load.client, 5000, connected, argv[1], &err) != FLV_OK) {
+        flv_client_connect(load.client, 5000, connected, argv[1], &err) !=
+            FLV_OK) {
         fprintf(stderr, "kill9-load: %s\n", err.text);
         return 1;
     }
