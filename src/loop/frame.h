@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/chunk.h"
 #include "loop/loop.h"
 #include "loop/net.h"
@@ -43,8 +44,10 @@ struct flv_frames_conf {
     void *ctx; /* borrowed */
 };
 
+/* All private. Bytes read but not cut yet wait in the stash while the user
+ * pauses or the budget is used up; then nothing more is read. */
 struct flv_frames {
-    struct flv_reader reader; /* first */
+    struct flv_reader reader;
     struct flv_frames_conf conf;
     struct flv_conn *conn; /* borrowed */
     struct flv_loop *loop; /* borrowed */
@@ -53,13 +56,13 @@ struct flv_frames {
     struct flv_task again;
     struct flv_chunk *chunk; /* owned: frame in progress, or NULL */
     size_t filled;           /* bytes of it */
-    struct flv_buf stash;    /* bytes read but not cut yet */
-    size_t stash_pos;        /* cut so far */
-    size_t granted;          /* charge held without a chunk */
+    struct flv_buf stash;
+    size_t stash_pos; /* cut so far */
+    size_t granted;   /* charge held without a chunk */
     uint64_t begun_ms, moved_ms;
     uint8_t head[4];
     uint8_t head_len;
-    bool paused, ended, cutting, direct, head_done;
+    bool paused, ended, direct;
     bool *gone; /* set when deinit runs inside a callback */
 };
 
