@@ -190,7 +190,8 @@ FLV_CHECKED flv_rc flv_log_stage(struct flv_log *log,
                                  struct flv_append *req,
                                  struct flv_err *err);
 
-/* Ends everything that waits and is not in a running job with CANCELED. */
+/* Before closing: ends everything that waits and is not in a running job with
+ * CANCELED, and every later append, too. */
 void flv_log_cancel(struct flv_log *log);
 
 /* ---- jobs ---- */
@@ -206,7 +207,7 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log);
 struct flv_log_job *flv_log_sync_job(struct flv_log *log);
 
 /* Checkpoint, indexes, removal of trimmed segments, when due, else NULL. Ask
- * after every job_finish and after trim. */
+ * after every job_finish, read_finish and trim; it costs nothing. */
 struct flv_log_job *flv_log_upkeep_job(struct flv_log *log);
 
 /* Any thread, blocks. */
@@ -244,9 +245,10 @@ struct flv_log_read {
     /* store's own */
     struct flv_log *log;
     void *segment;
-    void *cold;
-    uint64_t pos, limit_pos;
-    int64_t pos_offset, limit_offset;
+    struct flv_file *file;   /* borrowed from the segment or `cold` */
+    struct flv__cold *cold;  /* owned: an old segment opened by run */
+    uint64_t pos, limit_pos; /* where to look, and how far */
+    int64_t pos_offset;      /* of the batch at pos; -1: a group begins */
 };
 
 /* Loop. Finds the place and holds the segment. *ready = false: the offset is

@@ -1,0 +1,407 @@
+/* Offline verification: reads everything that a partition's directory holds
+ * and changes nothing. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/checkpoint.h"
+#include "store/log.h"
+#include "store/scan.h"
+
+struct check {
+    struct flv_io *io; /* borrowed */
+    const char *dir;   /* borrowed */
+    flv_log_note_fn fn;
+    void *user;
+    struct flv_log_check out;
+    int64_t *bases; /* owned; sorted */
+    uint32_t count, cap;
+    bool no_memory;
+    struct flv__checkpoint ck;
+    bool have_ck, ck_met;
+    /* where the segment before ended, if that is known */
+    bool have_prev;
+    int64_t prev_base;
+    uint64_t prev_bytes;
+    int64_t next_offset; /* -1: not known */
+    uint64_t next_group;
+    uint64_t log_id;
+};
+
+static void tell(struct check *c,
+                 enum flv_log_note_kind kind,
+                 const char *file,
+                 uint64_t pos,
+                 const char *text)
+{
+    struct flv_log_note note = {
+        .kind = kind,
+        .file = file,
+        .pos = pos,
+        .offset = c->next_offset,
+        .text = text,
+    };
+
+    if (kind == FLV_NOTE_DAMAGE) {
+        c->out.damages++;
+    }
+    if (c->fn != NULL) {
+        c->fn(c->user, &note);
+    }
+}
+
+static flv_rc no_memory(const struct check *c, struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_NOMEM, "no memory to check %s", c->dir);
+}
+
+static void see_name(void *user, const char *name)
+{
+    struct check *c = user;
+    int64_t base;
+
+    if (!flv__name_offset(name, FLV__ENDING_SEGMENT, &base)) {
+        return;
+    }
+    if (c->count == c->cap) {
+        uint32_t cap = c->cap > 0 ? c->cap * 2 : 16;
+        int64_t *bases = flv_realloc(c->bases, cap * sizeof(*bases));
+
+        if (bases == NULL) {
+            c->no_memory = true;
+            return;
+        }
+        c->bases = bases;
+        c->cap = cap;
+    }
+    c->bases[c->count++] = base;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static flv_rc check_checkpoint(struct check *c, struct flv_err *err)
+{
+    struct flv_buf buf;
+    flv_rc rc;
+
+    flv_buf_init(&buf, FLV__CHECKPOINT_MAX);
+    rc = flv__checkpoint_load(c->io, c->dir, &buf, err);
+    if (rc == FLV_OK) {
+        rc = flv__checkpoint_decode(flv_buf_slice(&buf), &c->ck, NULL, NULL);
+        c->have_ck = rc == FLV_OK;
+        if (rc == FLV_E_NOMEM) {
+            (void)!no_memory(c, err);
+        }
+    }
+    if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED) {
+        tell(c, FLV_NOTE_DAMAGE, c->dir, 0,
+             rc == FLV_E_CORRUPT ? "the checkpoint cannot be believed"
+                                 : "the checkpoint has a newer format");
+        rc = FLV_OK;
+    }
+    if (rc == FLV_E_NOT_FOUND) {
+        rc = FLV_OK;
+    }
+    if (rc == FLV_OK) {
+        flv_err_clear(err);
+    }
+    flv_buf_deinit(&buf);
+    return rc;
+}
+
+static void check_head(struct check *c,
+                       const struct flv__segment_head *head,
+                       const char *path,
+                       int64_t base)
+{
+    if (head->base_offset != base) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0, "its header names another offset");
+    }
+    if (c->log_id == 0) {
+        c->log_id = c->have_ck ? c->ck.log_id : head->log_id;
+    }
+    if (head->log_id != c->log_id) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0, "it belongs to another log");
+    }
+    if (c->have_prev && (head->prev_base != c->prev_base ||
+                         head->prev_bytes != c->prev_bytes)) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "the segment before it is missing or has changed its size");
+    }
+    if (c->have_prev && c->next_offset >= 0 &&
+        (head->base_offset != c->next_offset ||
+         head->first_group != c->next_group)) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "it does not continue the segment before it");
+    }
+    if (!c->have_prev && c->have_ck && base != c->ck.start_offset) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "it is not the first segment that the checkpoint names");
+    }
+}
+
+static void meet_checkpoint(struct check *c, const struct flv__scan *s)
+{
+    if (c->have_ck && s->pos == c->ck.pos) {
+        c->ck_met = s->next_offset == c->ck.next_offset &&
+                    s->next_group == c->ck.next_group;
+    }
+}
+
+static flv_rc count_batch(void *user,
+                          const struct flv__batch_head *head,
+                          uint64_t pos,
+                          struct flv_err *err)
+{
+    struct check *c = user;
+
+    (void)head;
+    (void)pos;
+    (void)err;
+    c->out.batches++;
+    return FLV_OK;
+}
+
+/* Something is wrong at s->pos; is it only the unfinished end? */
+static flv_rc judge(struct check *c,
+                    struct flv__scan *s,
+                    bool newest,
+                    const struct flv_err *what,
+                    struct flv_err *err)
+{
+    bool below_ck =
+        c->have_ck &&
+        (c->ck.segment_base > c->prev_base ||
+         (c->ck.segment_base == c->prev_base && s->pos < c->ck.pos));
+    bool synced = !newest || below_ck;
+    flv_rc rc = FLV_OK;
+
+    if (!synced) {
+        rc = flv__scan_was_synced(s, &synced, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (synced) {
+        tell(c, FLV_NOTE_DAMAGE, s->path, s->pos, what->text);
+    } else {
+        c->out.torn_bytes = s->file_bytes - s->pos;
+        tell(c, FLV_NOTE_TORN, s->path, s->pos, what->text);
+    }
+    return FLV_OK;
+}
+
+static flv_rc check_groups(struct check *c,
+                           struct flv__scan *s,
+                           bool newest,
+                           struct flv_err *err)
+{
+    struct flv_err what = {0};
+    flv_rc rc = FLV_OK;
+
+    s->fn = count_batch;
+    s->user = c;
+    s->batch_crc = true;
+    meet_checkpoint(c, s);
+    while (rc == FLV_OK && s->pos < s->file_bytes) {
+        rc = flv__scan_next(s, &what);
+        c->next_offset = s->next_offset;
+        if (rc == FLV_OK) {
+            meet_checkpoint(c, s);
+        }
+    }
+    c->out.groups += s->groups;
+    c->out.next_offset = s->next_offset;
+    if (rc == FLV_E_CORRUPT) {
+        rc = judge(c, s, newest, &what, err);
+        if (!newest) {
+            c->next_offset = -1;
+        }
+    } else if (rc != FLV_OK && err != NULL) {
+        *err = what;
+    }
+    c->next_group = s->next_group;
+    return rc;
+}
+
+static flv_rc check_index(struct check *c,
+                          const struct flv__segment_head *head,
+                          uint64_t bytes,
+                          struct flv_err *err)
+{
+    struct flv__index_file expect = {
+        .log_id = head->log_id,
+        .base_offset = head->base_offset,
+        .next_offset = c->next_offset,
+        .segment_bytes = (uint32_t)bytes,
+    };
+    char *path = flv__path_index(c->dir, head->base_offset);
+    struct flv_file *file = NULL;
+    struct flv__index index;
+    struct flv_buf buf;
+    uint64_t size = 0;
+    flv_rc rc;
+
+    flv__index_init(&index, 1, 1u << 20);
+    flv_buf_init(&buf, 64u << 20);
+    rc = path == NULL ? no_memory(c, err)
+                      : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+    if (rc == FLV_OK) {
+        rc = c->io->ops->size(file, &size, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_buf_reserve(&buf, size);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_io_read_full(file, buf.data, size, 0, &buf.len, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv__index_decode(&index, flv_buf_slice(&buf), &expect);
+    }
+    if (rc == FLV_E_CORRUPT || rc == FLV_E_LIMIT) {
+        tell(c, FLV_NOTE_REPAIR, path, 0,
+             "the index cannot be used and will be made again");
+        rc = FLV_OK;
+    } else if (rc == FLV_E_NOT_FOUND) {
+        rc = FLV_OK; /* made when it is needed */
+    }
+    flv_io_close(file);
+    flv_buf_deinit(&buf);
+    flv__index_deinit(&index);
+    flv_free(path);
+    return rc;
+}
+
+/* No header: unfinished or damaged? */
+static void
+judge_head(struct check *c, const char *path, uint64_t bytes, bool newest)
+{
+    if (newest && bytes <= FLV__SEGMENT_HEAD &&
+        !(c->have_ck && c->ck.segment_base >= c->prev_base)) {
+        c->out.torn_bytes = bytes;
+        tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
+    } else {
+        tell(c, FLV_NOTE_DAMAGE, path, 0, "it has no valid header");
+    }
+}
+
+static flv_rc check_open_segment(struct check *c,
+                                 uint32_t i,
+                                 struct flv_file *file,
+                                 const char *path,
+                                 struct flv_err *err)
+{
+    bool newest = i + 1 == c->count;
+    struct flv__segment_head head;
+    struct flv__scan scan;
+    uint64_t bytes = 0;
+    flv_rc rc = file->io->ops->size(file, &bytes, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    c->out.bytes += bytes;
+    rc = flv__scan_head(file, path, &head, err);
+    if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED) {
+        c->prev_base = c->bases[i];
+        judge_head(c, path, bytes, newest);
+        c->have_prev = false;
+        c->next_offset = -1;
+        flv_err_clear(err);
+        return FLV_OK;
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    check_head(c, &head, path, c->bases[i]);
+    c->have_prev = true;
+    c->prev_base = head.base_offset;
+    c->prev_bytes = bytes;
+    flv__scan_init(&scan, file, path, bytes, &head);
+    c->ck_met = c->ck_met || c->ck.segment_base != head.base_offset;
+    rc = check_groups(c, &scan, newest, err);
+    flv__scan_deinit(&scan);
+    if (rc == FLV_OK && c->have_ck && c->ck.segment_base == head.base_offset &&
+        !c->ck_met) {
+        tell(c, FLV_NOTE_DAMAGE, path, c->ck.pos,
+             "no group ends where the checkpoint says");
+    }
+    if (rc == FLV_OK && !newest && c->next_offset >= 0) {
+        rc = check_index(c, &head, bytes, err);
+    }
+    return rc;
+}
+
+static flv_rc check_segments(struct check *c, struct flv_err *err)
+{
+    bool ck_segment = !c->have_ck;
+    flv_rc rc = FLV_OK;
+
+    for (uint32_t i = 0; rc == FLV_OK && i < c->count; i++) {
+        struct flv_file *file = NULL;
+        char *path;
+
+        if (c->have_ck && c->bases[i] < c->ck.start_offset) {
+            continue; /* trimmed; the next open removes it */
+        }
+        ck_segment = ck_segment || c->bases[i] == c->ck.segment_base;
+        if (c->out.segments++ == 0) {
+            c->out.start_offset = c->bases[i];
+        }
+        path = flv__path_segment(c->dir, c->bases[i]);
+        rc = path == NULL
+                 ? no_memory(c, err)
+                 : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+        if (rc == FLV_OK) {
+            rc = check_open_segment(c, i, file, path, err);
+        }
+        flv_io_close(file);
+        flv_free(path);
+    }
+    if (rc == FLV_OK && !ck_segment) {
+        tell(c, FLV_NOTE_DAMAGE, c->dir, 0,
+             "the segment that the checkpoint names is missing");
+    }
+    return rc;
+}
+
+flv_rc flv_log_check(struct flv_io *io,
+                     const char *dir,
+                     flv_log_note_fn note,
+                     void *user,
+                     struct flv_log_check *out,
+                     struct flv_err *err)
+{
+    struct check c = {
+        .io = io != NULL ? io : flv_io_posix(),
+        .dir = dir,
+        .fn = note,
+        .user = user,
+        .next_offset = -1,
+    };
+    flv_rc rc = c.io->ops->list(c.io, dir, see_name, &c, err);
+
+    if (rc == FLV_OK && c.no_memory) {
+        rc = no_memory(&c, err);
+    }
+    if (rc == FLV_OK) {
+        rc = check_checkpoint(&c, err);
+    }
+    if (rc == FLV_OK) {
+        if (c.count > 0) {
+            qsort(c.bases, c.count, sizeof(*c.bases), by_value);
+        }
+        rc = check_segments(&c, err);
+    }
+    flv_free(c.bases);
+    if (rc == FLV_OK) {
+        *out = c.out;
+    }
+    return rc;
+}

@@ -1,0 +1,278 @@
+/* The I/O seam over Linux system calls. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/io.h"
+
+#define IOV_MANY 1024 /* Linux takes no more in one call */
+
+struct posix_file {
+    struct flv_file base;
+    int fd;      /* owned */
+    char path[]; /* for error texts */
+};
+
+static flv_rc
+fail(struct flv_err *err, int sys, const char *what, const char *path)
+{
+    flv_rc rc = FLV_E_IO;
+
+    switch (sys) {
+    case ENOSPC:
+    case EDQUOT:
+        rc = FLV_E_NOSPACE;
+        break;
+    case ENOENT:
+        rc = FLV_E_NOT_FOUND;
+        break;
+    case EEXIST:
+        rc = FLV_E_EXISTS;
+        break;
+    case ENOMEM:
+        rc = FLV_E_NOMEM;
+        break;
+    default:
+        break;
+    }
+    return flv_fail_sys(err, rc, sys, "cannot %s %s", what, path);
+}
+
+static struct posix_file *of(struct flv_file *file)
+{
+    return (struct posix_file *)file;
+}
+
+static flv_rc posix_open(struct flv_io *io,
+                         const char *path,
+                         enum flv_io_open how,
+                         struct flv_file **out,
+                         struct flv_err *err)
+{
+    static const int flags[] = {
+        [FLV_IO_READ] = O_RDONLY,
+        [FLV_IO_WRITE] = O_RDWR,
+        [FLV_IO_CREATE] = O_RDWR | O_CREAT | O_EXCL,
+        [FLV_IO_OVERWRITE] = O_RDWR | O_CREAT | O_TRUNC,
+    };
+    size_t path_size = strlen(path) + 1;
+    struct posix_file *file = flv_alloc(sizeof(*file) + path_size);
+
+    if (file == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "no memory to open %s", path);
+    }
+    file->base.io = io;
+    memcpy(file->path, path, path_size);
+    do {
+        file->fd = open(path, flags[how] | O_CLOEXEC, 0640);
+    } while (file->fd < 0 && errno == EINTR);
+    if (file->fd < 0) {
+        flv_rc rc =
+            fail(err, errno, how >= FLV_IO_CREATE ? "create" : "open", path);
+
+        flv_free(file);
+        return rc;
+    }
+    *out = &file->base;
+    return FLV_OK;
+}
+
+static void posix_close(struct flv_file *file)
+{
+    close(of(file)->fd);
+    flv_free(file);
+}
+
+static flv_rc posix_write(struct flv_file *file,
+                          const struct iovec *iov,
+                          int count,
+                          uint64_t pos,
+                          size_t *done,
+                          struct flv_err *err)
+{
+    ssize_t n;
+
+    do {
+        n = pwritev(of(file)->fd, iov, count < IOV_MANY ? count : IOV_MANY,
+                    (off_t)pos);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        return fail(err, n < 0 ? errno : EIO, "write to", of(file)->path);
+    }
+    *done = (size_t)n;
+    return FLV_OK;
+}
+
+static flv_rc posix_read(struct flv_file *file,
+                         void *buf,
+                         size_t len,
+                         uint64_t pos,
+                         size_t *done,
+                         struct flv_err *err)
+{
+    ssize_t n;
+
+    do {
+        n = pread(of(file)->fd, buf, len, (off_t)pos);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return fail(err, errno, "read", of(file)->path);
+    }
+    *done = (size_t)n;
+    return FLV_OK;
+}
+
+static flv_rc
+posix_size(struct flv_file *file, uint64_t *out, struct flv_err *err)
+{
+    struct stat st;
+
+    if (fstat(of(file)->fd, &st) != 0) {
+        return fail(err, errno, "get the size of", of(file)->path);
+    }
+    *out = (uint64_t)st.st_size;
+    return FLV_OK;
+}
+
+static flv_rc
+posix_truncate(struct flv_file *file, uint64_t size, struct flv_err *err)
+{
+    int rc;
+
+    do {
+        rc = ftruncate(of(file)->fd, (off_t)size);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? FLV_OK : fail(err, errno, "truncate", of(file)->path);
+}
+
+static flv_rc
+posix_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
+{
+    (void)site;
+    /* Never tried again, not even after EINTR: the kernel may have dropped
+     * the pages that it could not write. */
+    return fdatasync(of(file)->fd) == 0
+               ? FLV_OK
+               : fail(err, errno, "sync", of(file)->path);
+}
+
+static flv_rc posix_sync_dir(struct flv_io *io,
+                             const char *path,
+                             enum flv_sync site,
+                             struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)io;
+    (void)site;
+    if (fd < 0) {
+        return fail(err, errno, "open directory", path);
+    }
+    if (fsync(fd) != 0) {
+        rc = fail(err, errno, "sync directory", path);
+    }
+    close(fd);
+    return rc;
+}
+
+static flv_rc posix_rename(struct flv_io *io,
+                           const char *from,
+                           const char *to,
+                           struct flv_err *err)
+{
+    (void)io;
+    return rename(from, to) == 0 ? FLV_OK : fail(err, errno, "rename", from);
+}
+
+static flv_rc
+posix_unlink(struct flv_io *io, const char *path, struct flv_err *err)
+{
+    (void)io;
+    return unlink(path) == 0 ? FLV_OK : fail(err, errno, "remove", path);
+}
+
+static flv_rc
+posix_mkdir(struct flv_io *io, const char *path, struct flv_err *err)
+{
+    (void)io;
+    return mkdir(path, 0750) == 0 ? FLV_OK
+                                  : fail(err, errno, "create directory", path);
+}
+
+static flv_rc
+posix_rmdir(struct flv_io *io, const char *path, struct flv_err *err)
+{
+    (void)io;
+    return rmdir(path) == 0 ? FLV_OK
+                            : fail(err, errno, "remove directory", path);
+}
+
+static flv_rc posix_list(struct flv_io *io,
+                         const char *path,
+                         flv_io_name_fn fn,
+                         void *user,
+                         struct flv_err *err)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int sys;
+
+    (void)io;
+    if (dir == NULL) {
+        return fail(err, errno, "list directory", path);
+    }
+    for (errno = 0; (entry = readdir(dir)) != NULL; errno = 0) {
+        if (strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0) {
+            fn(user, entry->d_name);
+        }
+    }
+    sys = errno;
+    closedir(dir);
+    return sys == 0 ? FLV_OK : fail(err, sys, "list directory", path);
+}
+
+static flv_rc posix_space(struct flv_io *io,
+                          const char *path,
+                          uint64_t *out,
+                          struct flv_err *err)
+{
+    struct statvfs st;
+
+    (void)io;
+    if (statvfs(path, &st) != 0) {
+        return fail(err, errno, "get the free space of", path);
+    }
+    *out = (uint64_t)st.f_bavail * st.f_frsize;
+    return FLV_OK;
+}
+
+struct flv_io *flv_io_posix(void)
+{
+    static const struct flv_io_ops ops = {
+        .open = posix_open,
+        .close = posix_close,
+        .write = posix_write,
+        .read = posix_read,
+        .size = posix_size,
+        .truncate = posix_truncate,
+        .sync = posix_sync,
+        .sync_dir = posix_sync_dir,
+        .rename = posix_rename,
+        .unlink = posix_unlink,
+        .mkdir = posix_mkdir,
+        .rmdir = posix_rmdir,
+        .list = posix_list,
+        .space = posix_space,
+    };
+    static struct flv_io io = {.ops = &ops};
+
+    return &io;
+}

@@ -1,0 +1,168 @@
+/* What jobs do on disk. Runs in a pool: touches nothing of the log but what
+ * does not change while a job is out. */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "store/log_impl.h"
+#include "wire/crc32c.h"
+
+#define IOV_MAX_OF_GROUP 256 /* appends in one call */
+
+static void poison(struct flv_log_job *job)
+{
+    assert(job->err.rc != FLV_OK);
+    job->outcome = FLV__FAILED;
+}
+
+/* A lack of space or memory leaves the log usable, anything else does not. */
+static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
+{
+    job->outcome = rc == FLV_E_NOSPACE || rc == FLV_E_NOMEM ? FLV__ROLLED_BACK
+                                                            : FLV__FAILED;
+    assert(job->err.rc != FLV_OK);
+}
+
+static bool roll(struct flv_log_job *job)
+{
+    struct flv_io *io = job->log->io;
+    struct flv_file *old = job->segment->file;
+    flv_rc rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
+
+    if (rc != FLV_OK) {
+        poison(job);
+        return false;
+    }
+    rc = flv__segment_create(io, job->log->dir, job->fresh, &job->err);
+    if (rc != FLV_OK) {
+        roll_back_or_poison(job, rc);
+        return false;
+    }
+    return true;
+}
+
+static flv_rc write_group(struct flv_log_job *job, struct flv_file *file)
+{
+    struct iovec iov[IOV_MAX_OF_GROUP];
+    uint8_t head[FLV__GROUP_HEAD];
+    struct flv_append *req = job->group.head;
+    uint64_t pos = job->pos, bytes = sizeof(head);
+    int count = 1;
+
+    flv__group_head_put(head, &job->head);
+    iov[0] = (struct iovec){head, sizeof(head)};
+    while (req != NULL || count > 0) {
+        flv_rc rc;
+
+        for (; req != NULL && count < IOV_MAX_OF_GROUP; req = req->next) {
+            if (req->size > 0) {
+                iov[count++] = (struct iovec){req->data, req->size};
+                bytes += req->size;
+            }
+        }
+        rc = flv_io_write_all(file, iov, count, pos, &job->err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        pos += bytes;
+        bytes = 0;
+        count = 0;
+    }
+    assert(pos == job->pos + FLV__GROUP_HEAD + job->head.bytes);
+    return FLV_OK;
+}
+
+static uint32_t group_crc(const struct flv_log_job *job)
+{
+    uint32_t crc = 0;
+
+    for (const struct flv_append *r = job->group.head; r != NULL; r = r->next) {
+        if (r->size > 0) {
+            crc = flv_crc32c(crc, r->data, r->size);
+        }
+    }
+    return crc;
+}
+
+void flv__job_commit(struct flv_log_job *job)
+{
+    struct flv_file *file;
+    flv_rc rc;
+
+    if (job->roll && !roll(job)) {
+        return;
+    }
+    file = job->roll ? job->fresh->file : job->segment->file;
+    job->head.crc = group_crc(job);
+    rc = write_group(job, file);
+    if (rc != FLV_OK) {
+        roll_back_or_poison(job, rc);
+        if (job->outcome == FLV__ROLLED_BACK &&
+            file->io->ops->truncate(file, job->pos, &job->err) != FLV_OK) {
+            poison(job);
+        }
+        return;
+    }
+    if (job->log->conf.durability == FLV_DURABLE_DISK &&
+        file->io->ops->sync(file, FLV_SYNC_COMMIT, &job->err) != FLV_OK) {
+        poison(job);
+    }
+}
+
+/* Indexes first and before anything else: they are only hints, and on a full
+ * disk the checkpoint needs the room. */
+static void remove_indexes(struct flv_log_job *job)
+{
+    struct flv_log *log = job->log;
+
+    for (uint32_t i = 0; i < job->trimmed_count; i++) {
+        char *path =
+            flv__path_index(log->dir, job->trimmed[i]->head.base_offset);
+
+        if (path != NULL) {
+            (void)!log->io->ops->unlink(log->io, path, NULL);
+        }
+        flv_free(path);
+    }
+}
+
+/* What cannot be removed now is met again by the next open. */
+static void remove_segments(struct flv_log_job *job)
+{
+    struct flv_log *log = job->log;
+
+    for (uint32_t i = 0; i < job->trimmed_count; i++) {
+        char *path =
+            flv__path_segment(log->dir, job->trimmed[i]->head.base_offset);
+
+        if (path != NULL) {
+            (void)!log->io->ops->unlink(log->io, path, &job->err);
+        }
+        flv_free(path);
+    }
+}
+
+void flv__job_upkeep(struct flv_log_job *job)
+{
+    struct flv_log *log = job->log;
+    struct flv_file *file = job->segment->file;
+
+    if (job->flush &&
+        file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err) != FLV_OK) {
+        poison(job);
+        return;
+    }
+    if (!job->keep) {
+        return;
+    }
+    remove_indexes(job);
+    if (flv__checkpoint_save(log->io, log->dir, flv_buf_slice(&job->checkpoint),
+                             &job->err) != FLV_OK) {
+        return;
+    }
+    job->kept = true;
+    if (job->unsaved != NULL &&
+        flv__segment_save_index(log, job->unsaved, &job->err) == FLV_OK) {
+        job->saved = true;
+    }
+    remove_segments(job);
+}

@@ -1,0 +1,157 @@
+/*
+ * log_impl.h - what the files of store share about a struct flv_log.
+ *
+ * Purpose    The log's parts. log.c owns the state machine (staging, jobs'
+ *            beginning and end), job.c what jobs do on disk, read.c reading,
+ *            recover.c opening. Internal to store.
+ * Threads    Loop thread, except what a job or a read carries with it: those
+ *            fields do not change while it is out.
+ *
+ *     segments  [ 0 ............ ) [ 4711 ....... ) [ 9000 ... active
+ *                                                      |    |     |
+ *                              synced: hw, hw_pos ------+    |     |
+ *                              visible: leo, pos ------------+     |
+ *                              staged: next_offset ----------------+
+ */
+#ifndef FLV_STORE_LOG_IMPL_H
+#define FLV_STORE_LOG_IMPL_H
+
+#include "store/checkpoint.h"
+#include "store/log.h"
+
+struct flv__segment {
+    struct flv__segment_head head;
+    uint32_t bytes;          /* visible end of the file */
+    int64_t end_offset;      /* behind its last visible record */
+    struct flv_file *file;   /* owned; NULL while cold */
+    bool indexed;            /* index is there, complete up to `bytes` */
+    bool index_unsaved;      /* its file has to be written */
+    bool trimmed;            /* to be removed when nobody holds it */
+    struct flv__index index; /* owned */
+    unsigned holds;          /* reads and jobs that use it */
+    uint64_t used;           /* when last, in reads of this log */
+};
+
+struct flv__queue {
+    struct flv_append *head, **tail;
+};
+
+enum flv__outcome {
+    FLV__DONE,
+    FLV__ROLLED_BACK, /* nothing of the group is in the file */
+    FLV__FAILED,      /* poisons */
+};
+
+struct flv_log_job {
+    struct flv_log *log; /* borrowed */
+    bool out;            /* between the making and the end */
+    bool ran;
+    enum flv__outcome outcome;
+    struct flv_err err; /* of an outcome other than DONE; of upkeep: any */
+    struct flv__segment *segment; /* held; the active one when it was made */
+
+    /* commit */
+    struct flv__queue group;
+    struct flv__group_head head;
+    uint64_t pos; /* of the group */
+    bool roll;
+    struct flv__segment *fresh; /* owned until published */
+
+    /* sync and upkeep */
+    bool flush; /* sync the segment's file first */
+    bool keep;  /* write indexes and checkpoint, remove trimmed segments */
+    bool kept;  /* the checkpoint was written */
+    struct flv__checkpoint at;     /* where the log is, once flushed */
+    struct flv_buf checkpoint;     /* owned */
+    struct flv__segment **trimmed; /* owned: to be removed */
+    uint32_t trimmed_count;
+    struct flv__segment *unsaved; /* held; one index to write */
+    bool saved;
+};
+
+struct flv_log {
+    struct flv_log_conf conf; /* dir and note cleared */
+    struct flv_io *io;        /* borrowed */
+    char *dir;                /* owned */
+    uint64_t log_id;
+    enum flv_log_state state;
+    struct flv_err cause;
+
+    struct flv__segment **segments; /* owned, by base offset; last: active */
+    uint32_t segment_count, segment_cap;
+    struct flv__segment **trimmed; /* owned; not removed yet */
+    uint32_t trimmed_count;
+    uint64_t reads; /* clock of segment.used */
+    unsigned held;  /* reads not finished */
+
+    int64_t start_offset;
+    int64_t leo;         /* visible end; in the active segment at its bytes */
+    int64_t hw;          /* synced end */
+    int64_t hw_base;     /* base offset of the segment that hw lies in */
+    uint64_t hw_pos;     /* where in it */
+    int64_t next_offset; /* staged end */
+    uint64_t next_group; /* of the next group written */
+    uint64_t synced;     /* the last group known to be synced */
+
+    struct flv__queue staged;
+    uint64_t staged_bytes;
+    struct flv__producers producers;
+    struct flv_log_job commit, upkeep;
+    uint64_t unkept_bytes; /* written since the last checkpoint */
+    bool keep_due;
+    bool closing;                     /* canceled: no more appends */
+    struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
+};
+
+static inline struct flv__segment *flv__active(const struct flv_log *log)
+{
+    return log->segments[log->segment_count - 1];
+}
+
+/* segment.c */
+struct flv__segment *flv__segment_new(const struct flv_log_conf *conf,
+                                      const struct flv__segment_head *head);
+/* Closes and frees; NULL is allowed. */
+void flv__segment_free(struct flv__segment *segment);
+/* Makes the file, durable with its name, and opens it. */
+FLV_CHECKED flv_rc flv__segment_create(struct flv_io *io,
+                                       const char *dir,
+                                       struct flv__segment *segment,
+                                       struct flv_err *err);
+/* Appends to log->segments; NOMEM. */
+FLV_CHECKED flv_rc flv__segments_reserve(struct flv_log *log);
+void flv__segments_push(struct flv_log *log, struct flv__segment *segment);
+/* Position in log->segments of the last that begins at or before `offset`,
+ * which is not below the first one's base. */
+uint32_t flv__segments_find(const struct flv_log *log, int64_t offset);
+/* Closes files and drops indexes of old segments that nobody uses, the least
+ * recently used first, until no more than conf.segments_open_max are open. */
+void flv__segments_cool(struct flv_log *log);
+/* Any thread: the saved index, if it can be believed. */
+bool flv__segment_load_index(struct flv_log *log,
+                             const struct flv__segment *segment,
+                             struct flv__index *out);
+/* Any thread: reads the segment's groups and makes its index. */
+FLV_CHECKED flv_rc flv__segment_index(struct flv_log *log,
+                                      const struct flv__segment *segment,
+                                      struct flv_file *file,
+                                      struct flv__index *out,
+                                      struct flv_err *err);
+FLV_CHECKED flv_rc flv__segment_save_index(struct flv_log *log,
+                                           const struct flv__segment *segment,
+                                           struct flv_err *err);
+
+/* recover.c: fills a zeroed log's segments, offsets, producers. */
+FLV_CHECKED flv_rc flv__recover(struct flv_log *log,
+                                const struct flv_log_conf *conf,
+                                struct flv_log_report *report,
+                                struct flv_err *err);
+
+/* job.c */
+void flv__job_commit(struct flv_log_job *job);
+void flv__job_upkeep(struct flv_log_job *job);
+
+/* log.c */
+void flv__log_free(struct flv_log *log);
+
+#endif

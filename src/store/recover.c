@@ -1,0 +1,993 @@
+/* Opening a log: finds out what is there, then keeps, cuts or reports.
+ *
+ * First everything is looked at and nothing changed. Damage ends it there.
+ * Otherwise the tail is repaired: what is torn is set aside, what is kept but
+ * not proven to be synced is written again. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/log_impl.h"
+#include "store/scan.h"
+
+#define COPY_BYTES (64u << 10)
+#define SEGMENTS_MAX (1u << 20)
+#define TORN_NAMES 100
+
+struct recovery {
+    struct flv_log *log;
+    const struct flv_log_conf *conf;
+    struct flv_log_report *report;
+    /* the directory */
+    int64_t *bases; /* owned; sorted */
+    uint32_t count, cap;
+    uint32_t leftovers; /* the first ones, below the log's start */
+    bool no_memory, too_many;
+    /* the checkpoint */
+    struct flv__checkpoint ck;
+    struct flv__index ck_index; /* owned */
+    bool have_ck;
+    /* the scan */
+    struct flv__segment *scanned; /* borrowed; the one being scanned */
+    bool torn_roll;               /* the newest file has no header yet */
+    bool damaged;
+    uint32_t damaged_at;   /* segment to read up to its damage, ... */
+    bool none_readable;    /* ... if it can be read at all */
+    struct flv__scan tail; /* where the scan of the newest one ended */
+    struct flv_err why;
+};
+
+static flv_rc no_memory(const struct recovery *r, struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_NOMEM, "no memory to open the log %s",
+                    r->log->dir);
+}
+
+static void note(const struct recovery *r,
+                 enum flv_log_note_kind kind,
+                 const char *file,
+                 uint64_t pos,
+                 uint64_t bytes,
+                 const char *text)
+{
+    struct flv_log_note n = {
+        .kind = kind,
+        .file = file,
+        .pos = pos,
+        .bytes = bytes,
+        .offset = r->log->leo,
+        .text = text,
+    };
+
+    if (r->conf->note != NULL) {
+        r->conf->note(r->conf->note_user, &n);
+    }
+}
+
+/* ---- the directory ---- */
+
+static void see_name(void *user, const char *name)
+{
+    struct recovery *r = user;
+    const char *dot = strrchr(name, '.');
+    int64_t base;
+
+    if (dot != NULL && strcmp(dot, FLV__ENDING_TORN) == 0) {
+        r->report->torn_files++;
+    }
+    if (!flv__name_offset(name, FLV__ENDING_SEGMENT, &base)) {
+        return;
+    }
+    if (r->count == r->cap) {
+        uint32_t cap = r->cap > 0 ? r->cap * 2 : 16;
+        int64_t *bases = cap <= SEGMENTS_MAX
+                             ? flv_realloc(r->bases, cap * sizeof(*bases))
+                             : NULL;
+
+        if (bases == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        r->bases = bases;
+        r->cap = cap;
+    }
+    r->bases[r->count++] = base;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static flv_rc look_around(struct recovery *r, struct flv_err *err)
+{
+    flv_rc rc =
+        r->log->io->ops->list(r->log->io, r->log->dir, see_name, r, err);
+
+    if (rc == FLV_E_NOT_FOUND && r->conf->create) {
+        flv_err_clear(err);
+        return FLV_OK; /* nothing there: will be made */
+    }
+    if (rc == FLV_OK && r->no_memory) {
+        rc = no_memory(r, err);
+    }
+    if (rc == FLV_OK && r->count > 0) {
+        qsort(r->bases, r->count, sizeof(*r->bases), by_value);
+    }
+    return rc;
+}
+
+static flv_rc
+foreign(const struct recovery *r, uint64_t id, struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_INVALID,
+                    "%s holds the log %016" PRIx64 ", not %016" PRIx64,
+                    r->log->dir, id, r->conf->log_id);
+}
+
+static flv_rc read_checkpoint(struct recovery *r, struct flv_err *err)
+{
+    struct flv_buf buf;
+    flv_rc rc;
+
+    flv_buf_init(&buf, FLV__CHECKPOINT_MAX);
+    rc = flv__checkpoint_load(r->log->io, r->log->dir, &buf, err);
+    if (rc == FLV_E_NOT_FOUND) {
+        flv_buf_deinit(&buf);
+        flv_err_clear(err);
+        return FLV_OK;
+    }
+    if (rc == FLV_OK) {
+        rc = flv__checkpoint_decode(flv_buf_slice(&buf), &r->ck,
+                                    &r->log->producers, &r->ck_index);
+    }
+    flv_buf_deinit(&buf);
+    switch (rc) {
+    case FLV_OK:
+        r->have_ck = true;
+        r->log->log_id = r->ck.log_id;
+        if (r->conf->log_id != 0 && r->conf->log_id != r->ck.log_id) {
+            return foreign(r, r->ck.log_id, err);
+        }
+        return FLV_OK;
+    case FLV_E_CORRUPT:
+        r->report->checkpoint_bad = true;
+        flv__producers_deinit(&r->log->producers);
+        flv__producers_init(&r->log->producers, r->conf->producers_max);
+        flv__index_deinit(&r->ck_index);
+        flv_err_clear(err);
+        return FLV_OK;
+    case FLV_E_UNSUPPORTED:
+        return flv_fail(err, rc,
+                        "the checkpoint in %s was written in a newer format: "
+                        "use the version of the program that wrote it",
+                        r->log->dir);
+    case FLV_E_NOMEM:
+        return no_memory(r, err);
+    default:
+        return rc;
+    }
+}
+
+/* ---- a new log ---- */
+
+static flv_rc add_segment(struct recovery *r,
+                          const struct flv__segment_head *head,
+                          struct flv__segment **out,
+                          struct flv_err *err)
+{
+    struct flv__segment *segment;
+
+    if (flv__segments_reserve(r->log) != FLV_OK) {
+        return no_memory(r, err);
+    }
+    segment = flv__segment_new(r->conf, head);
+    if (segment == NULL) {
+        return no_memory(r, err);
+    }
+    flv__segments_push(r->log, segment);
+    *out = segment;
+    return FLV_OK;
+}
+
+static flv_rc sync_parent(const struct recovery *r, struct flv_err *err)
+{
+    char *parent = flv__path_parent(r->log->dir);
+    flv_rc rc = parent == NULL
+                    ? no_memory(r, err)
+                    : r->log->io->ops->sync_dir(r->log->io, parent,
+                                                FLV_SYNC_CREATE_PARENT, err);
+
+    flv_free(parent);
+    return rc;
+}
+
+static flv_rc create_log(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    struct flv__segment_head head = {
+        .log_id = r->conf->log_id,
+        .first_group = 1,
+        .prev_base = -1,
+    };
+    struct flv__segment *segment;
+    flv_rc rc;
+
+    if (!r->conf->create) {
+        return flv_fail(err, FLV_E_NOT_FOUND, "there is no log in %s",
+                        log->dir);
+    }
+    if (r->conf->log_id == 0) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "a new log in %s needs an id other than 0", log->dir);
+    }
+    rc = log->io->ops->mkdir(log->io, log->dir, err);
+    if (rc == FLV_OK || rc == FLV_E_EXISTS) {
+        flv_err_clear(err);
+        rc = sync_parent(r, err);
+    }
+    if (rc == FLV_OK) {
+        rc = add_segment(r, &head, &segment, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv__segment_create(log->io, log->dir, segment, err);
+    }
+    if (rc == FLV_OK) {
+        log->log_id = r->conf->log_id;
+        log->next_group = 1;
+        log->hw_pos = FLV__SEGMENT_HEAD;
+        r->report->created = true;
+        r->report->segments = 1;
+    }
+    return rc;
+}
+
+/* ---- damage ---- */
+
+/* `readable`: the last segment that is worth reading; none: everything. The
+ * reason stands in r->why. */
+static void damage(struct recovery *r, uint32_t readable, bool none)
+{
+    if (!r->damaged) {
+        r->damaged = true;
+        r->damaged_at = readable;
+        r->none_readable = none;
+        assert(r->why.rc != FLV_OK);
+    }
+}
+
+static void damage_at_base(struct recovery *r, int64_t base, const char *what)
+{
+    uint32_t n = r->log->segment_count;
+
+    (void)!flv_fail(&r->why, FLV_E_CORRUPT, "%s/%020" PRId64 ".log: %s",
+                    r->log->dir, base, what);
+    damage(r, n > 0 ? n - 1 : 0, n == 0);
+}
+
+/* ---- headers ---- */
+
+/* Segment i has no valid header: was it just being made? Then it holds no
+ * group, and no checkpoint, which comes later, knows it. */
+static bool is_torn_roll(const struct recovery *r, uint32_t i, uint64_t bytes)
+{
+    return i + 1 == r->count && bytes <= FLV__SEGMENT_HEAD &&
+           !(r->have_ck && r->ck.segment_base == r->bases[i]) &&
+           !(r->report->checkpoint_bad && i == 0);
+}
+
+/* What the header of segment i has to be, seen from the one before. */
+static bool continues(struct recovery *r,
+                      const struct flv__segment_head *head,
+                      int64_t base)
+{
+    struct flv_log *log = r->log;
+    const struct flv__segment *prev =
+        log->segment_count > 0 ? flv__active(log) : NULL;
+
+    if (head->base_offset != base) {
+        damage_at_base(r, base, "its header names another offset");
+        return false;
+    }
+    if (log->log_id != 0 && head->log_id != log->log_id) {
+        damage_at_base(r, base, "it belongs to another log");
+        return false;
+    }
+    if (prev == NULL && r->have_ck && base != r->ck.start_offset) {
+        damage_at_base(r, r->ck.start_offset, "the first segment is missing");
+        return false;
+    }
+    if (prev != NULL && head->prev_base != prev->head.base_offset) {
+        damage_at_base(r, head->prev_base > 0 ? head->prev_base : 0,
+                       "the segment is missing");
+        return false;
+    }
+    if (prev != NULL && head->prev_bytes != prev->bytes) {
+        damage_at_base(r, prev->head.base_offset, "its size has changed");
+        return false;
+    }
+    return true;
+}
+
+static flv_rc take_segment(struct recovery *r,
+                           uint32_t i,
+                           struct flv_file *file,
+                           const char *path,
+                           struct flv_err *err)
+{
+    struct flv__segment_head head;
+    struct flv__segment *segment;
+    uint64_t bytes = 0;
+    flv_rc rc = file->io->ops->size(file, &bytes, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = flv__scan_head(file, path, &head, err);
+    if (rc == FLV_E_CORRUPT) {
+        flv_err_clear(err);
+        if (is_torn_roll(r, i, bytes)) {
+            r->torn_roll = true;
+        } else {
+            damage_at_base(r, r->bases[i], "it has no valid header");
+        }
+        return FLV_OK;
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (r->log->log_id == 0) {
+        if (r->conf->log_id != 0 && head.log_id != r->conf->log_id) {
+            return foreign(r, head.log_id, err);
+        }
+        r->log->log_id = head.log_id;
+    }
+    if (!continues(r, &head, r->bases[i])) {
+        return FLV_OK;
+    }
+    if (bytes > UINT32_MAX) {
+        damage_at_base(r, r->bases[i], "it is too large");
+        return FLV_OK;
+    }
+    rc = add_segment(r, &head, &segment, err);
+    if (rc == FLV_OK) {
+        segment->bytes = (uint32_t)bytes;
+    }
+    return rc;
+}
+
+static flv_rc open_segment(const struct recovery *r,
+                           int64_t base,
+                           enum flv_io_open how,
+                           char **path,
+                           struct flv_file **file,
+                           struct flv_err *err)
+{
+    flv_rc rc;
+
+    *file = NULL;
+    *path = flv__path_segment(r->log->dir, base);
+    if (*path == NULL) {
+        return no_memory(r, err);
+    }
+    rc = r->log->io->ops->open(r->log->io, *path, how, file, err);
+    if (rc != FLV_OK) {
+        flv_free(*path);
+        *path = NULL;
+    }
+    return rc;
+}
+
+static flv_rc read_headers(struct recovery *r, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    for (uint32_t i = r->leftovers; rc == FLV_OK && !r->damaged && i < r->count;
+         i++) {
+        struct flv_file *file;
+        char *path;
+
+        rc = open_segment(r, r->bases[i], FLV_IO_READ, &path, &file, err);
+        if (rc == FLV_OK) {
+            rc = take_segment(r, i, file, path, err);
+        }
+        flv_io_close(file);
+        flv_free(path);
+    }
+    return rc;
+}
+
+/* Where the checkpoint says that the log ended: segment i. */
+static void check_against_checkpoint(struct recovery *r, uint32_t *from)
+{
+    struct flv_log *log = r->log;
+    uint32_t i = 0;
+
+    *from = 0;
+    if (!r->have_ck || r->damaged) {
+        return;
+    }
+    while (i < log->segment_count &&
+           log->segments[i]->head.base_offset != r->ck.segment_base) {
+        i++;
+    }
+    if (i == log->segment_count) {
+        damage_at_base(r, r->ck.segment_base, "the segment is missing");
+    } else if (log->segments[i]->bytes < r->ck.pos) {
+        (void)!flv_fail(&r->why, FLV_E_CORRUPT,
+                        "%s/%020" PRId64 ".log ends at byte %u, not at %" PRIu64
+                        " or later",
+                        log->dir, r->ck.segment_base, log->segments[i]->bytes,
+                        r->ck.pos);
+        damage(r, i, false);
+    }
+    *from = i;
+}
+
+/* ---- the scan ---- */
+
+static flv_rc see_batch(void *user,
+                        const struct flv__batch_head *head,
+                        uint64_t pos,
+                        struct flv_err *err)
+{
+    struct recovery *r = user;
+    struct flv__segment *s = r->scanned;
+
+    flv__index_add(&s->index,
+                   (uint32_t)(head->base_offset - s->head.base_offset),
+                   (uint32_t)pos);
+    if (head->producer_id >= 0 &&
+        flv__producers_store(&r->log->producers, head) != FLV_OK) {
+        return no_memory(r, err);
+    }
+    return FLV_OK;
+}
+
+/* Sets r->tail in front of what has to be read of segment i. */
+static void begin_scan(struct recovery *r,
+                       uint32_t i,
+                       struct flv_file *file,
+                       const char *path)
+{
+    struct flv__segment *s = r->log->segments[i];
+
+    flv__scan_init(&r->tail, file, path, s->bytes, &s->head);
+    r->tail.fn = see_batch;
+    r->tail.user = r;
+    r->tail.synced = s->head.first_group - 1; /* the segments before are */
+    r->scanned = s;
+    if (r->have_ck && !r->damaged &&
+        s->head.base_offset == r->ck.segment_base) {
+        r->tail.pos = r->ck.pos;
+        r->tail.next_offset = r->ck.next_offset;
+        r->tail.next_group = r->ck.next_group;
+        r->tail.synced = r->ck.next_group - 1;
+        flv__index_deinit(&s->index);
+        s->index = r->ck_index;
+        r->ck_index.at = NULL;
+        r->ck_index.len = r->ck_index.cap = 0;
+    }
+}
+
+/* Something is wrong at r->tail.pos: is it only torn? */
+static flv_rc judge(struct recovery *r, bool newest, struct flv_err *err)
+{
+    bool synced = true;
+    flv_rc rc = FLV_OK;
+
+    if (newest) {
+        rc = flv__scan_was_synced(&r->tail, &synced, err);
+    }
+    if (rc == FLV_OK && synced) {
+        r->damaged = true;
+    }
+    return rc;
+}
+
+static bool next_continues(struct recovery *r, uint32_t i)
+{
+    const struct flv__segment *next = r->log->segments[i + 1];
+
+    if (next->head.base_offset == r->tail.next_offset &&
+        next->head.first_group == r->tail.next_group) {
+        return true;
+    }
+    (void)!flv_fail(&r->why, FLV_E_CORRUPT,
+                    "%s ends at offset %" PRId64 ", but the next segment "
+                    "begins at %" PRId64,
+                    r->tail.path, r->tail.next_offset, next->head.base_offset);
+    r->damaged = true;
+    return false;
+}
+
+/* The log ends where the scan did, in segment i. */
+static void settle_end(struct recovery *r, uint32_t i)
+{
+    struct flv_log *log = r->log;
+    struct flv__segment *s = log->segments[i];
+
+    while (log->segment_count > i + 1) {
+        flv__segment_free(log->segments[--log->segment_count]);
+    }
+    s->bytes = (uint32_t)r->tail.pos;
+    s->end_offset = r->tail.next_offset;
+    s->indexed = true;
+    log->leo = r->tail.next_offset;
+    log->next_group = r->tail.next_group;
+}
+
+/* Scans segment i. With a path that the caller frees: the scan, left in
+ * r->tail, goes on borrowing it. */
+static flv_rc
+scan_segment(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
+{
+    flv_rc rc = flv__scan_all(&r->tail, &r->why);
+
+    r->report->groups_kept += r->tail.groups;
+    if (rc == FLV_E_CORRUPT) {
+        rc = judge(r, newest, err);
+        settle_end(r, i);
+        return rc;
+    }
+    if (rc != FLV_OK) {
+        if (err != NULL) {
+            *err = r->why;
+        }
+        return rc;
+    }
+    if (!newest && i + 1 < r->log->segment_count && !next_continues(r, i)) {
+        settle_end(r, i);
+    }
+    return FLV_OK;
+}
+
+static flv_rc repair_tail(struct recovery *r, struct flv_err *err);
+
+/* All segments from `from` on, and then the repair of the last. */
+static flv_rc scan_from(struct recovery *r, uint32_t from, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    flv_rc rc = FLV_OK;
+
+    for (uint32_t i = from; rc == FLV_OK && i < log->segment_count; i++) {
+        bool last = i + 1 == log->segment_count;
+        struct flv__segment *s = log->segments[i];
+        struct flv_file *file;
+        char *path;
+        uint64_t start;
+
+        rc = open_segment(r, s->head.base_offset,
+                          last ? FLV_IO_WRITE : FLV_IO_READ, &path, &file, err);
+        if (rc != FLV_OK) {
+            break;
+        }
+        begin_scan(r, i, file, path);
+        start = r->tail.pos;
+        rc = scan_segment(r, i, last && !r->torn_roll, err);
+        r->report->bytes_read += r->tail.pos - start;
+        if (rc == FLV_OK && (last || r->damaged)) {
+            settle_end(r, i);
+            s->file = file;
+            file = NULL;
+            rc = r->damaged ? FLV_OK : repair_tail(r, err);
+        } else if (rc == FLV_OK && r->have_ck && i == from) {
+            /* Its index is at hand, from the checkpoint and the scan. */
+            s->file = file;
+            file = NULL;
+            s->indexed = s->index_unsaved = true;
+        } else {
+            flv__index_deinit(&s->index);
+        }
+        flv__scan_deinit(&r->tail);
+        flv_io_close(file);
+        flv_free(path);
+    }
+    return rc;
+}
+
+/* Reads the last readable segment from its start, to where it breaks. */
+static flv_rc scan_to_damage(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    uint32_t i = r->damaged_at;
+    struct flv_err why = r->why;
+    struct flv_file *file;
+    char *path;
+    flv_rc rc;
+
+    assert(i < log->segment_count);
+    rc = open_segment(r, log->segments[i]->head.base_offset, FLV_IO_READ, &path,
+                      &file, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    begin_scan(r, i, file, path);
+    rc = scan_segment(r, i, false, err);
+    if (rc == FLV_OK) {
+        settle_end(r, i);
+        log->segments[i]->file = file;
+        file = NULL;
+        if (r->tail.pos == r->tail.file_bytes) {
+            r->why = why; /* nothing wrong before its end */
+        }
+    }
+    flv__scan_deinit(&r->tail);
+    flv_io_close(file);
+    flv_free(path);
+    return rc;
+}
+
+/* A log of which nothing can be read. */
+static flv_rc stand_in(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    struct flv__segment_head head = {
+        .log_id = log->log_id,
+        .base_offset = r->have_ck     ? r->ck.start_offset
+                       : r->count > 0 ? r->bases[r->leftovers]
+                                      : 0,
+        .first_group = 1,
+        .prev_base = -1,
+    };
+    struct flv__segment *segment;
+    flv_rc rc;
+
+    assert(log->segment_count == 0);
+    rc = add_segment(r, &head, &segment, err);
+    if (rc == FLV_OK) {
+        log->leo = head.base_offset;
+        log->next_group = 1;
+    }
+    return rc;
+}
+
+static flv_rc accept_damage(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+
+    (void)err;
+    log->state = FLV_LOG_DAMAGED;
+    log->cause = r->why;
+    r->report->damaged = true;
+    r->report->damage = r->why;
+    note(r, FLV_NOTE_DAMAGE, log->dir, flv__active(log)->bytes, 0, r->why.text);
+    return FLV_OK;
+}
+
+/* ---- repairs ---- */
+
+/* Copies [pos, end) of `from` to `to` at to_pos. */
+static flv_rc copy(const struct recovery *r,
+                   struct flv_file *from,
+                   uint64_t pos,
+                   uint64_t end,
+                   struct flv_file *to,
+                   uint64_t to_pos,
+                   struct flv_err *err);
+
+static flv_rc create_torn(const struct recovery *r,
+                          char **path,
+                          struct flv_file **file,
+                          struct flv_err *err)
+{
+    flv_rc rc = FLV_E_EXISTS;
+
+    for (int n = 0; n < TORN_NAMES && rc == FLV_E_EXISTS; n++) {
+        char name[80];
+
+        snprintf(name, sizeof(name), "%020" PRId64 "-%010" PRIu64 "-%02d%s",
+                 r->scanned->head.base_offset, r->tail.pos, n,
+                 FLV__ENDING_TORN);
+        flv_free(*path);
+        *path = flv__path_join(r->log->dir, name);
+        if (*path == NULL) {
+            return no_memory(r, err);
+        }
+        rc = r->log->io->ops->open(
+            r->log->io, *path,
+            n + 1 < TORN_NAMES ? FLV_IO_CREATE : FLV_IO_OVERWRITE, file, err);
+    }
+    return rc;
+}
+
+static flv_rc
+set_aside(struct recovery *r, struct flv_file *log_file, struct flv_err *err)
+{
+    struct flv_io *io = r->log->io;
+    uint64_t pos = r->tail.pos, end = r->tail.file_bytes;
+    struct flv_file *file = NULL;
+    char *path = NULL;
+    flv_rc rc = create_torn(r, &path, &file, err);
+
+    if (rc == FLV_OK) {
+        rc = copy(r, log_file, pos, end, file, 0, err);
+    }
+    if (rc == FLV_OK) {
+        rc = io->ops->sync(file, FLV_SYNC_TORN_FILE, err);
+    }
+    if (rc == FLV_OK) {
+        rc = io->ops->sync_dir(io, r->log->dir, FLV_SYNC_TORN_DIR, err);
+    }
+    if (rc == FLV_OK) {
+        r->report->torn_bytes = end - pos;
+        r->report->torn_files++;
+        note(r, FLV_NOTE_TORN, path, pos, end - pos,
+             "the unfinished end of the log was set aside");
+    } else {
+        flv_err_prefix(err, "cannot set aside %" PRIu64 " torn bytes",
+                       end - pos);
+        if (file != NULL) {
+            (void)!io->ops->unlink(io, path, NULL);
+        }
+    }
+    flv_io_close(file);
+    flv_free(path);
+    return rc;
+}
+
+static flv_rc copy(const struct recovery *r,
+                   struct flv_file *from,
+                   uint64_t pos,
+                   uint64_t end,
+                   struct flv_file *to,
+                   uint64_t to_pos,
+                   struct flv_err *err)
+{
+    uint8_t *buf = flv_alloc(COPY_BYTES);
+    flv_rc rc = buf == NULL ? no_memory(r, err) : FLV_OK;
+
+    while (rc == FLV_OK && pos < end) {
+        size_t want = end - pos < COPY_BYTES ? (size_t)(end - pos) : COPY_BYTES;
+        size_t got = 0;
+
+        rc = flv_io_read_full(from, buf, want, pos, &got, err);
+        if (rc == FLV_OK && got < want) {
+            rc = flv_fail(err, FLV_E_IO, "%s became shorter while it was read",
+                          r->tail.path);
+        }
+        if (rc == FLV_OK) {
+            struct iovec iov = {buf, got};
+
+            rc = flv_io_write_all(to, &iov, 1, to_pos, err);
+        }
+        pos += got;
+        to_pos += got;
+    }
+    flv_free(buf);
+    return rc;
+}
+
+/* Position of the first kept group that nothing proves to be synced. */
+static flv_rc find_unproven(const struct recovery *r,
+                            struct flv_file *file,
+                            uint64_t *out,
+                            struct flv_err *err)
+{
+    const struct flv__segment *s = r->scanned;
+    uint64_t pos = FLV__SEGMENT_HEAD, group = s->head.first_group;
+
+    if (r->have_ck && r->ck.segment_base == s->head.base_offset) {
+        pos = r->ck.pos;
+        group = r->ck.next_group;
+    } else if (r->tail.synced < group) {
+        pos = 0; /* not even the file's header */
+        group = r->tail.next_group;
+    }
+    while (pos < r->tail.pos && group <= r->tail.synced) {
+        uint8_t bytes[FLV__GROUP_HEAD];
+        struct flv__group_head head;
+        size_t got = 0;
+        flv_rc rc =
+            flv_io_read_full(file, bytes, sizeof(bytes), pos, &got, err);
+
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (got < sizeof(bytes) ||
+            flv__group_head_get(bytes, &head) != FLV_OK) {
+            return flv_fail(err, FLV_E_IO, "%s changed while it was read",
+                            r->tail.path);
+        }
+        pos += sizeof(bytes) + head.bytes;
+        group++;
+    }
+    *out = pos;
+    return FLV_OK;
+}
+
+/* The names that the log relies on: of the newest segment, if nothing in it
+ * was ever synced, and of the checkpoint, before what it makes superfluous is
+ * removed. */
+static flv_rc
+make_names_durable(const struct recovery *r, bool unproven, struct flv_err *err)
+{
+    if (!unproven && r->leftovers == 0) {
+        return FLV_OK;
+    }
+    return r->log->io->ops->sync_dir(r->log->io, r->log->dir,
+                                     FLV_SYNC_RECOVER_DIR, err);
+}
+
+static void unlink_quietly(const struct recovery *r, char *path)
+{
+    if (path != NULL &&
+        r->log->io->ops->unlink(r->log->io, path, NULL) == FLV_OK) {
+        note(r, FLV_NOTE_REMOVED, path, 0, 0, "no longer needed");
+    }
+    flv_free(path);
+}
+
+static void remove_leftovers(const struct recovery *r)
+{
+    for (uint32_t i = 0; i < r->leftovers; i++) {
+        unlink_quietly(r, flv__path_index(r->log->dir, r->bases[i]));
+        unlink_quietly(r, flv__path_segment(r->log->dir, r->bases[i]));
+    }
+    unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
+}
+
+static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
+{
+    struct flv_file *file = r->scanned->file;
+    uint64_t from = 0;
+    bool torn = r->tail.pos < r->tail.file_bytes;
+    flv_rc rc;
+
+    if (r->torn_roll) { /* synced before the newest file was begun */
+        assert(!torn);
+        from = r->tail.pos;
+        rc = FLV_OK;
+    } else {
+        rc = find_unproven(r, file, &from, err);
+    }
+
+    if (rc == FLV_OK && torn) {
+        rc = set_aside(r, file, err);
+    }
+    if (rc == FLV_OK && torn) {
+        rc = file->io->ops->truncate(file, r->tail.pos, err);
+    }
+    if (rc == FLV_OK && from < r->tail.pos) {
+        rc = copy(r, file, from, r->tail.pos, file, from, err);
+    }
+    if (rc == FLV_OK && (torn || from < r->tail.pos)) {
+        rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);
+    }
+    if (rc == FLV_OK) {
+        rc = make_names_durable(r, from == 0, err);
+    }
+    if (rc == FLV_OK) {
+        remove_leftovers(r);
+    }
+    return rc;
+}
+
+/* The newest file has no header: the roll that began it is done again. */
+static flv_rc redo_roll(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    int64_t base = r->bases[r->count - 1];
+    struct flv__segment *old = flv__active(log), *segment;
+    struct flv__segment_head head = {
+        .log_id = log->log_id,
+        .base_offset = base,
+        .first_group = log->next_group,
+        .prev_base = old->head.base_offset,
+        .prev_bytes = old->bytes,
+    };
+    flv_rc rc;
+
+    if (base != log->leo) {
+        damage_at_base(r, base, "it has no header and no place in the log");
+        return accept_damage(r, err);
+    }
+    unlink_quietly(r, flv__path_segment(log->dir, base));
+    rc = add_segment(r, &head, &segment, err);
+    if (rc == FLV_OK) {
+        old->index_unsaved = true;
+        rc = flv__segment_create(log->io, log->dir, segment, err);
+    }
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static flv_rc examine(struct recovery *r, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    uint32_t from;
+    flv_rc rc = read_headers(r, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    check_against_checkpoint(r, &from);
+    if (!r->damaged && log->segment_count == 0) {
+        assert(r->torn_roll);
+        unlink_quietly(r, flv__path_segment(log->dir, r->bases[r->count - 1]));
+        return create_log(r, err);
+    }
+    if (!r->damaged) {
+        r->report->full_scan = !r->have_ck;
+        rc = scan_from(r, from, err);
+    } else if (r->none_readable) {
+        rc = stand_in(r, err);
+    } else {
+        rc = scan_to_damage(r, err);
+    }
+    if (rc == FLV_OK && r->damaged) {
+        rc = accept_damage(r, err);
+    } else if (rc == FLV_OK && r->torn_roll) {
+        rc = redo_roll(r, err);
+    }
+    return rc;
+}
+
+static void finish(struct recovery *r)
+{
+    struct flv_log *log = r->log;
+    struct flv_log_report *report = r->report;
+
+    for (uint32_t i = 0; i + 1 < log->segment_count; i++) {
+        log->segments[i]->end_offset = log->segments[i + 1]->head.base_offset;
+    }
+    log->start_offset = log->segments[0]->head.base_offset;
+    log->hw = log->next_offset = log->leo;
+    log->hw_base = flv__active(log)->head.base_offset;
+    log->hw_pos = flv__active(log)->bytes;
+    log->synced = log->next_group - 1;
+    log->unkept_bytes = report->bytes_read;
+    log->keep_due = report->full_scan;
+    if (r->have_ck) {
+        log->last_kept = r->ck;
+    }
+    if (report->checkpoint_bad) {
+        note(r, FLV_NOTE_REPAIR, log->dir, 0, 0,
+             "the checkpoint cannot be used: everything was read");
+    }
+    report->segments = log->segment_count;
+    report->start_offset = log->start_offset;
+    report->next_offset = log->leo;
+    assert(log->next_group > 0 && log->start_offset <= log->leo);
+}
+
+flv_rc flv__recover(struct flv_log *log,
+                    const struct flv_log_conf *conf,
+                    struct flv_log_report *report,
+                    struct flv_err *err)
+{
+    struct recovery r = {.log = log, .conf = conf, .report = report};
+    flv_rc rc;
+
+    flv__index_init(&r.ck_index, conf->index_interval, conf->index_entries_max);
+    rc = look_around(&r, err);
+    if (rc == FLV_OK) {
+        rc = read_checkpoint(&r, err);
+    }
+    while (r.have_ck && r.leftovers < r.count &&
+           r.bases[r.leftovers] < r.ck.start_offset) {
+        r.leftovers++;
+    }
+    if (rc == FLV_OK && r.leftovers < r.count) {
+        rc = examine(&r, err);
+    } else if (rc == FLV_OK && (r.have_ck || report->checkpoint_bad)) {
+        (void)!flv_fail(&r.why, FLV_E_CORRUPT, "%s: all segments are missing",
+                        log->dir);
+        r.damaged = true;
+        rc = stand_in(&r, err);
+        rc = rc == FLV_OK ? accept_damage(&r, err) : rc;
+    } else if (rc == FLV_OK) {
+        rc = create_log(&r, err);
+    }
+    if (rc == FLV_OK) {
+        finish(&r);
+    }
+    flv__index_deinit(&r.ck_index);
+    flv_free(r.bases);
+    return rc;
+}
