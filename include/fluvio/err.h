@@ -72,17 +72,23 @@ enum flv_class flv_rc_class(flv_rc rc);
 /* Fills *err (unless NULL) and returns rc, so that a failure is one line:
  *     return flv_fail(err, FLV_E_LIMIT, "frame of %u bytes", size);
  * flv_fail_sys also stores errno value `sys` and appends its text. */
-#define flv_fail(err, rc, ...)                                                 \
-    flv_err_raise((err), (rc), 0, __FILE__, __LINE__, __VA_ARGS__)
+#define flv_fail(err, rc, ...) flv_fail_sys((err), (rc), 0, __VA_ARGS__)
+/* The code itself is the value, so that compiler and analyzer see that a
+ * failure is never FLV_OK. */
 #define flv_fail_sys(err, rc, sys, ...)                                        \
-    flv_err_raise((err), (rc), (sys), __FILE__, __LINE__, __VA_ARGS__)
-flv_rc flv_err_raise(struct flv_err *err,
-                     flv_rc rc,
-                     int sys,
-                     const char *file,
-                     int line,
-                     const char *fmt,
-                     ...) FLV_PRINTF(6, 7);
+    (flv_err_raise((err), (rc), (sys), __FILE__, __LINE__, __VA_ARGS__),       \
+     flv__rc(rc))
+static inline flv_rc flv__rc(flv_rc rc)
+{
+    return rc;
+}
+void flv_err_raise(struct flv_err *err,
+                   flv_rc rc,
+                   int sys,
+                   const char *file,
+                   int line,
+                   const char *fmt,
+                   ...) FLV_PRINTF(6, 7);
 
 /* Puts "prefix: " in front of the text on the way up; cuts at the end. */
 void flv_err_prefix(struct flv_err *err, const char *fmt, ...) FLV_PRINTF(2, 3);

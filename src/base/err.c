@@ -40,19 +40,19 @@ static void append_sys(struct flv_err *err)
              len > 0 ? ": " : "", text);
 }
 
-flv_rc flv_err_raise(struct flv_err *err,
-                     flv_rc rc,
-                     int sys,
-                     const char *file,
-                     int line,
-                     const char *fmt,
-                     ...)
+void flv_err_raise(struct flv_err *err,
+                   flv_rc rc,
+                   int sys,
+                   const char *file,
+                   int line,
+                   const char *fmt,
+                   ...)
 {
     va_list ap;
 
     assert(rc != FLV_OK);
     if (err == NULL) {
-        return rc;
+        return;
     }
     err->rc = rc;
     err->sys = sys;
@@ -65,7 +65,6 @@ flv_rc flv_err_raise(struct flv_err *err,
     if (sys != 0) {
         append_sys(err);
     }
-    return rc;
 }
 
 void flv_err_prefix(struct flv_err *err, const char *fmt, ...)
