@@ -93,4 +93,15 @@ FLV_CHECKED flv_rc flv_http_send(struct flv_http_client *client,
  * FLV_E_CANCELED, later. A call is valid until its callback begins. */
 void flv_http_cancel(struct flv_http_call *call);
 
+/* The customary reason of a status ("Not Found"), "" for unknown ones. */
+const char *flv_http_reason(unsigned status);
+
+/* The URL without password, user and query, cut to fit: for messages. */
+#define FLV_HTTP_SHOWN_MAX 100
+void flv_http_url_shown(const char *url, char out[FLV_HTTP_SHOWN_MAX]);
+
+/* Name of a header: a token of RFC 9110; value: no line break, no NUL. */
+bool flv_http_name_ok(const char *name, size_t len);
+bool flv_http_value_ok(const char *value, size_t len);
+
 #endif

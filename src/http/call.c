@@ -1,0 +1,477 @@
+#include "http/call.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+#define CONNECT_TIMEOUT_MS 10000
+#define TIMEOUT_MS 30000
+#define BODY_BYTES_MAX ((uint64_t)16 * 1024 * 1024)
+
+/* --- the answer ---------------------------------------------------------- */
+
+static flv_rc fail_headers(struct flv_http_call *call)
+{
+    return flv_fail(&call->err, FLV_E_LIMIT,
+                    "%s answers with more headers than %d or %zu KiB",
+                    call->shown, FLV_HTTP_HEADERS_MAX,
+                    FLV_HTTP_HEADERS_BYTES_MAX / 1024);
+}
+
+/* "HTTP/1.1 200 OK": also begins anew after a redirect or a 100. */
+static flv_rc
+take_status(struct flv_http_call *call, const char *line, size_t len)
+{
+    flv_arena_reset(&call->texts);
+    call->answer.header_count = 0;
+    call->encoded = false;
+    call->body_begun = false;
+    flv_buf_reset(&call->answer.body);
+
+    size_t version = 0;
+    while (version < len && line[version] != ' ') {
+        version++;
+    }
+    const char *p = line + version;
+    const char *end = line + len;
+    unsigned status = 0;
+    while (p < end && *p == ' ') {
+        p++;
+    }
+    for (int i = 0; i < 3 && p < end && *p >= '0' && *p <= '9'; i++, p++) {
+        status = status * 10 + (unsigned)(*p - '0');
+    }
+    while (p < end && *p == ' ') {
+        p++;
+    }
+    const char *text = flv_arena_text(&call->texts, line, version);
+    call->answer.reason = flv_arena_text(&call->texts, p, (size_t)(end - p));
+    if (text == NULL || call->answer.reason == NULL) {
+        return fail_headers(call);
+    }
+    call->answer.version = strcmp(text, "HTTP/2") == 0 ? "HTTP/2.0" : text;
+    call->answer.status = status;
+    return FLV_OK;
+}
+
+static flv_rc header_room(struct flv_http_call *call)
+{
+    if (call->answer.header_count < call->header_cap) {
+        return FLV_OK;
+    }
+    if (call->header_cap == FLV_HTTP_HEADERS_MAX) {
+        return fail_headers(call);
+    }
+    size_t cap = call->header_cap == 0 ? 32 : call->header_cap * 2;
+    if (cap > FLV_HTTP_HEADERS_MAX) {
+        cap = FLV_HTTP_HEADERS_MAX;
+    }
+    struct flv_http_header *grown =
+        flv_realloc(call->headers, cap * sizeof(*grown));
+    if (grown == NULL) {
+        return flv_fail(&call->err, FLV_E_NOMEM, "out of memory");
+    }
+    call->headers = grown;
+    call->header_cap = cap;
+    return FLV_OK;
+}
+
+static void trim(const char **p, size_t *len)
+{
+    while (*len > 0 && (**p == ' ' || **p == '\t')) {
+        (*p)++;
+        (*len)--;
+    }
+    while (*len > 0 && ((*p)[*len - 1] == ' ' || (*p)[*len - 1] == '\t')) {
+        (*len)--;
+    }
+}
+
+/* A line that begins with a blank continues the one before. */
+static flv_rc take_folded(struct flv_http_call *call, const char *p, size_t len)
+{
+    if (call->answer.header_count == 0) {
+        return FLV_OK;
+    }
+    struct flv_http_header *last =
+        &call->headers[call->answer.header_count - 1];
+    trim(&p, &len);
+    size_t before = strlen(last->value);
+    char *joined = flv_arena_alloc(&call->texts, before + 1 + len + 1, 1);
+    if (joined == NULL) {
+        return fail_headers(call);
+    }
+    memcpy(joined, last->value, before);
+    joined[before] = ' ';
+    memcpy(joined + before + 1, p, len);
+    joined[before + 1 + len] = '\0';
+    last->value = joined;
+    return FLV_OK;
+}
+
+static flv_rc
+take_header(struct flv_http_call *call, const char *line, size_t len)
+{
+    if (*line == ' ' || *line == '\t') {
+        return take_folded(call, line, len);
+    }
+    const char *colon = memchr(line, ':', len);
+    if (colon == NULL) {
+        return FLV_OK;
+    }
+    flv_rc rc = header_room(call);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    size_t name_len = (size_t)(colon - line);
+    const char *value = colon + 1;
+    size_t value_len = len - name_len - 1;
+    trim(&value, &value_len);
+    char *name = flv_arena_text(&call->texts, line, name_len);
+    char *text = flv_arena_text(&call->texts, value, value_len);
+    if (name == NULL || text == NULL) {
+        return fail_headers(call);
+    }
+    for (char *p = name; *p != '\0'; p++) {
+        if (*p >= 'A' && *p <= 'Z') {
+            *p = (char)(*p - 'A' + 'a');
+        }
+    }
+    if (strcmp(name, "content-encoding") == 0 &&
+        strcasecmp(text, "identity") != 0) {
+        call->encoded = true;
+    }
+    call->headers[call->answer.header_count++] =
+        (struct flv_http_header){name, text};
+    return FLV_OK;
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct flv_http_call *call = arg;
+    size_t total = size * count, len = total;
+    while (len > 0 && (data[len - 1] == '\r' || data[len - 1] == '\n')) {
+        len--;
+    }
+    if (len == 0 || call->body_begun) {
+        return total; /* the empty line, or a trailer */
+    }
+    bool status = len >= 5 && strncmp(data, "HTTP/", 5) == 0;
+    flv_rc rc =
+        status ? take_status(call, data, len) : take_header(call, data, len);
+    return rc == FLV_OK ? total : 0;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct flv_http_call *call = arg;
+    size_t len = size * count;
+    call->body_begun = true;
+    flv_rc rc = flv_buf_add(&call->answer.body, data, len);
+    if (rc == FLV_E_LIMIT) {
+        (void)flv_fail(&call->err, rc,
+                       "the answer of %s is larger than %zu bytes", call->shown,
+                       call->answer.body.max);
+        return 0;
+    }
+    if (rc != FLV_OK) {
+        (void)flv_fail(&call->err, rc, "out of memory");
+        return 0;
+    }
+    return len;
+}
+
+/* The body was decoded, so that its coding and coded length are no longer
+ * true of it. */
+static void drop_coding(struct flv_http_call *call)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < call->answer.header_count; i++) {
+        const char *name = call->headers[i].name;
+        if (strcmp(name, "content-encoding") != 0 &&
+            strcmp(name, "content-length") != 0) {
+            call->headers[kept++] = call->headers[i];
+        }
+    }
+    call->answer.header_count = kept;
+}
+
+static flv_rc rc_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_PROXY:
+        return FLV_E_CONNECT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return FLV_E_TIMEOUT;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_SSL_CACERT_BADFILE:
+        return FLV_E_INVALID;
+    case CURLE_TOO_MANY_REDIRECTS:
+        return FLV_E_LIMIT;
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+        return FLV_E_CLOSED;
+    case CURLE_OUT_OF_MEMORY:
+        return FLV_E_NOMEM;
+    default:
+        return FLV_E_PROTOCOL;
+    }
+}
+
+flv_rc flv__http_call_result(struct flv_http_call *call, CURLcode code)
+{
+    if (call->err.rc != FLV_OK) {
+        return call->err.rc;
+    }
+    if (code != CURLE_OK) {
+        const char *text = call->curl_text[0] != '\0'
+                               ? call->curl_text
+                               : curl_easy_strerror(code);
+        return flv_fail(&call->err, rc_of(code), "%s: %s", call->shown, text);
+    }
+    if (call->answer.status == 0) {
+        return flv_fail(&call->err, FLV_E_PROTOCOL,
+                        "%s does not answer with HTTP", call->shown);
+    }
+    if (call->encoded) {
+        drop_coding(call);
+    }
+    call->answer.headers = call->headers;
+    return FLV_OK;
+}
+
+/* --- the request --------------------------------------------------------- */
+
+static flv_rc
+add_line(struct flv_http_call *call, const char *line, struct flv_err *err)
+{
+    struct curl_slist *list = curl_slist_append(call->request_headers, line);
+    if (list == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    call->request_headers = list;
+    return FLV_OK;
+}
+
+static bool names(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(line, name, len) == 0 && line[len] == ':';
+}
+
+/* In curl's list "Name:" removes a header and "Name;" sends an empty one. */
+static flv_rc
+add_header(struct flv_http_call *call, const char *line, struct flv_err *err)
+{
+    size_t name = strcspn(line, ":");
+    if (line[name] != ':' || !flv_http_name_ok(line, name) ||
+        !flv_http_value_ok(line, strlen(line))) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "\"%.40s\" is not a header; write \"Name: value\"",
+                        line);
+    }
+    if (line[name + 1 + strspn(line + name + 1, " \t")] != '\0') {
+        return add_line(call, line, err);
+    }
+    char *empty = flv_strdup(line);
+    if (empty == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    empty[name] = ';';
+    empty[name + 1] = '\0';
+    flv_rc rc = add_line(call, empty, err);
+    flv_free(empty);
+    return rc;
+}
+
+static flv_rc set_headers(struct flv_http_call *call,
+                          const struct flv_http_request *req,
+                          struct flv_err *err)
+{
+    bool typed = false;
+    for (const char *const *h = req->headers; h != NULL && *h != NULL; h++) {
+        flv_rc rc = add_header(call, *h, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        typed = typed || names(*h, "content-type");
+    }
+    /* curl would call a body a form and wait for 100. */
+    if (req->has_body && !typed) {
+        flv_rc rc = add_line(call, "Content-Type:", err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    flv_rc rc = add_line(call, "Expect:", err);
+    if (rc == FLV_OK) {
+        curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->request_headers);
+    }
+    return rc;
+}
+
+static flv_rc set_method(struct flv_http_call *call,
+                         const struct flv_http_request *req,
+                         struct flv_err *err)
+{
+    const char *method = req->method != NULL ? req->method : "GET";
+    if (!flv_http_name_ok(method, strlen(method))) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "\"%.40s\" is not an HTTP method; write GET, POST, "
+                        "PUT...",
+                        method);
+    }
+    CURL *e = call->easy;
+    bool post = strcmp(method, "POST") == 0;
+    if (req->has_body || post) {
+        size_t len = req->has_body ? req->body.len : 0;
+        curl_easy_setopt(e, CURLOPT_POST, 1L);
+        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
+        CURLcode rc =
+            curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS,
+                             len > 0 ? (const char *)req->body.data : "");
+        if (rc != CURLE_OK) {
+            return flv_fail(err, FLV_E_NOMEM, "out of memory");
+        }
+    } else if (strcmp(method, "HEAD") == 0) {
+        curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
+    }
+    bool plain = !req->has_body && strcmp(method, "GET") == 0;
+    if (!post && !plain) {
+        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method);
+    }
+    return FLV_OK;
+}
+
+static long at_most(uint32_t ms, long fallback)
+{
+    return ms != 0 ? (long)ms : fallback;
+}
+
+static void set_limits(struct flv_http_call *call,
+                       const struct flv_http_request *req)
+{
+    CURL *e = call->easy;
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, req->no_redirects ? 0L : 1L);
+    curl_easy_setopt(e, CURLOPT_MAXREDIRS, (long)FLV_HTTP_REDIRECTS_MAX);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     at_most(req->connect_timeout_ms, CONNECT_TIMEOUT_MS));
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
+                     at_most(req->timeout_ms, TIMEOUT_MS));
+    uint64_t max =
+        req->body_bytes_max != 0 ? req->body_bytes_max : BODY_BYTES_MAX;
+    flv_buf_init(&call->answer.body, max < SIZE_MAX ? (size_t)max : SIZE_MAX);
+}
+
+static void set_peer(struct flv_http_call *call,
+                     const struct flv_http_client_conf *c)
+{
+    CURL *e = call->easy;
+    if (c->ca_file != NULL) {
+        /* The system's CA directory stays trusted besides it. */
+        curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file);
+    }
+    if (c->user_agent != NULL) {
+        curl_easy_setopt(e, CURLOPT_USERAGENT, c->user_agent);
+    }
+    if (c->proxy != NULL) {
+        curl_easy_setopt(e, CURLOPT_PROXY, c->proxy);
+    }
+    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+}
+
+static void set_callbacks(struct flv_http_call *call)
+{
+    CURL *e = call->easy;
+    curl_easy_setopt(e, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->curl_text);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+}
+
+static flv_rc
+set_url(struct flv_http_call *call, const char *url, struct flv_err *err)
+{
+    flv_http_url_shown(url, call->shown);
+    bool http = strncasecmp(url, "http://", 7) == 0 ||
+                strncasecmp(url, "https://", 8) == 0;
+    if (!http) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "\"%s\" is not a web address; it begins with http:// "
+                        "or https://",
+                        call->shown);
+    }
+    if (curl_easy_setopt(call->easy, CURLOPT_URL, url) != CURLE_OK) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    return FLV_OK;
+}
+
+flv_rc flv__http_call_create(struct flv_http_call **out,
+                             const struct flv_http_request *req,
+                             const struct flv_http_client_conf *c,
+                             struct flv_err *err)
+{
+    assert(req->url != NULL);
+    struct flv_http_call *call = flv_zalloc(1, sizeof(*call));
+    if (call == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    flv_rc rc;
+    flv_arena_init(&call->texts, 2048, FLV_HTTP_HEADERS_BYTES_MAX);
+    call->easy = curl_easy_init();
+    if (call->easy == NULL) {
+        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
+        goto out;
+    }
+    set_limits(call, req);
+    set_peer(call, c);
+    set_callbacks(call);
+    rc = set_url(call, req->url, err);
+    if (rc == FLV_OK) {
+        rc = set_method(call, req, err);
+    }
+    if (rc == FLV_OK) {
+        rc = set_headers(call, req, err);
+    }
+out:
+    if (rc != FLV_OK) {
+        flv__http_call_destroy(call);
+        return rc;
+    }
+    *out = call;
+    return FLV_OK;
+}
+
+void flv__http_call_destroy(struct flv_http_call *call)
+{
+    if (call == NULL) {
+        return;
+    }
+    if (call->easy != NULL) {
+        curl_easy_cleanup(call->easy);
+    }
+    curl_slist_free_all(call->request_headers);
+    flv_buf_deinit(&call->answer.body);
+    flv_arena_deinit(&call->texts);
+    flv_free(call->headers);
+    flv_free(call);
+}
