@@ -439,7 +439,7 @@ struct flv_send {
     uint32_t partition;
     /* private */
     uint32_t pending;
-    struct flv_producer *producer;
+    uint64_t number;
     struct flv_send *next;
     struct flv_err err;
 };

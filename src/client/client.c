@@ -1,6 +1,7 @@
 #include "client/internal.h"
 
 #include "base/mem.h"
+#include "base/rand.h"
 #include "base/text.h"
 #include <assert.h>
 #include <stdio.h>
@@ -50,6 +51,38 @@ flv_rc flv__name_copy(char out[FLV__NAME_MAX],
     }
     memcpy(out, name, len + 1);
     return FLV_OK;
+}
+
+bool flv__may_pass(const struct flv_err *err)
+{
+    switch (err->wire) {
+    case FLV_WIRE_NOT_LEADER_FOR_PARTITION:
+    case FLV_WIRE_REQUEST_TIMED_OUT:
+    case FLV_WIRE_STORAGE_ERROR:
+    case FLV_WIRE_PARTITION_FULL:
+    case FLV_WIRE_PARTITION_SHORT_CIRCUITED:
+    case FLV_WIRE_SPU_ERROR:
+    case FLV_WIRE_SPU_OFFLINE:
+    case FLV_WIRE_TOPIC_NOT_FOUND: /* the metadata tells a deleted one */
+    case FLV_WIRE_TOPIC_PENDING_INITIALIZATION:
+    case FLV_WIRE_TOPIC_NOT_PROVISIONED:
+    case FLV_WIRE_PARTITION_PENDING_INITIALIZATION:
+    case FLV_WIRE_PARTITION_NOT_LEADER:
+        return true;
+    default:
+        return flv_rc_class(err->rc) == FLV_CLASS_RETRY;
+    }
+}
+
+uint64_t flv__backoff_ms(const struct flv_client *c, unsigned attempts)
+{
+    const unsigned shift = attempts < 16 ? attempts : 16;
+    uint64_t base = (uint64_t)c->conf.retry_min_ms << shift;
+
+    if (base > c->conf.retry_max_ms) {
+        base = c->conf.retry_max_ms;
+    }
+    return base / 2 + flv_rand_below(base / 2 + 1);
 }
 
 /* ---------------------------------------------------------- compression */

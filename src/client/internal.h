@@ -72,6 +72,11 @@ FLV_CHECKED flv_rc flv__name_copy(char out[FLV__NAME_MAX],
 enum flv_compression flv__compression_of(uint8_t wire);
 uint8_t flv__compression_wire(enum flv_compression c);
 
+/* Whether a server's error may be gone on the next try. */
+bool flv__may_pass(const struct flv_err *err);
+/* Capped and jittered, by the number of failures in a row. */
+uint64_t flv__backoff_ms(const struct flv_client *c, unsigned attempts);
+
 /* Waits until the metadata knows a topic with all its leaders. Embedded. */
 struct flv__lookup {
     struct flv_client *client;
