@@ -462,7 +462,8 @@ static void add_commands(struct out *o,
     size_t longest = strlen("help");
 
     for (size_t i = 0; cmd->commands != NULL && cmd->commands[i] != NULL; i++) {
-        size_t n = strlen(cmd->commands[i]->name);
+        const struct flv_cmd *sub = cmd->commands[i];
+        size_t n = (sub->flags & FLV_CMD_HIDDEN) == 0 ? strlen(sub->name) : 0;
 
         longest = n > longest ? n : longest;
     }
