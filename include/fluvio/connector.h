@@ -84,6 +84,8 @@ struct flv_connector {
     /* Checks what single options cannot; NULL if nothing. Runs before
      * anything is opened; the text must name the option. */
     flv_rc (*check)(void *conf, struct flv_err *err);
+    /* Further names of --fluvio-topic, ends with NULL; or NULL. */
+    const char *const *topic_aliases;
     /* Names of the connector's own counters, ends with NULL; or NULL. They are
      * logged at exit behind the runtime's. */
     const char *const *counters;

@@ -1,0 +1,15 @@
+#include <fluvio/connector.h>
+
+#include "connector/run.h"
+#include "connector/setup.h"
+
+int flv_connector_main(const struct flv_connector *type, int argc, char **argv)
+{
+    struct flv_setup setup;
+    int code = FLV_EXIT_FAILURE;
+    if (flv__setup_read(&setup, type, argc, argv, &code)) {
+        code = flv__connector_run(&setup);
+    }
+    flv__setup_deinit(&setup);
+    return code;
+}

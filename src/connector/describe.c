@@ -1,0 +1,287 @@
+#include "connector/describe.h"
+
+#include "base/text.h"
+#include "connector/options.h"
+
+/* Stops adding at the first failure. */
+struct out {
+    struct flv_buf *b;
+    flv_rc rc;
+};
+
+static void add(struct out *o, const char *text)
+{
+    if (o->rc == FLV_OK) {
+        o->rc = flv_buf_add_str(o->b, text);
+    }
+}
+
+static void add_json(struct out *o, const char *text)
+{
+    if (o->rc == FLV_OK) {
+        o->rc = flv_text_json_str(o->b, text);
+    }
+}
+
+static void
+member(struct out *o, const char *before, const char *key, const char *text)
+{
+    add(o, before);
+    add_json(o, key);
+    add(o, ": ");
+    add_json(o, text);
+}
+
+static flv_rc result(const struct out *o, struct flv_err *err)
+{
+    if (o->rc != FLV_OK) {
+        return flv_fail(err, o->rc, "the description cannot be made: %s",
+                        flv_rc_text(o->rc));
+    }
+    return FLV_OK;
+}
+
+/* --- --describe ---------------------------------------------------------- */
+
+static void describe_member(struct out *o, const char *key, const char *text)
+{
+    add_json(o, key);
+    add(o, ":");
+    add_json(o, text);
+    add(o, ",");
+}
+
+flv_rc flv__connector_describe(const struct flv_connector *type,
+                               struct flv_buf *b,
+                               struct flv_err *err)
+{
+    struct flv_conn_opts opts;
+    flv_rc rc = flv__conn_opts_init(&opts, type, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    struct out o = {.b = b, .rc = FLV_OK};
+    add(&o, "{");
+    describe_member(&o, "name", type->name);
+    describe_member(&o, "direction", "source");
+    describe_member(&o, "version", type->version);
+    describe_member(&o, "summary", type->summary);
+    if (type->section != NULL) {
+        describe_member(&o, "section", type->section);
+    }
+    add(&o, "\"options\":");
+    if (o.rc == FLV_OK) {
+        o.rc = flv_opt_describe(opts.table, b);
+    }
+    add(&o, "}\n");
+    flv__conn_opts_deinit(&opts);
+    return result(&o, err);
+}
+
+/* --- metadata ------------------------------------------------------------ */
+
+static const char *schema_type(const struct flv_opt *opt)
+{
+    switch (opt->type) {
+    case FLV_OPT_FLAG:
+        return "boolean";
+    case FLV_OPT_U64:
+    case FLV_OPT_I64:
+        return "integer";
+    case FLV_OPT_LIST:
+        return "array";
+    default:
+        return "string";
+    }
+}
+
+static void
+schema_default(struct out *o, const struct flv_opt *opt, const char *before)
+{
+    if (opt->fallback == NULL) {
+        return;
+    }
+    bool number = opt->type == FLV_OPT_U64 || opt->type == FLV_OPT_I64;
+    add(o, before);
+    add(o, "\"default\": ");
+    if (number) {
+        add(o, opt->fallback);
+    } else {
+        add_json(o, opt->fallback);
+    }
+}
+
+static void schema_property(struct out *o, const struct flv_opt *opt)
+{
+    static const char before[] = ",\n        ";
+    add(o, "      ");
+    add_json(o, opt->name);
+    add(o, ": {\n");
+    member(o, "        ", "description", opt->help);
+    schema_default(o, opt, before);
+    if (opt->choices != NULL) {
+        add(o, before);
+        add(o, "\"enum\": [");
+        for (size_t i = 0; opt->choices[i] != NULL; i++) {
+            add(o, i > 0 ? ", " : "");
+            add_json(o, opt->choices[i]);
+        }
+        add(o, "]");
+    }
+    if (opt->type == FLV_OPT_LIST) {
+        add(o, before);
+        add(o, "\"items\": { \"type\": \"string\" }");
+    }
+    /* A number is as good as text where text is due. */
+    if (opt->type == FLV_OPT_DURATION || opt->type == FLV_OPT_SIZE) {
+        add(o, before);
+        add(o, "\"type\": [\"string\", \"integer\"]");
+    } else {
+        member(o, before, "type", schema_type(opt));
+    }
+    add(o, "\n      }");
+}
+
+static void schema_required(struct out *o, const struct flv_opt *table)
+{
+    size_t shown = 0;
+    add(o, "    \"required\": [");
+    for (; table != NULL && table->name != NULL; table++) {
+        if ((table->flags & FLV_OPT_REQUIRED) != 0) {
+            add(o, shown++ > 0 ? ", " : "");
+            add_json(o, table->name);
+        }
+    }
+    add(o, "],\n");
+}
+
+flv_rc flv__connector_metadata(const struct flv_connector *type,
+                               struct flv_buf *b,
+                               struct flv_err *err)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    member(&o, "{\n  ", "name", type->name);
+    member(&o, ",\n  ", "direction", "Source");
+    add(&o, ",\n  \"schema\": {\n");
+    member(&o, "    ", "$schema", "http://json-schema.org/draft-07/schema#");
+    member(&o, ",\n    ", "title", type->name);
+    add(&o, ",\n    \"type\": \"object\",\n");
+    schema_required(&o, type->opts);
+    add(&o, "    \"properties\": {\n");
+    size_t shown = 0;
+    for (const struct flv_opt *opt = type->opts;
+         opt != NULL && opt->name != NULL; opt++) {
+        if ((opt->flags & FLV_OPT_HIDDEN) == 0) {
+            add(&o, shown++ > 0 ? ",\n" : "");
+            schema_property(&o, opt);
+        }
+    }
+    add(&o, "\n    }\n  }");
+    member(&o, ",\n  ", "version", type->version);
+    member(&o, ",\n  ", "description", type->summary);
+    add(&o, "\n}\n");
+    return result(&o, err);
+}
+
+/* --- the README's table -------------------------------------------------- */
+
+static const char *type_word(const struct flv_opt *opt)
+{
+    switch (opt->type) {
+    case FLV_OPT_FLAG:
+        return "flag";
+    case FLV_OPT_U64:
+    case FLV_OPT_I64:
+        return "whole number";
+    case FLV_OPT_DURATION:
+        return "duration";
+    case FLV_OPT_SIZE:
+        return "size";
+    case FLV_OPT_CHOICE:
+        return "choice";
+    case FLV_OPT_LIST:
+        return "text, repeatable";
+    case FLV_OPT_STR:
+        break;
+    }
+    return "text";
+}
+
+/* In a table `|` would end the cell. */
+static void cell(struct out *o, const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++) {
+        char two[3] = {*p, '\0', '\0'};
+        if (*p == '|') {
+            two[0] = '\\';
+            two[1] = '|';
+        }
+        add(o, two);
+    }
+}
+
+static void type_cell(struct out *o, const struct flv_opt *opt)
+{
+    if (opt->choices == NULL) {
+        add(o, type_word(opt));
+        return;
+    }
+    for (size_t i = 0; opt->choices[i] != NULL; i++) {
+        add(o, i > 0 ? ", `" : "`");
+        cell(o, opt->choices[i]);
+        add(o, "`");
+    }
+}
+
+static void bare_note(struct out *o, const struct flv_opt *opt)
+{
+    if (opt->type != FLV_OPT_DURATION || opt->unit_ms == 0) {
+        return;
+    }
+    char unit[FLV_TEXT_FORMAT_MAX];
+    flv_text_format_duration(opt->unit_ms, unit);
+    add(o, "; a bare number counts ");
+    add(o, opt->unit_ms == 1000 ? "seconds"
+           : opt->unit_ms == 1  ? "milliseconds"
+                                : unit);
+}
+
+static void table_row(struct out *o, const struct flv_opt *opt)
+{
+    add(o, "| `--");
+    add(o, opt->name);
+    add(o, "` | ");
+    type_cell(o, opt);
+    bare_note(o, opt);
+    add(o, " | ");
+    if ((opt->flags & FLV_OPT_REQUIRED) != 0) {
+        add(o, "required");
+    } else if (opt->fallback != NULL) {
+        add(o, "`");
+        cell(o, opt->fallback);
+        add(o, "`");
+    }
+    add(o, " | ");
+    cell(o, opt->help);
+    if (opt->deprecated != NULL) {
+        add(o, " (");
+        cell(o, opt->deprecated);
+        add(o, ")");
+    }
+    add(o, " |\n");
+}
+
+flv_rc flv__connector_table(const struct flv_connector *type,
+                            struct flv_buf *b,
+                            struct flv_err *err)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    add(&o, "| Option | Value | Default | Meaning |\n|---|---|---|---|\n");
+    for (const struct flv_opt *opt = type->opts;
+         opt != NULL && opt->name != NULL; opt++) {
+        if ((opt->flags & FLV_OPT_HIDDEN) == 0) {
+            table_row(&o, opt);
+        }
+    }
+    return result(&o, err);
+}

@@ -1,0 +1,190 @@
+#include "connector/options.h"
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SMART_GROUP "smartmodule"
+
+static const char *const codecs[] = {"none", "gzip", "snappy",
+                                     "lz4",  "zstd", NULL};
+static const char *const linger_names[] = {"linger", "source-linger", NULL};
+static const char *const compression_names[] = {"compression",
+                                                "source-compression", NULL};
+static const char *const batch_names[] = {"batch-size", "source-batch-size",
+                                          NULL};
+static const char *const arraymap_names[] = {"array-map", NULL};
+static const char *const initial_names[] = {"aggregate-init", NULL};
+
+#define SMART_HELP(kind)                                                       \
+    "Path of " kind " smartstream used as a pre-produce step If not found "    \
+    "file in that path, it will be fetch the smartmodule with that name if "   \
+    "present"
+
+/* clang-format off */
+static const struct flv_opt shared_opts[] = {
+    {.name = "config", FLV_STR(struct flv_shared_conf, config),
+     .help = "File with the connector's configuration (YAML)"},
+    {.name = "secrets", FLV_STR(struct flv_shared_conf, secrets),
+     .help = "File with the secrets that the configuration names, lines of "
+             "NAME=VALUE"},
+    {.name = "describe", FLV_FLAG(struct flv_shared_conf, describe),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Prints name, version and options as JSON"},
+    {.name = "fluvio-topic", FLV_STR(struct flv_shared_conf, fluvio_topic),
+     .flags = FLV_OPT_REQUIRED,
+     .help = "The topic where all things should go"},
+    {.name = "rust-log", FLV_STR(struct flv_shared_conf, rust_log),
+     .help = "The rust log level"},
+    {.name = "cluster", FLV_STR(struct flv_shared_conf, cluster),
+     .group = "cluster",
+     .help = "Address of the cluster, host:port, instead of the active "
+             "profile's"},
+    {.name = "profile", FLV_STR(struct flv_shared_conf, profile),
+     .group = "cluster",
+     .help = "Fluvio profile to use instead of the active one"},
+    {.name = "producer-linger",
+     FLV_DURATION(struct flv_shared_conf, linger_ms),
+     .aliases = linger_names, .max = 86400000,
+     .help = "Time to wait for more records before sending a batch, such as "
+             "100ms"},
+    {.name = "producer-compression",
+     FLV_CHOICE(struct flv_shared_conf, compression), .choices = codecs,
+     .aliases = compression_names, .help = "Compression of batches"},
+    {.name = "producer-batch-size",
+     FLV_SIZE(struct flv_shared_conf, batch_size_bytes),
+     .aliases = batch_names, .min = 1, .max = UINT64_C(32) << 20,
+     .help = "Largest size of a batch before compression, such as 16 KB"},
+    {.name = "smartstream-filter",
+     FLV_STR(struct flv_shared_conf, smart_filter), .group = SMART_GROUP,
+     .help = SMART_HELP("filter")},
+    {.name = "smartstream-map", FLV_STR(struct flv_shared_conf, smart_map),
+     .group = SMART_GROUP, .help = SMART_HELP("map")},
+    {.name = "smartstream-arraymap",
+     FLV_STR(struct flv_shared_conf, smart_arraymap), .group = SMART_GROUP,
+     .help = SMART_HELP("arraymap")},
+    {.name = "filter", FLV_STR(struct flv_shared_conf, filter),
+     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule that filters records"},
+    {.name = "map", FLV_STR(struct flv_shared_conf, map),
+     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule that maps records"},
+    {.name = "arraymap", FLV_STR(struct flv_shared_conf, arraymap),
+     .group = SMART_GROUP, .aliases = arraymap_names, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule that makes several records of one"},
+    {.name = "filter-map", FLV_STR(struct flv_shared_conf, filter_map),
+     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule that filters and maps records"},
+    {.name = "aggregate", FLV_STR(struct flv_shared_conf, aggregate),
+     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule that accumulates records"},
+    {.name = "aggregate-initial-value",
+     FLV_STR(struct flv_shared_conf, initial_value), .arg = "value",
+     .aliases = initial_names, .flags = FLV_OPT_HIDDEN,
+     .help = "First value of the accumulator"},
+    {.name = "smart-module", FLV_STR(struct flv_shared_conf, smart_module),
+     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule of any kind"},
+    {.name = "smartmodule-parameters",
+     FLV_LIST(struct flv_shared_conf, smart_params), .arg = "key:value",
+     .flags = FLV_OPT_HIDDEN, .help = "Parameter of the SmartModule"},
+    {.name = "transform", FLV_LIST(struct flv_shared_conf, transforms),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "SmartModule with parameters as JSON"},
+    {.name = NULL},
+};
+/* clang-format on */
+
+static const char *const smart_names[] = {"smartstream-filter",
+                                          "smartstream-map",
+                                          "smartstream-arraymap",
+                                          "filter",
+                                          "map",
+                                          "arraymap",
+                                          "filter-map",
+                                          "aggregate",
+                                          "aggregate-initial-value",
+                                          "smart-module",
+                                          "transform",
+                                          "smartmodule-parameters",
+                                          NULL};
+
+static const char *const line_only[] = {"config", "secrets", "describe", NULL};
+
+static size_t count_of(const struct flv_opt *table)
+{
+    size_t n = 0;
+    while (table != NULL && table[n].name != NULL) {
+        n++;
+    }
+    return n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct flv_opt *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+flv_rc flv__conn_opts_init(struct flv_conn_opts *o,
+                           const struct flv_connector *type,
+                           struct flv_err *err)
+{
+    const size_t align = alignof(max_align_t);
+    size_t shared = count_of(shared_opts), own = count_of(type->opts);
+    *o = (struct flv_conn_opts){0};
+    if (shared + own > FLV_OPT_COUNT_MAX) {
+        return flv_fail(err, FLV_E_LIMIT,
+                        "connector %s has %zu options; at most %zu are "
+                        "possible",
+                        type->name, own, FLV_OPT_COUNT_MAX - shared);
+    }
+    o->table = flv_zalloc(shared + own + 1, sizeof(*o->table));
+    if (o->table == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    o->own_offset =
+        (sizeof(struct flv_shared_conf) + align - 1) / align * align;
+    o->conf_size = o->own_offset + type->conf_size;
+    memcpy(o->table, shared_opts, shared * sizeof(*o->table));
+    for (size_t i = 0; i < shared; i++) {
+        if (strcmp(o->table[i].name, "fluvio-topic") == 0) {
+            o->table[i].aliases = type->topic_aliases;
+        }
+    }
+    for (size_t i = 0; i < own; i++) {
+        o->table[shared + i] = type->opts[i];
+        o->table[shared + i].offset += o->own_offset;
+    }
+    qsort(o->table, shared + own, sizeof(*o->table), by_name);
+    return FLV_OK;
+}
+
+void flv__conn_opts_deinit(struct flv_conn_opts *o)
+{
+    flv_free(o->table);
+    o->table = NULL;
+}
+
+const char *flv__conn_smart_option(const struct flv_opts *opts)
+{
+    for (const char *const *n = smart_names; *n != NULL; n++) {
+        if (flv_opts_given(opts, *n)) {
+            return *n;
+        }
+    }
+    return NULL;
+}
+
+bool flv__conn_line_only(const char *name)
+{
+    for (const char *const *n = line_only; *n != NULL; n++) {
+        if (strcmp(*n, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,435 @@
+#include "connector/run.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "connector/pipeline.h"
+#include "stream/stream.h"
+
+#define TARGET "connector"
+/* The cluster has to answer in this time at the start. */
+#define CONNECT_WAIT_MS 1500
+#define CONNECT_LIMIT_MS 1900
+/* Delivery after a stop; containers are killed after 10 s. */
+#define DRAIN_MS 8000
+
+/* CONNECTING -> (ENSURING) -> OPENING -> RUNNING -> CLOSING; a stop or failure
+ * goes to CLOSING from anywhere. */
+enum phase {
+    PHASE_CONNECTING,
+    PHASE_ENSURING,
+    PHASE_OPENING,
+    PHASE_RUNNING,
+    PHASE_CLOSING,
+};
+
+struct run {
+    struct flv_setup *setup; /* borrowed */
+    struct flv_loop *loop;
+    struct flv_stream *stream;
+    struct flv_writer *writer;
+    struct flv_source *source;
+    struct flv_timer connect_limit;
+    struct flv_err cause; /* the first */
+    enum phase phase;
+    bool stop_asked;
+    bool troubled; /* the stream said that it repeats something */
+};
+
+static const char *topic_of(struct run *r)
+{
+    return flv__setup_shared(r->setup)->fluvio_topic;
+}
+
+/* --- the end ------------------------------------------------------------- */
+
+static void stream_closed(void *arg)
+{
+    struct run *r = arg;
+    r->stream = NULL;
+    flv_loop_stop(r->loop);
+}
+
+static void writer_closed(void *arg)
+{
+    struct run *r = arg;
+    r->writer = NULL;
+    flv_stream_close(r->stream, stream_closed, r);
+}
+
+/* Ends what the start has made so far; the pipeline ends itself before. */
+static void wind_up(struct run *r)
+{
+    if (r->phase == PHASE_CLOSING) {
+        return;
+    }
+    r->phase = PHASE_CLOSING;
+    flv_timer_stop(&r->connect_limit);
+    if (r->writer != NULL) {
+        flv_writer_close(r->writer, 0, writer_closed, r);
+    } else {
+        flv_stream_close(r->stream, stream_closed, r);
+    }
+}
+
+static void keep_cause(struct run *r, const struct flv_err *err)
+{
+    if (r->cause.rc == FLV_OK) {
+        r->cause = *err;
+    }
+}
+
+static void give_up(struct run *r, const struct flv_err *err)
+{
+    keep_cause(r, err);
+    wind_up(r);
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct run *r = ctx;
+    if (r->stop_asked) {
+        flv_log_warn(TARGET, "stopped at once by a second signal",
+                     FLV_KV_I64("signal", signum));
+        _exit(FLV_EXIT_ABORTED);
+    }
+    r->stop_asked = true;
+    flv_log_info(TARGET, "Stop signal received, shutting down connector.",
+                 FLV_KV_I64("signal", signum));
+    if (r->phase == PHASE_RUNNING) {
+        flv__pipeline_stop(r->source);
+    } else {
+        wind_up(r);
+    }
+}
+
+/* --- the stream below the pipeline --------------------------------------- */
+
+static flv_rc out_append(void *out,
+                         const struct flv_msg *msgs,
+                         size_t count,
+                         uint64_t token,
+                         struct flv_err *err)
+{
+    struct run *r = out;
+    return flv_writer_append(r->writer, msgs, count, token, err);
+}
+
+static void out_push(void *out)
+{
+    struct run *r = out;
+    flv_writer_push(r->writer);
+}
+
+/* The writer outlives the pipeline by its last callback. */
+static void out_close(void *out, void (*closed)(void *arg), void *arg)
+{
+    struct run *r = out;
+    struct flv_writer *writer = r->writer;
+    r->writer = NULL;
+    flv_writer_close(writer, 0, closed, arg);
+}
+
+static const struct flv_out_ops out_ops = {
+    .append = out_append, .push = out_push, .close = out_close};
+
+static void on_settled(void *user, uint64_t token, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->source != NULL) {
+        flv__pipeline_settled(r->source, token, err);
+    }
+}
+
+static void on_writable(void *user)
+{
+    struct run *r = user;
+    if (r->source != NULL) {
+        flv__pipeline_writable(r->source);
+    }
+}
+
+static void on_trouble(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (err != NULL) {
+        flv_log_warn("stream", "delivery is being repeated",
+                     FLV_KV_STR("topic", topic_of(r)), FLV_KV_ERR(err));
+    } else if (r->troubled) {
+        flv_log_info("stream", "delivery works again",
+                     FLV_KV_STR("topic", topic_of(r)));
+    }
+    r->troubled = err != NULL;
+}
+
+static void pipeline_done(void *arg)
+{
+    struct run *r = arg;
+    const struct flv_err *cause = flv__pipeline_cause(r->source);
+    if (cause != NULL) {
+        keep_cause(r, cause);
+    }
+    wind_up(r);
+}
+
+/* --- the start, step by step --------------------------------------------- */
+
+static void start_pipeline(struct run *r)
+{
+    struct flv_err err = {0};
+    const struct flv_pipeline_conf conf = {
+        .loop = r->loop,
+        .type = r->setup->type,
+        .conf = flv__setup_own(r->setup),
+        .out_ops = &out_ops,
+        .out = r,
+        .drain_ms = DRAIN_MS,
+        .done = pipeline_done,
+        .arg = r,
+    };
+    if (flv__pipeline_open(&r->source, &conf, &err) != FLV_OK) {
+        give_up(r, &err);
+        return;
+    }
+    r->phase = PHASE_RUNNING;
+    flv_log_info(TARGET, "Starting Processing",
+                 FLV_KV_STR("type", r->setup->type->name),
+                 FLV_KV_STR("version", r->setup->type->version),
+                 FLV_KV_STR("topic", topic_of(r)),
+                 FLV_KV_STR("cluster", flv_stream_address(r->stream)));
+}
+
+static void on_opened(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_OPENING) {
+        return;
+    }
+    if (err != NULL && err->rc == FLV_E_NOT_FOUND) {
+        struct flv_err missing = {0};
+        (void)flv_fail(&missing, FLV_E_NOT_FOUND,
+                       "the topic \"%.60s\" does not exist; create it with "
+                       "`fluvio topic create %.60s`",
+                       topic_of(r), topic_of(r));
+        give_up(r, &missing);
+    } else if (err != NULL) {
+        give_up(r, err);
+    } else {
+        start_pipeline(r);
+    }
+}
+
+static void open_writer(struct run *r)
+{
+    struct flv_shared_conf *shared = flv__setup_shared(r->setup);
+    struct flv_opts *opts = flv_args_opts(&r->setup->args);
+    struct flv_writer_conf conf = flv_writer_conf_default(shared->fluvio_topic);
+    if (flv_opts_given(opts, "producer-linger")) {
+        conf.linger_ms = (uint32_t)shared->linger_ms;
+    }
+    if (flv_opts_given(opts, "producer-batch-size")) {
+        conf.batch_size_bytes = (uint32_t)shared->batch_size_bytes;
+    }
+    if (flv_opts_given(opts, "producer-compression")) {
+        conf.compression = (enum flv_compression)shared->compression;
+    }
+    conf.settled = on_settled;
+    conf.writable = on_writable;
+    conf.trouble = on_trouble;
+    conf.user = r;
+    struct flv_err err = {0};
+    r->phase = PHASE_OPENING;
+    if (flv_writer_open(&r->writer, r->stream, &conf, on_opened, r, &err) !=
+        FLV_OK) {
+        give_up(r, &err);
+    }
+}
+
+static void on_ensured(void *user, const struct flv_err *err, bool created)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_ENSURING) {
+        return;
+    }
+    if (err != NULL) {
+        struct flv_err copy = *err;
+        flv_err_prefix(&copy, "the topic \"%.60s\" cannot be created",
+                       topic_of(r));
+        give_up(r, &copy);
+        return;
+    }
+    if (created) {
+        flv_log_info(TARGET, "topic successfully created",
+                     FLV_KV_STR("topic", topic_of(r)));
+    }
+    open_writer(r);
+}
+
+static void ensure_topic(struct run *r)
+{
+    const struct flv_setup *s = r->setup;
+    if (!s->has_file || !s->file.create_topic) {
+        open_writer(r);
+        return;
+    }
+    const struct flv_cfile_topic *t = &s->file.topic;
+    struct flv_topic_conf conf = flv_topic_conf_default(topic_of(r));
+    conf.partitions = t->partitions;
+    conf.replication = t->replication;
+    conf.ignore_rack = t->ignore_rack;
+    conf.retention_s = t->retention_s;
+    conf.segment_size_bytes = t->segment_size_bytes;
+    conf.partition_bytes_max = t->partition_bytes_max;
+    struct flv_err err = {0};
+    flv_rc rc = FLV_OK;
+    if (t->compression != NULL) {
+        rc = flv_compression_parse(t->compression, &conf.compression, &err);
+    }
+    r->phase = PHASE_ENSURING;
+    if (rc == FLV_OK) {
+        rc = flv_stream_topic_ensure(r->stream, &conf, on_ensured, r, &err);
+    }
+    if (rc != FLV_OK) {
+        give_up(r, &err);
+    }
+}
+
+static void no_cluster(struct run *r, const char *why)
+{
+    struct flv_err err = {0};
+    (void)flv_fail(&err, FLV_E_CONNECT,
+                   "no Fluvio cluster answers at %.60s (%.60s); start one with "
+                   "`fluvio cluster start`",
+                   flv_stream_address(r->stream), why);
+    give_up(r, &err);
+}
+
+static void on_connected(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_CONNECTING) {
+        return;
+    }
+    flv_timer_stop(&r->connect_limit);
+    if (err == NULL) {
+        ensure_topic(r);
+    } else if (flv_rc_class(err->rc) == FLV_CLASS_RETRY) {
+        no_cluster(r, flv_rc_text(err->rc));
+    } else {
+        give_up(r, err);
+    }
+}
+
+static void on_connect_limit(struct flv_timer *timer)
+{
+    struct run *r =
+        (struct run *)((char *)timer - offsetof(struct run, connect_limit));
+    if (r->phase == PHASE_CONNECTING) {
+        no_cluster(r, flv_rc_text(FLV_E_TIMEOUT));
+    }
+}
+
+static flv_rc make_stream(struct run *r, struct flv_err *err)
+{
+    const struct flv_shared_conf *shared = flv__setup_shared(r->setup);
+    char client_id[128];
+    (void)snprintf(client_id, sizeof(client_id), "fluvio_connector_%.100s",
+                   r->setup->has_file ? r->setup->file.name
+                                      : r->setup->type->name);
+    const struct flv_stream_conf conf = {.address = shared->cluster,
+                                         .profile = shared->profile,
+                                         .client_id = client_id};
+    flv_rc rc = flv_stream_create(&r->stream, r->loop, &conf, err);
+    if (rc == FLV_E_NOT_FOUND) {
+        char why[FLV_ERR_TEXT_MAX];
+        (void)snprintf(why, sizeof(why), "%s", err->text);
+        return flv_fail(err, rc,
+                        "%.90s; start a cluster with `fluvio cluster start`, "
+                        "or name one with --cluster HOST:PORT",
+                        why);
+    }
+    return rc;
+}
+
+static flv_rc start(struct run *r, struct flv_err *err)
+{
+    flv_rc rc = flv_loop_create(&r->loop, 0, err);
+    if (rc == FLV_OK) {
+        flv_timer_init(&r->connect_limit, r->loop, on_connect_limit);
+        rc = flv_loop_on_signal(r->loop, SIGTERM, on_signal, r, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(r->loop, SIGINT, on_signal, r, err);
+    }
+    if (rc == FLV_OK) {
+        rc = make_stream(r, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = flv_timer_start(&r->connect_limit, CONNECT_LIMIT_MS, 0, err);
+    if (rc == FLV_OK) {
+        rc = flv_stream_connect(r->stream, CONNECT_WAIT_MS, on_connected, r,
+                                err);
+    }
+    if (rc != FLV_OK) {
+        give_up(r, err);
+    }
+    return FLV_OK;
+}
+
+/* --- the report ---------------------------------------------------------- */
+
+static void log_counters(const struct run *r)
+{
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(r->source, &n);
+    const char *const *names = r->setup->type->counters;
+    struct flv_kv kv[FLV_COUNTERS_MAX];
+    unsigned count = 0;
+    for (; names != NULL && names[count] != NULL; count++) {
+        assert(count < FLV_COUNTERS_MAX);
+        kv[count] =
+            FLV_KV_U64(names[count], flv__pipeline_counter(r->source, count));
+    }
+    for (unsigned i = count; i < FLV_COUNTERS_MAX; i++) {
+        kv[i] = FLV_KV_END;
+    }
+    flv_log_info(TARGET, "stopped", FLV_KV_U64("in", n.stages.in),
+                 FLV_KV_U64("passed", n.stages.passed),
+                 FLV_KV_U64("filtered", n.stages.filtered),
+                 FLV_KV_U64("failed", n.stages.failed),
+                 FLV_KV_U64("out", n.out), FLV_KV_U64("acked", n.acked), kv[0],
+                 kv[1], kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
+}
+
+int flv__connector_run(struct flv_setup *setup)
+{
+    struct run *r = &(struct run){.setup = setup};
+    struct flv_err err = {0};
+    if (start(r, &err) == FLV_OK) {
+        flv_loop_hold(r->loop);
+        flv_loop_run(r->loop);
+        flv_loop_release(r->loop);
+        assert(r->phase == PHASE_CLOSING && r->stream == NULL);
+    } else {
+        keep_cause(r, &err);
+    }
+    if (r->source != NULL) {
+        log_counters(r);
+        flv__pipeline_destroy(r->source);
+    }
+    if (r->loop != NULL) {
+        flv_loop_run(r->loop); /* what is closed still says so */
+        flv_loop_destroy(r->loop);
+    }
+    if (r->cause.rc != FLV_OK) {
+        (void)fprintf(stderr, "error: %s\n", r->cause.text);
+        return FLV_EXIT_FAILURE;
+    }
+    return FLV_EXIT_DONE;
+}
