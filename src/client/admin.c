@@ -13,7 +13,7 @@ struct admin_op {
     struct flv__op op;
     struct flv_client *client; /* borrowed */
     struct flv__call call;
-    struct flv__lookup lookup; /* offsets only */
+    struct flv__finder lookup; /* offsets only */
     struct flv_arena arena;    /* of request and answer */
     char name[FLV__NAME_MAX];  /* topic or consumer, "" for all */
     flv_done_fn done;
@@ -38,7 +38,7 @@ static void detach(struct admin_op *o)
 {
     flv__op_remove(&o->op);
     flv__peer_cancel(&o->call);
-    flv__lookup_stop(&o->lookup);
+    flv__finder_stop(&o->lookup);
 }
 
 static void finish(struct admin_op *o)
@@ -731,7 +731,7 @@ flv_rc flv_client_spus(struct flv_client *c,
 /* ----------------------------------------------------- consumer offsets */
 
 /* They live where partition 0 of their topic does. */
-static void offsets_home(struct flv__lookup *l,
+static void offsets_home(struct flv__finder *l,
                          const struct flv__topic_meta *t,
                          const struct flv_err *err)
 {
@@ -760,7 +760,7 @@ static flv_rc submit_offsets(struct admin_op *o, struct flv_err *err)
     o->lookup.client = o->client;
     o->lookup.topic = OFFSETS_TOPIC;
     o->lookup.done = offsets_home;
-    rc = flv__lookup_start(&o->lookup, err);
+    rc = flv__finder_start(&o->lookup, err);
     if (rc != FLV_OK) {
         finish(o);
         return rc;

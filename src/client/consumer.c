@@ -51,7 +51,7 @@ void flv__consumer_fail(struct flv_consumer *k, const struct flv_err *err)
     k->failed = true;
     k->end_err = *err;
     k->state = FLV__CONSUMER_ENDED;
-    flv__lookup_stop(&k->lookup);
+    flv__finder_stop(&k->lookup);
     stop_feeds(k);
     flv_loop_defer(k->client->loop, &k->end_task);
 }
@@ -187,7 +187,7 @@ make_feeds(struct flv_consumer *k, uint32_t partitions, struct flv_err *err)
     return rc;
 }
 
-static void found(struct flv__lookup *l,
+static void found(struct flv__finder *l,
                   const struct flv__topic_meta *t,
                   const struct flv_err *err)
 {
@@ -302,8 +302,8 @@ flv_rc flv_consumer_open(struct flv_consumer **out,
     }
     if (rc == FLV_OK) {
         k->lookup =
-            (struct flv__lookup){.client = c, .topic = k->topic, .done = found};
-        rc = flv__lookup_start(&k->lookup, err);
+            (struct flv__finder){.client = c, .topic = k->topic, .done = found};
+        rc = flv__finder_start(&k->lookup, err);
     }
     if (rc != FLV_OK) {
         consumer_free(k);
@@ -374,7 +374,7 @@ static void finalize(struct flv_consumer *k, const struct flv_err *err)
 
     k->state = FLV__CONSUMER_CLOSING;
     flv__op_remove(&k->op);
-    flv__lookup_stop(&k->lookup);
+    flv__finder_stop(&k->lookup);
     flv__meta_unlisten(&k->client->meta, &k->changes);
     if (k->offsets != NULL) {
         k->offsets->consumer = NULL;

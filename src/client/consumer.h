@@ -99,7 +99,7 @@ struct flv_consumer {
     struct flv_consumer_conf conf;
     char topic[FLV__NAME_MAX], consumer_id[FLV__NAME_MAX];
     enum flv__consumer_state state;
-    struct flv__lookup lookup;
+    struct flv__finder lookup;
     struct flv__meta_listener changes;
     uint32_t *wanted;         /* owned; partitions asked for, NULL: all */
     struct flv__feed **feeds; /* owned */

@@ -78,11 +78,11 @@ bool flv__may_pass(const struct flv_err *err);
 uint64_t flv__backoff_ms(const struct flv_client *c, unsigned attempts);
 
 /* Waits until the metadata knows a topic with all its leaders. Embedded. */
-struct flv__lookup {
+struct flv__finder {
     struct flv_client *client;
     const char *topic; /* borrowed */
     /* Exactly one of both is NULL. Ends the lookup. */
-    void (*done)(struct flv__lookup *l,
+    void (*done)(struct flv__finder *l,
                  const struct flv__topic_meta *t,
                  const struct flv_err *err);
     struct flv__meta_listener listener; /* private, as the rest */
@@ -92,10 +92,10 @@ struct flv__lookup {
 };
 
 /* Needs client, topic and done. */
-FLV_CHECKED flv_rc flv__lookup_start(struct flv__lookup *l,
+FLV_CHECKED flv_rc flv__finder_start(struct flv__finder *l,
                                      struct flv_err *err);
 /* `done` does not run any more; nothing happens to a zeroed one. */
-void flv__lookup_stop(struct flv__lookup *l);
+void flv__finder_stop(struct flv__finder *l);
 
 #define FLV__CONTAINER(ptr, type, member)                                      \
     ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -198,7 +198,7 @@ static void metadata_changed(struct flv__meta_listener *l)
     }
 }
 
-static void found(struct flv__lookup *l,
+static void found(struct flv__finder *l,
                   const struct flv__topic_meta *t,
                   const struct flv_err *err)
 {
@@ -299,8 +299,8 @@ flv_rc flv_producer_open(struct flv_producer **out,
     }
     if (rc == FLV_OK) {
         p->lookup =
-            (struct flv__lookup){.client = c, .topic = p->topic, .done = found};
-        rc = flv__lookup_start(&p->lookup, err);
+            (struct flv__finder){.client = c, .topic = p->topic, .done = found};
+        rc = flv__finder_start(&p->lookup, err);
     }
     if (rc != FLV_OK) {
         producer_free(p);
@@ -595,7 +595,7 @@ static void finalize(struct flv_producer *p, const struct flv_err *err)
 
     p->state = FLV__PRODUCER_CLOSING;
     flv__op_remove(&p->op);
-    flv__lookup_stop(&p->lookup);
+    flv__finder_stop(&p->lookup);
     flv__meta_unlisten(&p->client->meta, &p->changes);
     flv_timer_stop(&p->drain);
     p->opened = NULL;

@@ -104,7 +104,7 @@ struct flv_producer {
     char topic[FLV__NAME_MAX];
     enum flv__producer_state state;
     enum flv_codec codec;
-    struct flv__lookup lookup;
+    struct flv__finder lookup;
     struct flv__meta_listener changes;
     flv_done_fn opened;
     void *opened_user;

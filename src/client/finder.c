@@ -16,14 +16,14 @@ static bool is_complete(const struct flv__topic_meta *t)
 }
 
 static void
-end(struct flv__lookup *l, const struct flv__topic_meta *t, struct flv_err *err)
+end(struct flv__finder *l, const struct flv__topic_meta *t, struct flv_err *err)
 {
     assert((t == NULL) != (err == NULL));
-    flv__lookup_stop(l);
+    flv__finder_stop(l);
     l->done(l, t, err);
 }
 
-static void check(struct flv__lookup *l)
+static void check(struct flv__finder *l)
 {
     const struct flv__meta *m = &l->client->meta;
     const struct flv__topic_meta *t = flv__meta_topic(m, l->topic);
@@ -40,17 +40,17 @@ static void check(struct flv__lookup *l)
 
 static void changed(struct flv__meta_listener *listener)
 {
-    check(FLV__CONTAINER(listener, struct flv__lookup, listener));
+    check(FLV__CONTAINER(listener, struct flv__finder, listener));
 }
 
 static void first_look(struct flv_task *t)
 {
-    check(FLV__CONTAINER(t, struct flv__lookup, task));
+    check(FLV__CONTAINER(t, struct flv__finder, task));
 }
 
 static void expired(struct flv_timer *timer)
 {
-    struct flv__lookup *l = FLV__CONTAINER(timer, struct flv__lookup, timer);
+    struct flv__finder *l = FLV__CONTAINER(timer, struct flv__finder, timer);
     const struct flv_client *c = l->client;
     struct flv_err err;
 
@@ -67,7 +67,7 @@ static void expired(struct flv_timer *timer)
     end(l, NULL, &err);
 }
 
-flv_rc flv__lookup_start(struct flv__lookup *l, struct flv_err *err)
+flv_rc flv__finder_start(struct flv__finder *l, struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
@@ -88,7 +88,7 @@ flv_rc flv__lookup_start(struct flv__lookup *l, struct flv_err *err)
     return FLV_OK;
 }
 
-void flv__lookup_stop(struct flv__lookup *l)
+void flv__finder_stop(struct flv__finder *l)
 {
     if (!l->active) {
         return;
