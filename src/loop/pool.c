@@ -128,7 +128,6 @@ static void deliver(struct flv_pool *p)
     pthread_mutex_lock(&p->gate);
     over = p->over;
     p->over = (struct list){.head = NULL};
-    p->reported = false;
     pthread_mutex_unlock(&p->gate);
     p->delivering = true;
     for (w = take_first(&over); w != NULL; w = take_first(&over)) {
@@ -146,6 +145,10 @@ static void report_cb(struct flv_task *t)
     struct flv_pool *p =
         (struct flv_pool *)((char *)t - offsetof(struct flv_pool, report));
 
+    /* Only here: drain and destroy leave a queued report where it is. */
+    pthread_mutex_lock(&p->gate);
+    p->reported = false;
+    pthread_mutex_unlock(&p->gate);
     deliver(p);
 }
 

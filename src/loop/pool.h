@@ -46,7 +46,8 @@ FLV_CHECKED flv_rc flv_pool_create(struct flv_pool **out,
                                    struct flv_err *err);
 /* Cancels what has not begun, waits (blocks) for what runs, calls every `done`
  * from inside this call, ends the threads. NULL is allowed. No `done` may
- * submit to this pool any more: it gets FLV_E_CANCELED. */
+ * submit to this pool any more: it gets FLV_E_CANCELED. Neither this nor drain
+ * may be called from inside a `done`. */
 void flv_pool_destroy(struct flv_pool *pool);
 /* Blocks until everything accepted has run, calling every `done` from inside
  * this call (also of works they submit). For orderly ends. */
