@@ -148,7 +148,8 @@ static void check_head(struct check *c,
 
 static void meet_checkpoint(struct check *c, const struct flv__scan *s)
 {
-    if (c->have_ck && s->pos == c->ck.pos) {
+    if (c->have_ck && c->prev_base == c->ck.segment_base &&
+        s->pos == c->ck.pos) {
         c->ck_met = s->next_offset == c->ck.next_offset &&
                     s->next_group == c->ck.next_group;
     }
@@ -324,7 +325,6 @@ static flv_rc check_open_segment(struct check *c,
     c->prev_base = head.base_offset;
     c->prev_bytes = bytes;
     flv__scan_init(&scan, file, path, bytes, &head);
-    c->ck_met = c->ck_met || c->ck.segment_base != head.base_offset;
     rc = check_groups(c, &scan, newest, err);
     flv__scan_deinit(&scan);
     if (rc == FLV_OK && c->have_ck && c->ck.segment_base == head.base_offset &&

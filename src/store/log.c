@@ -181,7 +181,7 @@ flv_rc flv_log_close(struct flv_log *log, struct flv_err *err)
     return rc;
 }
 
-void flv_log_info(const struct flv_log *log, struct flv_log_info *out)
+void flv_log_stat(const struct flv_log *log, struct flv_log_info *out)
 {
     *out = (struct flv_log_info){
         .state = log->state,

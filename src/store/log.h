@@ -137,7 +137,7 @@ struct flv_log_info {
     bool dirty; /* page-cache: hw < leo, a sync is due */
 };
 
-void flv_log_info(const struct flv_log *log, struct flv_log_info *out);
+void flv_log_stat(const struct flv_log *log, struct flv_log_info *out);
 /* Cheap parts of it. On a disk topic both are the same. */
 int64_t flv_log_start_offset(const struct flv_log *log);
 int64_t flv_log_leo(const struct flv_log *log);
