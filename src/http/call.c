@@ -211,7 +211,6 @@ static flv_rc rc_of(CURLcode code)
     case CURLE_OPERATION_TIMEDOUT:
         return FLV_E_TIMEOUT;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_SSL_CACERT_BADFILE:
         return FLV_E_INVALID;
     case CURLE_TOO_MANY_REDIRECTS:

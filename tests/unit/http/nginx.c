@@ -1,0 +1,167 @@
+#include "nginx.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int tcp_listen(unsigned *out_port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) != 0 ||
+        listen(fd, 64) != 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
+        perror("tcp_listen");
+        return -1;
+    }
+    *out_port = ntohs(at.sin_port);
+    return fd;
+}
+
+static bool run(const char *dir, const char *command)
+{
+    char line[1024];
+    (void)snprintf(line, sizeof(line), "cd %s && { %s; } >tool.log 2>&1", dir,
+                   command);
+    int status = system(line);
+    if (status != 0) {
+        (void)fprintf(stderr, "failed in %s: %s\n", dir, command);
+    }
+    return status == 0;
+}
+
+static bool make_certificates(const struct nginx *n)
+{
+    return run(n->dir,
+               "openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
+               "-subj '/CN=fluvio-c test CA' -keyout ca.key -out ca.pem && "
+               "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost "
+               "-keyout tls.key -out tls.csr && "
+               "printf 'subjectAltName=DNS:localhost\\n' > ext && "
+               "openssl x509 -req -in tls.csr -CA ca.pem -CAkey ca.key "
+               "-CAcreateserial -days 2 -extfile ext -out tls.pem");
+}
+
+bool nginx_file(const struct nginx *n,
+                const char *name,
+                const char *text,
+                size_t size)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/html/%s", n->dir, name);
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        return false;
+    }
+    bool ok = fputs(text, file) >= 0;
+    for (size_t i = strlen(text); i < size && ok; i++) {
+        ok = fputc('.', file) != EOF;
+    }
+    return fclose(file) == 0 && ok;
+}
+
+static void put_locations(FILE *file, const char *text, unsigned port)
+{
+    const char *at;
+    while ((at = strstr(text, "PORT")) != NULL) {
+        (void)fprintf(file, "%.*s%u", (int)(at - text), text, port);
+        text = at + 4;
+    }
+    (void)fputs(text, file);
+}
+
+static bool write_config(const struct nginx *n, const char *locations)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/nginx.conf", n->dir);
+    FILE *f = fopen(path, "w");
+    if (f == NULL) {
+        return false;
+    }
+    (void)fprintf(
+        f,
+        "%sdaemon off;\nworker_processes 1;\n"
+        "error_log %s/error.log;\npid %s/nginx.pid;\n"
+        "events { worker_connections 64; }\nhttp {\n"
+        "client_body_temp_path %s/t1;\nproxy_temp_path %s/t2;\n"
+        "fastcgi_temp_path %s/t3;\nuwsgi_temp_path %s/t4;\n"
+        "scgi_temp_path %s/t5;\naccess_log %s/access.log;\n"
+        "default_type text/plain;\nserver {\nlisten 127.0.0.1:%u;\n"
+        "listen 127.0.0.1:%u ssl;\nserver_name localhost;\n"
+        "ssl_certificate %s/tls.pem;\nssl_certificate_key %s/tls.key;\n"
+        "root %s/html;\n",
+        geteuid() == 0 ? "user root;\n" : "", n->dir, n->dir, n->dir, n->dir,
+        n->dir, n->dir, n->dir, n->dir, n->port, n->tls_port, n->dir, n->dir,
+        n->dir);
+    put_locations(f, locations, n->port);
+    (void)fputs("}\n}\n", f);
+    return fclose(f) == 0;
+}
+
+static void child(const struct nginx *n, int http, int https)
+{
+    char env[64], conf[128], log[128];
+    (void)snprintf(env, sizeof(env), "%d;%d;", http, https);
+    (void)snprintf(conf, sizeof(conf), "%s/nginx.conf", n->dir);
+    (void)snprintf(log, sizeof(log), "%s/error.log", n->dir);
+    (void)setenv("NGINX", env, 1);
+    (void)fcntl(http, F_SETFD, 0);
+    (void)fcntl(https, F_SETFD, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int null = open("/dev/null", O_RDWR);
+    (void)dup2(null, 1);
+    (void)dup2(null, 2);
+    (void)execlp("nginx", "nginx", "-p", n->dir, "-c", conf, "-e", log,
+                 (char *)NULL);
+    (void)execl("/usr/sbin/nginx", "nginx", "-p", n->dir, "-c", conf, "-e", log,
+                (char *)NULL);
+    _exit(127);
+}
+
+bool nginx_start(struct nginx *n, const char *locations)
+{
+    *n = (struct nginx){0};
+    (void)snprintf(n->dir, sizeof(n->dir), "/tmp/flv-nginx-XXXXXX");
+    int http = tcp_listen(&n->port), https = tcp_listen(&n->tls_port);
+    char html[128];
+    if (http < 0 || https < 0 || mkdtemp(n->dir) == NULL) {
+        return false;
+    }
+    (void)snprintf(html, sizeof(html), "%s/html", n->dir);
+    if (mkdir(html, 0755) != 0 || !make_certificates(n) ||
+        !write_config(n, locations)) {
+        return false;
+    }
+    n->pid = fork();
+    if (n->pid == 0) {
+        child(n, http, https);
+    }
+    (void)close(http);
+    (void)close(https);
+    return n->pid > 0;
+}
+
+void nginx_stop(struct nginx *n)
+{
+    if (n->pid > 0) {
+        (void)kill(n->pid, SIGTERM);
+        (void)waitpid(n->pid, NULL, 0);
+    }
+    if (n->dir[0] != '\0') {
+        char line[128];
+        (void)snprintf(line, sizeof(line), "rm -rf %s", n->dir);
+        (void)!system(line);
+    }
+}
