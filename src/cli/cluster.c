@@ -1,0 +1,507 @@
+#include "cli.h"
+
+#include "base/text.h"
+#include "cli/local.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <unistd.h>
+
+#define SC_PORT_DEFAULT "9003"
+#define SPU_PORT_DEFAULT "9010"
+
+struct cluster_conf {
+    /* meaningful here */
+    bool local;
+    char *data_dir;
+    char *log_dir;
+    char *rust_log;
+    uint64_t spu;
+    uint64_t sc_port, spu_port;
+    char *sc_pub_addr, *sc_priv_addr;
+    bool skip_profile_creation;
+    bool insecure;
+    bool force;
+    /* accepted, nothing to do */
+    bool skip_checks, setup, fix, develop;
+    char *name;
+    bool no_wait;
+    /* refused in a sentence */
+    bool k8, local_k8, sys, sys_only, tls, k8_port_forwarding;
+    char *read_only, *namespace, *group_name, *install_name, *image_version;
+    char *chart_version, *chart_location, *chart_values, *registry;
+    char *authorization, *proxy_addr, *service_type, *storage_size;
+    char *tls_client_secret, *tls_server_secret;
+    char *domain, *ca_cert, *server_cert, *server_key, *client_cert;
+    char *client_key;
+};
+
+/* ---- Progress ---------------------------------------------------------- */
+
+/* One line; icons only for a terminal. */
+static void step(const char *icon, const char *fmt, ...) FLV_PRINTF(2, 3);
+
+static void step(const char *icon, const char *fmt, ...)
+{
+    va_list args;
+    if (icon[0] != '\0' && cli_colour(STDOUT_FILENO)) {
+        printf("%s ", icon);
+    }
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* ---- cluster start, resume --------------------------------------------- */
+
+#define K8_FLAG(n, l, f)                                                       \
+    {                                                                          \
+        .name = (n), .letter = (l), FLV_FLAG(struct cluster_conf, f),          \
+        .flags = FLV_OPT_HIDDEN, .help = "Kubernetes only"                     \
+    }
+#define K8_STR(n, f)                                                           \
+    {                                                                          \
+        .name = (n), FLV_STR(struct cluster_conf, f), .flags = FLV_OPT_HIDDEN, \
+        .help = "Kubernetes only"                                              \
+    }
+#define TLS_STR(n, f)                                                          \
+    {                                                                          \
+        .name = (n), FLV_STR(struct cluster_conf, f), .flags = FLV_OPT_HIDDEN, \
+        .help = "TLS only"                                                     \
+    }
+
+/* clang-format off */
+static const struct flv_opt start_opts[] = {
+    {.name = "local",
+     FLV_FLAG(struct cluster_conf, local),
+     .help = "Start a local cluster, which is the default"},
+    {.name = "data-dir",
+     FLV_STR(struct cluster_conf, data_dir),
+     .arg = "dir",
+     .help = "Folder for the data, ~/.fluvio/data if absent"},
+    {.name = "log-dir",
+     FLV_STR(struct cluster_conf, log_dir),
+     .arg = "dir",
+     .help = "Folder for the server's log file, ~/.fluvio/log if absent"},
+    {.name = "rust-log",
+     FLV_STR(struct cluster_conf, rust_log),
+     .arg = "log_options",
+     .help = "Log level of the server, such as info or store=debug,info"},
+    {.name = "spu",
+     FLV_U64(struct cluster_conf, spu),
+     .arg = "count",
+     .fallback = "1",
+     .help = "Number of SPUs; this version runs one"},
+    {.name = "sc-pub-addr",
+     FLV_STR(struct cluster_conf, sc_pub_addr),
+     .arg = "host:port",
+     .help = "Address that clients connect to, 127.0.0.1:9003 if absent"},
+    {.name = "sc-priv-addr",
+     FLV_STR(struct cluster_conf, sc_priv_addr),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use: one process needs no private address"},
+    {.name = "skip-profile-creation",
+     FLV_FLAG(struct cluster_conf, skip_profile_creation),
+     .help = "Leave the profile file alone"},
+    {.name = "insecure",
+     FLV_FLAG(struct cluster_conf, insecure),
+     .help = "Allow an address beyond this machine although nothing is "
+             "encrypted"},
+    {.name = "sc-port",
+     FLV_U64(struct cluster_conf, sc_port),
+     .fallback = SC_PORT_DEFAULT,
+     .max = UINT16_MAX,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Port of the SC; 0: any free one"},
+    {.name = "spu-port",
+     FLV_U64(struct cluster_conf, spu_port),
+     .fallback = SPU_PORT_DEFAULT,
+     .max = UINT16_MAX,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Port of the SPU; 0: any free one"},
+    {.name = "skip-checks",
+     FLV_FLAG(struct cluster_conf, skip_checks),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use: the server checks by itself"},
+    {.name = "setup",
+     FLV_FLAG(struct cluster_conf, setup),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use: there is nothing to set up"},
+    {.name = "develop",
+     FLV_FLAG(struct cluster_conf, develop),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use"},
+    K8_FLAG("k8", 0, k8),
+    K8_FLAG("local-k8", 0, local_k8),
+    K8_FLAG("sys", 0, sys),
+    K8_FLAG("sys-only", 0, sys_only),
+    K8_FLAG("use-k8-port-forwarding", 0, k8_port_forwarding),
+    K8_STR("read-only", read_only),
+    K8_STR("namespace", namespace),
+    K8_STR("group-name", group_name),
+    K8_STR("install-name", install_name),
+    K8_STR("image-version", image_version),
+    K8_STR("chart-version", chart_version),
+    K8_STR("chart-location", chart_location),
+    K8_STR("chart-values", chart_values),
+    K8_STR("registry", registry),
+    K8_STR("authorization-config-map", authorization),
+    K8_STR("proxy-addr", proxy_addr),
+    K8_STR("service-type", service_type),
+    K8_STR("spu-storage-size", storage_size),
+    K8_STR("tls-client-secret-name", tls_client_secret),
+    K8_STR("tls-server-secret-name", tls_server_secret),
+    {.name = "tls",
+     FLV_FLAG(struct cluster_conf, tls),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "TLS only"},
+    TLS_STR("domain", domain),
+    TLS_STR("ca-cert", ca_cert),
+    TLS_STR("server-cert", server_cert),
+    TLS_STR("server-key", server_key),
+    TLS_STR("client-cert", client_cert),
+    TLS_STR("client-key", client_key),
+    {.name = NULL}};
+/* clang-format on */
+
+static flv_rc check_start(const struct flv_opts *opts,
+                          const struct cluster_conf *conf,
+                          struct flv_err *err)
+{
+    for (const struct flv_opt *o = opts->table; o->name != NULL; o++) {
+        if (!flv_opts_given(opts, o->name)) {
+            continue;
+        }
+        if (strcmp(o->help, "Kubernetes only") == 0) {
+            return flv_fail(err, FLV_E_UNSUPPORTED,
+                            "Kubernetes is neither needed nor supported; "
+                            "start a local cluster without --%s",
+                            o->name);
+        }
+        if (strcmp(o->help, "TLS only") == 0) {
+            return flv_fail(err, FLV_E_UNSUPPORTED,
+                            "this version speaks plain TCP only; leave --%s "
+                            "out",
+                            o->name);
+        }
+    }
+    if (conf->spu != 1) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "this version runs one SPU, not %" PRIu64
+                        "; leave --spu out",
+                        conf->spu);
+    }
+    return FLV_OK;
+}
+
+/* HOST:PORT of --sc-pub-addr into bind and port. */
+static flv_rc parse_address(const struct cluster_conf *conf,
+                            char *host,
+                            size_t size,
+                            uint16_t *out_port,
+                            struct flv_err *err)
+{
+    uint64_t port = 0;
+    const char *text = conf->sc_pub_addr;
+    const char *colon = strrchr(text, ':');
+    size_t len = colon != NULL ? (size_t)(colon - text) : 0;
+    if (len == 0 || len >= size ||
+        flv_text_u64(colon + 1, 0, UINT16_MAX, &port, NULL) != FLV_OK) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "Invalid argument: --sc-pub-addr %.80s is no address; "
+                        "write it as HOST:PORT, such as 127.0.0.1:9003",
+                        text);
+    }
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *out_port = (uint16_t)port;
+    return FLV_OK;
+}
+
+static flv_rc refuse_running(const struct cli_local *l,
+                             const struct cli_holder *h,
+                             struct flv_err *err)
+{
+    if (!h->held) {
+        return FLV_OK;
+    }
+    if (h->pid == 0) {
+        return flv_fail(err, FLV_E_LOCKED,
+                        "%.120s is in use by a process of another user; name "
+                        "another folder with --data-dir",
+                        l->data_dir);
+    }
+    return flv_fail(err, FLV_E_EXISTS,
+                    "a cluster runs already: pid %ld, port %u, data in %.80s; "
+                    "`fluvio cluster shutdown` ends it",
+                    (long)h->pid, h->port, l->data_dir);
+}
+
+/* Is this address one that only this machine can use? */
+static const char *client_host(const char *bind)
+{
+    if (bind == NULL || strcmp(bind, "0.0.0.0") == 0 ||
+        strcmp(bind, "::") == 0 || strcmp(bind, "[::]") == 0) {
+        return "127.0.0.1";
+    }
+    return bind;
+}
+
+static flv_rc
+set_profile(struct cli *c, const char *host, uint16_t port, struct flv_err *err)
+{
+    char address[300];
+    snprintf(address, sizeof address, "%.256s:%u", host, port);
+    flv_rc rc = cli_profiles(c, err);
+    if (rc == FLV_OK) {
+        rc = flv_profiles_add(c->profiles, "local", address, "local", err);
+    }
+    return rc == FLV_OK ? flv_profiles_save(c->profiles, err) : rc;
+}
+
+static flv_rc start_server(struct cli *c,
+                           const struct cluster_conf *conf,
+                           const struct cli_local *l,
+                           struct flv_err *err)
+{
+    char host[256] = "";
+    struct cli_holder holder;
+    struct cli_server_conf server = {.rust_log = conf->rust_log,
+                                     .sc_port = (uint16_t)conf->sc_port,
+                                     .spu_port = (uint16_t)conf->spu_port,
+                                     .insecure = conf->insecure};
+    flv_rc rc = FLV_OK;
+    if (conf->sc_pub_addr != NULL) {
+        rc = parse_address(conf, host, sizeof host, &server.sc_port, err);
+        server.bind = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+    }
+    rc = rc == FLV_OK ? cli_local_holder(l, &holder, err) : rc;
+    rc = rc == FLV_OK ? refuse_running(l, &holder, err) : rc;
+    rc = rc == FLV_OK ? cli_local_prepare(l, err) : rc;
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    step("✅", "Local Cluster initialized");
+    rc = cli_local_start(l, &server, &holder, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    step("✅", "SC Launched");
+    step("✅", "1 SPU launched");
+    if (!conf->skip_profile_creation) {
+        rc = set_profile(c, client_host(server.bind), holder.port, err);
+        if (rc == FLV_OK) {
+            step("✅", "Profile set");
+        }
+    }
+    return rc;
+}
+
+static int cluster_start(struct flv_args *args, void *ctx)
+{
+    struct cli *c = ctx;
+    const struct cluster_conf *conf = flv_args_conf(args);
+    struct cli_local l;
+    struct flv_err err = {0};
+    flv_rc rc = check_start(flv_args_opts(args), conf, &err);
+    if (rc == FLV_OK) {
+        rc = cli_local_find(&l, conf->data_dir, conf->log_dir, false, &err);
+    }
+    if (rc == FLV_OK) {
+        step("📝", "Running pre-flight checks");
+        rc = start_server(c, conf, &l, &err);
+    }
+    if (rc != FLV_OK) {
+        return cli_fail(&err);
+    }
+    step("🎯", "Successfully installed Local Fluvio cluster");
+    step("", "   data  %s", l.data_dir);
+    step("", "   logs  %s", l.log_file);
+    return 0;
+}
+
+static const struct flv_cmd start_cmd = {
+    .name = "start",
+    .about = "Install Fluvio cluster\n\n"
+             "Starts fluvio-server in the background for this user and makes "
+             "its profile the active one. After a crash the same command "
+             "brings the cluster back with its data.",
+    .opts = start_opts,
+    .conf_size = sizeof(struct cluster_conf),
+    .run = cluster_start,
+};
+
+static const struct flv_cmd resume_cmd = {
+    .name = "resume",
+    .about = "Resume a local cluster that was shut down, which is what start "
+             "does too",
+    .opts = start_opts,
+    .conf_size = sizeof(struct cluster_conf),
+    .run = cluster_start,
+};
+
+/* ---- cluster shutdown -------------------------------------------------- */
+
+static const struct flv_opt shutdown_opts[] = {
+    {.name = "local",
+     FLV_FLAG(struct cluster_conf, local),
+     .help = "Shut the local cluster down, which is the default"},
+    {.name = "data-dir",
+     FLV_STR(struct cluster_conf, data_dir),
+     .arg = "dir",
+     .help = "Folder of the data; that of the last start if absent"},
+    {.name = NULL}};
+
+/* Ends the server when there is one. */
+static flv_rc
+stop_server(const struct cli_local *l, bool *out_ran, struct flv_err *err)
+{
+    struct cli_holder h;
+    flv_rc rc = cli_local_holder(l, &h, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    *out_ran = h.held;
+    if (h.held && h.pid == 0) {
+        return flv_fail(err, FLV_E_REFUSED,
+                        "%.120s is in use by a process that this user cannot "
+                        "see; nothing was stopped",
+                        l->data_dir);
+    }
+    return h.held ? cli_local_stop(l, &h, err) : FLV_OK;
+}
+
+static int cluster_shutdown(struct flv_args *args, void *ctx)
+{
+    (void)ctx;
+    const struct cluster_conf *conf = flv_args_conf(args);
+    struct cli_local l;
+    struct flv_err err = {0};
+    bool ran = false;
+    flv_rc rc = cli_local_find(&l, conf->data_dir, NULL, true, &err);
+    rc = rc == FLV_OK ? stop_server(&l, &ran, &err) : rc;
+    if (rc != FLV_OK) {
+        return cli_fail(&err);
+    }
+    if (!ran) {
+        fprintf(stderr, "no local cluster runs with data in %s\n", l.data_dir);
+        return 0;
+    }
+    step("", "Uninstalled fluvio local components");
+    return 0;
+}
+
+static const struct flv_cmd shutdown_cmd = {
+    .name = "shutdown",
+    .about = "Shutdown cluster processes without deleting data",
+    .opts = shutdown_opts,
+    .conf_size = sizeof(struct cluster_conf),
+    .run = cluster_shutdown,
+};
+
+/* ---- cluster delete ---------------------------------------------------- */
+
+static const struct flv_opt delete_opts[] = {
+    {.name = "force",
+     .letter = 'f',
+     FLV_FLAG(struct cluster_conf, force),
+     .help = "Do not ask for confirmation"},
+    {.name = "data-dir",
+     FLV_STR(struct cluster_conf, data_dir),
+     .arg = "dir",
+     .help = "Folder of the data; that of the last start if absent"},
+    {.name = "local",
+     FLV_FLAG(struct cluster_conf, local),
+     .help = "Delete the local cluster, which is the default"},
+    {.name = "name",
+     FLV_STR(struct cluster_conf, name),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use"},
+    {.name = "namespace",
+     FLV_STR(struct cluster_conf, namespace),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use"},
+    {.name = "no-wait",
+     FLV_FLAG(struct cluster_conf, no_wait),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use"},
+    {.name = "sys",
+     FLV_FLAG(struct cluster_conf, sys),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Without use"},
+    {.name = NULL}};
+
+/* FLV_OK for yes. */
+static flv_rc confirm(const struct cli_local *l, struct flv_err *err)
+{
+    char answer[16] = "";
+    if (isatty(STDIN_FILENO) == 0) {
+        return flv_fail(err, FLV_E_REFUSED,
+                        "deleting the cluster and its data in %.100s needs a "
+                        "confirmation; add --force",
+                        l->data_dir);
+    }
+    printf("WARNING: this deletes the local cluster and all its data in %s\n"
+           "Type \"yes\" to go on: ",
+           l->data_dir);
+    fflush(stdout);
+    if (fgets(answer, sizeof answer, stdin) == NULL) {
+        answer[0] = '\0';
+    }
+    answer[strcspn(answer, "\r\n")] = '\0';
+    if (strcmp(answer, "yes") != 0 && strcmp(answer, "y") != 0) {
+        return flv_fail(err, FLV_E_CANCELED, "nothing was deleted");
+    }
+    return FLV_OK;
+}
+
+static int cluster_delete(struct flv_args *args, void *ctx)
+{
+    (void)ctx;
+    const struct cluster_conf *conf = flv_args_conf(args);
+    struct cli_local l;
+    struct flv_err err = {0};
+    bool ran = false, removed = false;
+    flv_rc rc = cli_local_find(&l, conf->data_dir, NULL, true, &err);
+    if (rc == FLV_OK && !conf->force) {
+        rc = confirm(&l, &err);
+    }
+    rc = rc == FLV_OK ? stop_server(&l, &ran, &err) : rc;
+    if (rc == FLV_OK && ran) {
+        step("", "Uninstalled fluvio local components");
+    }
+    rc = rc == FLV_OK ? cli_local_remove(&l, &removed, &err) : rc;
+    if (rc != FLV_OK) {
+        return cli_fail(&err);
+    }
+    if (removed) {
+        step("", "Removed the data in %s", l.data_dir);
+    } else {
+        fprintf(stderr, "there is no local cluster with data in %s\n",
+                l.data_dir);
+    }
+    return 0;
+}
+
+static const struct flv_cmd delete_cmd = {
+    .name = "delete",
+    .about = "Delete the cluster: its processes and all of its data",
+    .opts = delete_opts,
+    .conf_size = sizeof(struct cluster_conf),
+    .run = cluster_delete,
+};
+
+/* ---- The group --------------------------------------------------------- */
+
+static const struct flv_cmd *const cluster_commands[] = {
+    &start_cmd,  &resume_cmd,  &shutdown_cmd, &cli_cmd_cluster_status,
+    &delete_cmd, &cli_cmd_spu, NULL};
+
+const struct flv_cmd cli_cmd_cluster = {
+    .name = "cluster",
+    .about = "Install or uninstall Fluvio clusters",
+    .commands = cluster_commands,
+};

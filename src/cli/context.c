@@ -1,0 +1,254 @@
+#include "cli.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+flv_rc cli_home(struct flv_buf *out, struct flv_err *err)
+{
+    const char *home = getenv("HOME");
+    if (home == NULL || home[0] == '\0') {
+        return flv_fail(err, FLV_E_INVALID,
+                        "HOME is not set, so there is no place for "
+                        "~/.fluvio; set it");
+    }
+    flv_rc rc = flv_buf_addf(out, "%s/.fluvio", home);
+    if (rc != FLV_OK) {
+        return flv_fail(err, rc, "the path in HOME is too long");
+    }
+    return FLV_OK;
+}
+
+flv_rc cli_profiles(struct cli *c, struct flv_err *err)
+{
+    if (c->profiles != NULL) {
+        return FLV_OK;
+    }
+    return flv_profiles_load(&c->profiles, NULL, err);
+}
+
+/* TLS options without a cluster address would silently do nothing. */
+static flv_rc check_global(const struct cli_global *g, struct flv_err *err)
+{
+    bool tls_option = g->enable_client_cert || g->domain != NULL ||
+                      g->ca_cert != NULL || g->client_cert != NULL ||
+                      g->client_key != NULL;
+    if (g->cluster != NULL && g->profile != NULL) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "Invalid argument: cluster addr is not valid when "
+                        "profile is used");
+    }
+    if (g->cluster == NULL && (g->tls || tls_option)) {
+        return flv_fail(
+            err, FLV_E_USAGE,
+            "Invalid argument: tls is only valid if cluster addr is used");
+    }
+    if (g->tls || tls_option) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "this version speaks plain TCP only; leave --tls and "
+                        "its options out");
+    }
+    return FLV_OK;
+}
+
+flv_rc cli_target(struct cli *c, struct flv_profile *out, struct flv_err *err)
+{
+    flv_rc rc = check_global(c->global, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (c->global->cluster != NULL) {
+        *out = (struct flv_profile){
+            .name = NULL, .partition = -1, .endpoint = c->global->cluster};
+        return FLV_OK;
+    }
+    rc = cli_profiles(c, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = flv_profiles_find(c->profiles, c->global->profile, out, err);
+    if (rc == FLV_E_NOT_FOUND && c->global->profile == NULL) {
+        return flv_fail(err, rc,
+                        "No active profile set in config; start a cluster "
+                        "with `fluvio cluster start`, or choose one with "
+                        "`fluvio profile switch`");
+    }
+    if (rc == FLV_OK && out->endpoint == NULL) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "profile %s names the cluster %s, which is not in %s",
+                        out->name,
+                        out->cluster != NULL ? out->cluster : "(none)",
+                        flv_profiles_path(c->profiles));
+    }
+    return rc;
+}
+
+/* ---- Waiting for one request ------------------------------------------- */
+
+void cli_call_init(struct cli_call *call, struct cli *c)
+{
+    *call = (struct cli_call){.cli = c};
+}
+
+void cli_call_end(struct cli_call *call, const struct flv_err *err)
+{
+    assert(!call->done);
+    call->done = true;
+    if (err != NULL) {
+        call->err = *err;
+    }
+    flv_loop_stop(call->cli->loop);
+}
+
+void cli_call_done(void *user, const struct flv_err *err)
+{
+    cli_call_end(user, err);
+}
+
+flv_rc cli_call_wait(struct cli_call *call, struct flv_err *err)
+{
+    while (!call->done) {
+        flv_loop_run(call->cli->loop);
+    }
+    if (call->err.rc != FLV_OK && err != NULL) {
+        *err = call->err;
+    }
+    return call->err.rc;
+}
+
+/* ---- Connecting -------------------------------------------------------- */
+
+struct connecting {
+    struct flv_timer timer;
+    struct cli_call call;
+};
+
+static void connect_too_slow(struct flv_timer *t)
+{
+    struct connecting *k = (struct connecting *)(void *)t;
+    struct flv_err err = {0};
+    if (!k->call.done) {
+        (void)flv_fail(&err, FLV_E_TIMEOUT, "no answer");
+        k->call.cli->leave = true;
+        cli_call_end(&k->call, &err);
+    }
+}
+
+static void connect_done(void *user, const struct flv_err *err)
+{
+    struct connecting *k = user;
+    if (!k->call.done) {
+        cli_call_end(&k->call, err);
+    }
+}
+
+/* `k` outlives this call when the deadline comes first. */
+static flv_rc
+connect_client(struct cli *c, struct connecting *k, struct flv_err *err)
+{
+    cli_call_init(&k->call, c);
+    flv_timer_init(&k->timer, c->loop, connect_too_slow);
+    flv_rc rc = flv_timer_start(&k->timer, CLI_CONNECT_TIMEOUT_MS, 0, err);
+    if (rc == FLV_OK) {
+        rc = flv_client_connect(c->client, 0, connect_done, k, err);
+    }
+    if (rc == FLV_OK) {
+        rc = cli_call_wait(&k->call, err);
+    }
+    flv_timer_stop(&k->timer);
+    return rc;
+}
+
+static flv_rc open_client(struct cli *c,
+                          const struct flv_profile *target,
+                          struct flv_err *err)
+{
+    struct flv_client_conf conf = {0};
+    flv_rc rc = flv_client_conf_profile(&conf, target, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    const char *id = getenv("FLUVIO_CLIENT_ID");
+    if (conf.client_id == NULL || id != NULL) {
+        conf.client_id = id != NULL && id[0] != '\0' ? id : "FLUVIO_CLI";
+    }
+    conf.connect_timeout_ms = CLI_CONNECT_TIMEOUT_MS;
+    flv_free(c->address);
+    c->address = flv_strdup(target->endpoint);
+    if (c->address == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    if (c->loop == NULL) {
+        rc = flv_loop_create(&c->loop, 0, err);
+    }
+    return rc == FLV_OK ? flv_client_create(&c->client, c->loop, &conf, err)
+                        : rc;
+}
+
+flv_rc cli_connect_to(struct cli *c,
+                      const struct flv_profile *target,
+                      struct flv_err *err)
+{
+    static struct connecting connecting;
+    assert(c->client == NULL && target->endpoint != NULL);
+    flv_rc rc = open_client(c, target, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    struct flv_err why = {0};
+    rc = connect_client(c, &connecting, &why);
+    if (rc == FLV_OK) {
+        return FLV_OK;
+    }
+    if (rc != FLV_E_CONNECT && rc != FLV_E_TIMEOUT && rc != FLV_E_CLOSED) {
+        if (err != NULL) {
+            *err = why;
+        }
+        return rc;
+    }
+    return flv_fail(err, rc,
+                    "no cluster answers at %s (%s); start one with `fluvio "
+                    "cluster start`",
+                    target->endpoint, why.text);
+}
+
+flv_rc cli_connect(struct cli *c, struct flv_err *err)
+{
+    struct flv_profile target;
+    flv_rc rc = cli_target(c, &target, err);
+    return rc == FLV_OK ? cli_connect_to(c, &target, err) : rc;
+}
+
+static void client_closed(void *user)
+{
+    struct cli *c = user;
+    c->client = NULL;
+    flv_loop_stop(c->loop);
+}
+
+void cli_disconnect(struct cli *c)
+{
+    if (c->client == NULL || c->leave) {
+        return;
+    }
+    flv_client_close(c->client, client_closed, c);
+    while (c->client != NULL) {
+        flv_loop_run(c->loop);
+    }
+}
+
+void cli_deinit(struct cli *c)
+{
+    if (c->leave) {
+        return;
+    }
+    cli_disconnect(c);
+    if (c->loop != NULL) {
+        /* Closing handles need a turn of their own. */
+        flv_loop_run(c->loop);
+        flv_loop_destroy(c->loop);
+    }
+    flv_profiles_destroy(c->profiles);
+    flv_free(c->address);
+}

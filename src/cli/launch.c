@@ -1,0 +1,215 @@
+#include "local.h"
+
+#include "cli/plugin.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Recovery after a crash is bounded by the last checkpoint; a disk may still
+ * be slow. */
+#define READY_MS_MAX 120000
+#define WORDS_MAX 20
+#define LOG_TAIL_BYTES 4096
+
+struct launch {
+    const struct cli_local *local; /* borrowed */
+    char *words[WORDS_MAX + 1];    /* borrowed */
+    size_t count;
+    char sc_port[8], spu_port[8], ready_fd[16];
+    int log_fd;
+    off_t log_start; /* where this start's lines begin */
+    int ready[2];    /* pipe: the server tells when it serves */
+};
+
+static void add_word(struct launch *s, const char *word)
+{
+    assert(s->count < WORDS_MAX);
+    /* execv() takes non-const words and leaves them alone. */
+    union {
+        const char *in;
+        char *out;
+    } u = {.in = word};
+    s->words[s->count++] = u.out;
+}
+
+static void add_option(struct launch *s, const char *name, const char *value)
+{
+    if (value != NULL) {
+        add_word(s, name);
+        add_word(s, value);
+    }
+}
+
+static void add_words(struct launch *s, const struct cli_server_conf *conf)
+{
+    snprintf(s->sc_port, sizeof s->sc_port, "%u", conf->sc_port);
+    snprintf(s->spu_port, sizeof s->spu_port, "%u", conf->spu_port);
+    snprintf(s->ready_fd, sizeof s->ready_fd, "%d", s->ready[1]);
+    add_word(s, "fluvio-server");
+    add_option(s, "--data-dir", s->local->data_dir);
+    add_option(s, "--sc-port", s->sc_port);
+    add_option(s, "--spu-port", s->spu_port);
+    add_option(s, "--ready-fd", s->ready_fd);
+    add_option(s, "--bind", conf->bind);
+    add_option(s, "--advertise", conf->advertise);
+    if (conf->insecure) {
+        add_word(s, "--insecure");
+    }
+    s->words[s->count] = NULL;
+}
+
+static flv_rc open_log(struct launch *s, struct flv_err *err)
+{
+    const char *path = s->local->log_file;
+    s->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (s->log_fd < 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno,
+                            "cannot open the log file %.120s", path);
+    }
+    s->log_start = lseek(s->log_fd, 0, SEEK_END);
+    return FLV_OK;
+}
+
+/* In the child: a session of its own, so that neither the terminal nor the
+ * shell's signals reach the server. Never returns. */
+static void become_server(struct launch *s,
+                          const char *program,
+                          const struct cli_server_conf *conf)
+{
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    setsid();
+    signal(SIGPIPE, SIG_DFL);
+    if (conf->rust_log != NULL) {
+        setenv("RUST_LOG", conf->rust_log, 1);
+    }
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+        dup2(s->log_fd, STDOUT_FILENO) < 0 ||
+        dup2(s->log_fd, STDERR_FILENO) < 0 || chdir("/") != 0) {
+        _exit(126);
+    }
+    close(s->ready[0]);
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+        (void)fcntl(s->ready[1], F_SETFD, 0);
+    }
+    execv(program, s->words);
+    dprintf(STDERR_FILENO, "cannot run %s: %s\n", program, strerror(errno));
+    _exit(127);
+}
+
+/* The last line that the server wrote since this start, cut to fit. */
+static void last_words(const struct launch *s, char *out, size_t size)
+{
+    char text[LOG_TAIL_BYTES + 1];
+    out[0] = '\0';
+    int fd = open(s->local->log_file, O_RDONLY | O_CLOEXEC);
+    off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+    off_t from = end - LOG_TAIL_BYTES > s->log_start ? end - LOG_TAIL_BYTES
+                                                     : s->log_start;
+    ssize_t n = fd >= 0 ? pread(fd, text, LOG_TAIL_BYTES, from) : 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    while (n > 0 && text[n - 1] == '\n') {
+        n--;
+    }
+    if (n <= 0) {
+        return;
+    }
+    text[n] = '\0';
+    const char *line = strrchr(text, '\n');
+    snprintf(out, size, "%s", line != NULL ? line + 1 : text);
+}
+
+static flv_rc died(const struct launch *s, pid_t pid, struct flv_err *err)
+{
+    char why[120];
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    last_words(s, why, sizeof why);
+    if (why[0] != '\0') {
+        return flv_fail(err, FLV_E_IO, "fluvio-server did not start: %s", why);
+    }
+    return flv_fail(
+        err, FLV_E_IO, "fluvio-server did not start (%s %d); see %.100s",
+        WIFSIGNALED(status) ? "signal" : "exit",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+        s->local->log_file);
+}
+
+/* The pipe says something: it serves. It ends: the server is gone. */
+static flv_rc wait_ready(const struct launch *s, pid_t pid, struct flv_err *err)
+{
+    struct pollfd p = {.fd = s->ready[0], .events = POLLIN};
+    char byte = 0;
+    int n = 0;
+    do {
+        n = poll(&p, 1, READY_MS_MAX);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        return flv_fail(err, FLV_E_TIMEOUT,
+                        "fluvio-server (pid %ld) is not ready after %d s; see "
+                        "%.100s",
+                        (long)pid, READY_MS_MAX / 1000, s->local->log_file);
+    }
+    return read(s->ready[0], &byte, 1) == 1 ? FLV_OK : died(s, pid, err);
+}
+
+static flv_rc spawn(struct launch *s,
+                    const char *program,
+                    const struct cli_server_conf *conf,
+                    pid_t *out_pid,
+                    struct flv_err *err)
+{
+    if (pipe2(s->ready, O_CLOEXEC) != 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot make a pipe");
+    }
+    add_words(s, conf);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become_server(s, program, conf);
+    }
+    close(s->ready[1]);
+    if (pid < 0) {
+        int sys = errno;
+        close(s->ready[0]);
+        return flv_fail_sys(err, FLV_E_IO, sys, "cannot start a process");
+    }
+    *out_pid = pid;
+    return FLV_OK;
+}
+
+flv_rc cli_local_start(const struct cli_local *l,
+                       const struct cli_server_conf *conf,
+                       struct cli_holder *out,
+                       struct flv_err *err)
+{
+    struct launch s = {.local = l, .log_fd = -1};
+    struct flv_buf program;
+    pid_t pid = 0;
+    flv_buf_init(&program, CLI_PATH_MAX);
+    flv_rc rc = cli_program_find("fluvio-server", &program, err);
+    rc = rc == FLV_OK ? open_log(&s, err) : rc;
+    if (rc == FLV_OK) {
+        rc = spawn(&s, (const char *)program.data, conf, &pid, err);
+    }
+    if (rc == FLV_OK) {
+        rc = wait_ready(&s, pid, err);
+        close(s.ready[0]);
+    }
+    if (s.log_fd >= 0) {
+        close(s.log_fd);
+    }
+    flv_buf_deinit(&program);
+    return rc == FLV_OK ? cli_local_holder(l, out, err) : rc;
+}

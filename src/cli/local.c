@@ -1,0 +1,400 @@
+#include "local.h"
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A server that has much to write at the end gets this long. */
+#define STOP_MS_MAX 60000
+#define STOP_POLL_MS 20
+/* Names the data and log folders of the last start, one a line. */
+#define RECORD "local-cluster"
+
+/* ---- Folders ----------------------------------------------------------- */
+
+static flv_rc absolute(const char *path, char *out, struct flv_err *err)
+{
+    char cwd[CLI_PATH_MAX] = "";
+    if (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL) {
+        return flv_fail_sys(err, FLV_E_IO, errno,
+                            "cannot tell the current folder");
+    }
+    int len = path[0] == '/' ? snprintf(out, CLI_PATH_MAX, "%s", path)
+                             : snprintf(out, CLI_PATH_MAX, "%s/%s", cwd, path);
+    if (len < 0 || len >= CLI_PATH_MAX) {
+        return flv_fail(err, FLV_E_LIMIT, "the path %.80s... is too long",
+                        path);
+    }
+    return FLV_OK;
+}
+
+static flv_rc in_home(const char *name, char *out, struct flv_err *err)
+{
+    struct flv_buf path;
+    flv_buf_init(&path, CLI_PATH_MAX - 1);
+    flv_rc rc = cli_home(&path, err);
+    if (rc == FLV_OK && flv_buf_addf(&path, "/%s", name) != FLV_OK) {
+        rc = flv_fail(err, FLV_E_LIMIT, "the path in HOME is too long");
+    }
+    const char *text = rc == FLV_OK ? flv_buf_str(&path) : NULL;
+    if (rc == FLV_OK) {
+        rc = text != NULL ? absolute(text, out, err)
+                          : flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    flv_buf_deinit(&path);
+    return rc;
+}
+
+/* The line without its end, when it is an absolute path. */
+static bool take_line(FILE *f, char *out)
+{
+    if (fgets(out, CLI_PATH_MAX, f) == NULL) {
+        return false;
+    }
+    out[strcspn(out, "\n")] = '\0';
+    return out[0] == '/';
+}
+
+/* The folders of the last start. A record that cannot be read is none. */
+static bool read_record(struct cli_local *l)
+{
+    char path[CLI_PATH_MAX];
+    char data[CLI_PATH_MAX];
+    char log[CLI_PATH_MAX];
+    if (in_home(RECORD, path, NULL) != FLV_OK) {
+        return false;
+    }
+    FILE *f = fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    bool ok = take_line(f, data) && take_line(f, log);
+    fclose(f);
+    if (ok) {
+        memcpy(l->data_dir, data, sizeof data);
+        memcpy(l->log_dir, log, sizeof log);
+    }
+    return ok;
+}
+
+static flv_rc write_record(const struct cli_local *l, struct flv_err *err)
+{
+    char path[CLI_PATH_MAX];
+    char fresh[CLI_PATH_MAX + 8];
+    flv_rc rc = in_home(RECORD, path, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    FILE *f = fopen(fresh, "we");
+    bool ok = f != NULL;
+    if (ok) {
+        fprintf(f, "%s\n%s\n", l->data_dir, l->log_dir);
+        ok = fflush(f) == 0 && ferror(f) == 0;
+        ok = fclose(f) == 0 && ok;
+    }
+    if (!ok || rename(fresh, path) != 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot write %.100s", path);
+    }
+    return FLV_OK;
+}
+
+flv_rc cli_local_find(struct cli_local *l,
+                      const char *data_dir,
+                      const char *log_dir,
+                      bool recorded,
+                      struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+    *l = (struct cli_local){.data_dir = ""};
+    if (!recorded || !read_record(l)) {
+        rc = in_home("data", l->data_dir, err);
+        rc = rc == FLV_OK ? in_home("log", l->log_dir, err) : rc;
+    }
+    if (rc == FLV_OK && data_dir != NULL) {
+        rc = absolute(data_dir, l->data_dir, err);
+    }
+    if (rc == FLV_OK && log_dir != NULL) {
+        rc = absolute(log_dir, l->log_dir, err);
+    }
+    snprintf(l->log_file, sizeof l->log_file, "%s/fluvio-server.log",
+             l->log_dir);
+    return rc;
+}
+
+static flv_rc make_folders(const char *path, struct flv_err *err)
+{
+    char part[CLI_PATH_MAX];
+    snprintf(part, sizeof part, "%s", path);
+    for (char *p = part + 1;; p++) {
+        bool last = *p == '\0';
+        if (*p != '/' && !last) {
+            continue;
+        }
+        *p = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST) {
+            return flv_fail_sys(err, FLV_E_IO, errno,
+                                "cannot make the folder %.120s", part);
+        }
+        if (last) {
+            return FLV_OK;
+        }
+        *p = '/';
+    }
+}
+
+/* ---- Who holds the data directory -------------------------------------- */
+
+/* A small file as text; empty when it cannot be read. */
+static void read_small(int dir_fd, const char *name, char *out, size_t size)
+{
+    out[0] = '\0';
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    ssize_t n = pread(fd, out, size - 1, 0);
+    close(fd);
+    out[n > 0 ? n : 0] = '\0';
+}
+
+/* The number behind "KEY": in server.json; 0 when there is none. */
+static uint64_t json_number(const char *text, const char *key)
+{
+    char number[16] = "";
+    uint64_t value = 0;
+    const char *at = strstr(text, key);
+    if (at == NULL) {
+        return 0;
+    }
+    at += strlen(key);
+    at += strspn(at, "\": ");
+    size_t len = strspn(at, "0123456789");
+    if (len == 0 || len >= sizeof number) {
+        return 0;
+    }
+    memcpy(number, at, len);
+    return flv_text_u64(number, 0, UINT32_MAX, &value, NULL) == FLV_OK ? value
+                                                                       : 0;
+}
+
+/* Does the process have the lock file open? Pids are used again: only the
+ * holder itself may get a signal. */
+static bool has_open(pid_t pid, const struct stat *lock)
+{
+    char path[300];
+    snprintf(path, sizeof path, "/proc/%ld/fd", (long)pid);
+    DIR *dir = opendir(path);
+    bool found = false;
+    if (dir == NULL) {
+        return false;
+    }
+    for (const struct dirent *e = readdir(dir); e != NULL && !found;
+         e = readdir(dir)) {
+        struct stat st;
+        found = fstatat(dirfd(dir), e->d_name, &st, 0) == 0 &&
+                st.st_dev == lock->st_dev && st.st_ino == lock->st_ino;
+    }
+    closedir(dir);
+    return found;
+}
+
+static flv_rc look_at_lock(const struct cli_local *l,
+                           int dir_fd,
+                           struct cli_holder *out,
+                           struct flv_err *err)
+{
+    char text[512];
+    struct stat st;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return FLV_OK;
+    }
+    if (fd < 0 || fstat(fd, &st) != 0 || fcntl(fd, F_OFD_GETLK, &lock) != 0) {
+        int sys = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return flv_fail_sys(err, FLV_E_IO, sys,
+                            "cannot look at the lock of %.100s", l->data_dir);
+    }
+    close(fd);
+    if (lock.l_type == F_UNLCK) {
+        return FLV_OK;
+    }
+    uint64_t pid = 0;
+    out->held = true;
+    read_small(dir_fd, "lock", text, sizeof text);
+    text[strcspn(text, "\n")] = '\0';
+    if (flv_text_u64(text, 1, INT_MAX, &pid, NULL) == FLV_OK &&
+        has_open((pid_t)pid, &st)) {
+        out->pid = (pid_t)pid;
+    }
+    read_small(dir_fd, "server.json", text, sizeof text);
+    if (json_number(text, "\"pid\"") == pid) {
+        out->port = (uint16_t)json_number(text, "\"sc_port\"");
+    }
+    return FLV_OK;
+}
+
+flv_rc cli_local_holder(const struct cli_local *l,
+                        struct cli_holder *out,
+                        struct flv_err *err)
+{
+    *out = (struct cli_holder){.held = false};
+    int fd = open(l->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return FLV_OK;
+    }
+    if (fd < 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot open %.120s",
+                            l->data_dir);
+    }
+    flv_rc rc = look_at_lock(l, fd, out, err);
+    close(fd);
+    return rc;
+}
+
+/* ---- Stopping ---------------------------------------------------------- */
+
+static int pidfd_open_of(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static bool wait_gone(pid_t pid, int pidfd)
+{
+    if (pidfd >= 0) {
+        struct pollfd p = {.fd = pidfd, .events = POLLIN};
+        int n = 0;
+        do {
+            n = poll(&p, 1, STOP_MS_MAX);
+        } while (n < 0 && errno == EINTR);
+        return n > 0;
+    }
+    for (int i = 0; i < STOP_MS_MAX / STOP_POLL_MS; i++) {
+        if (kill(pid, 0) != 0 && errno == ESRCH) {
+            return true;
+        }
+        (void)poll(NULL, 0, STOP_POLL_MS);
+    }
+    return false;
+}
+
+flv_rc cli_local_stop(const struct cli_local *l,
+                      const struct cli_holder *holder,
+                      struct flv_err *err)
+{
+    struct cli_holder again;
+    assert(holder->pid > 0);
+    /* The descriptor names the process for good; the second look makes sure
+     * that it is still the one that holds the directory. */
+    int pidfd = pidfd_open_of(holder->pid);
+    flv_rc rc = cli_local_holder(l, &again, err);
+    if (rc == FLV_OK && again.held && again.pid == holder->pid) {
+        if (kill(holder->pid, SIGTERM) != 0 && errno != ESRCH) {
+            rc = flv_fail_sys(err, FLV_E_REFUSED, errno,
+                              "cannot stop the server with pid %ld",
+                              (long)holder->pid);
+        } else if (!wait_gone(holder->pid, pidfd)) {
+            rc = flv_fail(err, FLV_E_TIMEOUT,
+                          "the server with pid %ld has not ended within %d s; "
+                          "see %.80s",
+                          (long)holder->pid, STOP_MS_MAX / 1000, l->log_file);
+        }
+    }
+    if (pidfd >= 0) {
+        close(pidfd);
+    }
+    return rc;
+}
+
+/* ---- Removing ---------------------------------------------------------- */
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    return ftw->level > 0 ? remove(path) : 0;
+}
+
+static flv_rc remove_locked(const struct cli_local *l,
+                            int dir_fd,
+                            bool *out_removed,
+                            struct flv_err *err)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (faccessat(dir_fd, "VERSION", F_OK, 0) != 0) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "%.120s is no data directory of fluvio-server; "
+                        "nothing was removed",
+                        l->data_dir);
+    }
+    int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        int sys = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return flv_fail_sys(err, FLV_E_LOCKED, sys, "%.120s is in use",
+                            l->data_dir);
+    }
+    /* Contents only: the folder may be a mount point or somebody's choice. */
+    int rc =
+        nftw(l->data_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    int sys = errno;
+    close(fd);
+    if (rc != 0) {
+        return flv_fail_sys(err, FLV_E_IO, sys, "cannot remove all of %.120s",
+                            l->data_dir);
+    }
+    *out_removed = true;
+    return FLV_OK;
+}
+
+flv_rc cli_local_remove(const struct cli_local *l,
+                        bool *out_removed,
+                        struct flv_err *err)
+{
+    *out_removed = false;
+    int fd = open(l->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return FLV_OK;
+    }
+    if (fd < 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot open %.120s",
+                            l->data_dir);
+    }
+    flv_rc rc = remove_locked(l, fd, out_removed, err);
+    close(fd);
+    if (*out_removed) {
+        (void)rmdir(l->data_dir);
+    }
+    return rc;
+}
+
+/* ---- Preparing --------------------------------------------------------- */
+
+flv_rc cli_local_prepare(const struct cli_local *l, struct flv_err *err)
+{
+    char home[CLI_PATH_MAX];
+    flv_rc rc = in_home("", home, err);
+    rc = rc == FLV_OK ? make_folders(home, err) : rc;
+    rc = rc == FLV_OK ? make_folders(l->data_dir, err) : rc;
+    rc = rc == FLV_OK ? make_folders(l->log_dir, err) : rc;
+    return rc == FLV_OK ? write_record(l, err) : rc;
+}

@@ -1,0 +1,73 @@
+/*
+ * local.h - the one local cluster of this user: where it is, whether it runs.
+ *
+ * Purpose    Finds folders, starts fluvio-server in the background, finds the
+ *            process that holds the data directory, stops it, removes data.
+ * Threads    One; these calls block.
+ * Ownership  The caller owns struct cli_local.
+ * Errors     Sentences that name the folder, the process or the log file.
+ * See        src/server/datadir.h for what a data directory holds
+ */
+#ifndef FLV_CLI_LOCAL_H
+#define FLV_CLI_LOCAL_H
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define CLI_PATH_MAX 3072
+
+struct cli_local {
+    char data_dir[CLI_PATH_MAX]; /* absolute */
+    char log_dir[CLI_PATH_MAX];  /* absolute */
+    char log_file[CLI_PATH_MAX + 32];
+};
+
+/* The folders that were given, else those of the last start (when `recorded`),
+ * else ~/.fluvio/data and ~/.fluvio/log. Nothing is created. */
+FLV_CHECKED flv_rc cli_local_find(struct cli_local *l,
+                                  const char *data_dir,
+                                  const char *log_dir,
+                                  bool recorded,
+                                  struct flv_err *err);
+
+struct cli_holder {
+    bool held;     /* somebody has the data directory locked */
+    pid_t pid;     /* 0: held, but by nobody we can see */
+    uint16_t port; /* of the SC; 0: unknown */
+};
+/* Who holds the data directory? A folder without a lock is held by nobody. */
+FLV_CHECKED flv_rc cli_local_holder(const struct cli_local *l,
+                                    struct cli_holder *out,
+                                    struct flv_err *err);
+
+struct cli_server_conf {
+    const char *rust_log;  /* NULL: as inherited */
+    const char *bind;      /* NULL: the server's default */
+    const char *advertise; /* NULL: the server's default */
+    uint16_t sc_port;
+    uint16_t spu_port;
+    bool insecure;
+};
+/* Creates the folders and remembers them for the commands that follow. */
+FLV_CHECKED flv_rc cli_local_prepare(const struct cli_local *l,
+                                     struct flv_err *err);
+/* Starts the server in the background and returns when it serves
+ * (launch.c). */
+FLV_CHECKED flv_rc cli_local_start(const struct cli_local *l,
+                                   const struct cli_server_conf *conf,
+                                   struct cli_holder *out,
+                                   struct flv_err *err);
+/* SIGTERM to the holder, after making sure that it is one, then waits until
+ * the process is gone. */
+FLV_CHECKED flv_rc cli_local_stop(const struct cli_local *l,
+                                  const struct cli_holder *holder,
+                                  struct flv_err *err);
+/* Removes the data of a directory that is marked as ours and not in use.
+ * *out_removed is false when there was nothing. */
+FLV_CHECKED flv_rc cli_local_remove(const struct cli_local *l,
+                                    bool *out_removed,
+                                    struct flv_err *err);
+
+#endif

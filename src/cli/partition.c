@@ -1,0 +1,311 @@
+#include "cli.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/table.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define TEXT_BYTES_MAX ((size_t)256 << 20)
+
+struct list_conf {
+    int output;
+    bool system;
+};
+
+struct list_call {
+    struct cli_call call;
+    const struct list_conf *conf;
+    size_t count;
+    struct flv_buf text;
+};
+
+static const char *state_name(enum flv_partition_state state)
+{
+    switch (state) {
+    case FLV_PARTITION_OFFLINE:
+        return "Offline";
+    case FLV_PARTITION_ONLINE:
+        return "Online";
+    case FLV_PARTITION_LEADER_OFFLINE:
+        return "LeaderOffline";
+    case FLV_PARTITION_ELECTION_LEADER_FOUND:
+        return "ElectionLeaderFound";
+    case FLV_PARTITION_OUT_OF_STORAGE:
+        return "OutOfStorage";
+    }
+    return "Offline";
+}
+
+/* ---- Table ------------------------------------------------------------- */
+
+/* "[]", "[5002, 5003]": the replicas besides the leader. */
+static void cell_followers(struct cli_table *t,
+                           const struct flv_partition_info *p)
+{
+    char text[512] = "[";
+    size_t at = 1;
+    for (size_t i = 0; i < p->replica_count && at < sizeof text - 16; i++) {
+        if (p->replicas[i] != p->leader) {
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%" PRId32,
+                                   at > 1 ? ", " : "", p->replicas[i]);
+        }
+    }
+    snprintf(text + at, sizeof text - at, "]");
+    cli_table_cell(t, text);
+}
+
+static void cell_offsets(struct cli_table *t,
+                         const struct flv_partition_info *p)
+{
+    char text[1024] = "[";
+    size_t at = 1;
+    for (size_t i = 0; i < p->follower_count && at < sizeof text - 80; i++) {
+        at += (size_t)snprintf(text + at, sizeof text - at,
+                               "%s{spu: %" PRId32 ", hw: %" PRId64
+                               ", leo: %" PRId64 "}",
+                               at > 1 ? ", " : "", p->followers[i].spu,
+                               p->followers[i].hw, p->followers[i].leo);
+    }
+    snprintf(text + at, sizeof text - at, "]");
+    cli_table_cell(t, text);
+}
+
+/* One value more than the header has: scripts count on the log end offset
+ * appearing twice. */
+static void list_row(struct cli_table *t, const struct flv_partition_info *p)
+{
+    char size[FLV_TEXT_FORMAT_MAX] = "NA";
+    if (p->size_bytes >= 0) {
+        flv_text_format_size((uint64_t)p->size_bytes, size);
+    } else if (p->size_bytes == -1) {
+        snprintf(size, sizeof size, "ERROR");
+    }
+    cli_table_cell(t, p->topic);
+    cli_table_cellf(t, "%" PRIu32, p->partition);
+    cli_table_cellf(t, "%" PRId32, p->leader);
+    cli_table_cell(t, p->mirror != NULL ? p->mirror : "");
+    cell_followers(t, p);
+    cli_table_cell(t, state_name(p->state));
+    cli_table_cell(t, size);
+    cli_table_cellf(t, "%" PRId64, p->base_offset);
+    cli_table_cellf(t, "%" PRId64, p->leader_status.hw);
+    cli_table_cellf(t, "%" PRId64, p->leader_status.leo);
+    cli_table_cellf(t, "%" PRId64, p->leader_status.leo);
+    cli_table_cellf(t, "%" PRIu32, p->live_replicas);
+    cell_offsets(t, p);
+    cli_table_end_row(t);
+}
+
+static flv_rc list_table(const struct flv_partition_info *const *parts,
+                         size_t count,
+                         struct flv_buf *out,
+                         struct flv_err *err)
+{
+    static const char *const header[] = {
+        "TOPIC",    "PARTITION",  "LEADER", "MIRROR",
+        "REPLICAS", "RESOLUTION", "SIZE",   "BASE",
+        "HW",       "LEO",        "LRS",    "FOLLOWER OFFSETS",
+        NULL};
+    struct cli_table t;
+    cli_table_init(&t, 1);
+    cli_table_row(&t, header);
+    for (size_t i = 0; i < count; i++) {
+        list_row(&t, parts[i]);
+    }
+    flv_rc rc = cli_table_print(&t, out, err);
+    cli_table_deinit(&t);
+    return rc;
+}
+
+/* ---- Documents --------------------------------------------------------- */
+
+static void doc_status_of(struct cli_doc *d,
+                          const char *key,
+                          const struct flv_replica_status *s)
+{
+    cli_doc_map(d, key);
+    cli_doc_i64(d, "spu", s->spu);
+    cli_doc_i64(d, "hw", s->hw);
+    cli_doc_i64(d, "leo", s->leo);
+    cli_doc_end(d);
+}
+
+static void doc_spec(struct cli_doc *d, const struct flv_partition_info *p)
+{
+    static const char *const compression[] = {"None", "Gzip", "Snappy",
+                                              "Lz4",  "Zstd", "Any"};
+    cli_doc_map(d, "spec");
+    cli_doc_i64(d, "leader", p->leader);
+    cli_doc_list(d, "replicas");
+    for (size_t i = 0; i < p->replica_count; i++) {
+        cli_doc_i64(d, NULL, p->replicas[i]);
+    }
+    cli_doc_end(d);
+    if (p->has_retention) {
+        cli_doc_map(d, "cleanup_policy");
+        cli_doc_map(d, "Segment");
+        cli_doc_i64(d, "timeInSeconds", p->retention_s);
+        cli_doc_end(d);
+        cli_doc_end(d);
+    } else {
+        cli_doc_null(d, "cleanup_policy");
+    }
+    assert((size_t)p->compression < sizeof compression / sizeof compression[0]);
+    cli_doc_str(d, "compression_type", compression[p->compression]);
+    cli_doc_bool(d, "system", p->system);
+    if (p->mirror != NULL) {
+        cli_doc_str(d, "mirror", p->mirror);
+    } else {
+        cli_doc_null(d, "mirror");
+    }
+    cli_doc_end(d);
+}
+
+static void doc_partition(struct cli_doc *d, const struct flv_partition_info *p)
+{
+    char name[320];
+    snprintf(name, sizeof name, "%.256s-%" PRIu32, p->topic, p->partition);
+    cli_doc_map(d, NULL);
+    cli_doc_str(d, "name", name);
+    doc_spec(d, p);
+    cli_doc_map(d, "status");
+    cli_doc_str(d, "resolution", state_name(p->state));
+    doc_status_of(d, "leader", &p->leader_status);
+    cli_doc_i64(d, "lsr", p->live_replicas);
+    cli_doc_list(d, "replicas");
+    for (size_t i = 0; i < p->follower_count; i++) {
+        doc_status_of(d, NULL, &p->followers[i]);
+    }
+    cli_doc_end(d);
+    cli_doc_i64(d, "size", p->size_bytes);
+    cli_doc_bool(d, "is_being_deleted", p->is_being_deleted);
+    cli_doc_i64(d, "base_offset", p->base_offset);
+    cli_doc_end(d);
+    cli_doc_end(d);
+}
+
+static flv_rc list_doc(enum cli_format format,
+                       const struct flv_partition_info *const *parts,
+                       size_t count,
+                       struct flv_buf *out,
+                       struct flv_err *err)
+{
+    struct cli_doc d;
+    cli_doc_init(&d, format);
+    cli_doc_list(&d, NULL);
+    for (size_t i = 0; i < count; i++) {
+        doc_partition(&d, parts[i]);
+    }
+    cli_doc_end(&d);
+    flv_rc rc = cli_doc_finish(&d, err);
+    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
+        rc = flv_fail(err, FLV_E_NOMEM, "cannot print %zu partitions", count);
+    }
+    cli_doc_deinit(&d);
+    return rc;
+}
+
+/* ---- partition list ---------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+    const struct flv_partition_info *x = *(const void *const *)a;
+    const struct flv_partition_info *y = *(const void *const *)b;
+    int order = strcmp(x->topic, y->topic);
+    return order != 0
+               ? order
+               : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static flv_rc print_parts(struct list_call *l,
+                          const struct flv_partition_info *parts,
+                          size_t count,
+                          struct flv_err *err)
+{
+    const struct flv_partition_info **sorted =
+        flv_zalloc(count, sizeof *sorted);
+    if (sorted == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = &parts[i];
+    }
+    qsort(sorted, count, sizeof *sorted, compare);
+    flv_rc rc = l->conf->output == CLI_FORMAT_TABLE
+                    ? list_table(sorted, count, &l->text, err)
+                    : list_doc((enum cli_format)l->conf->output, sorted, count,
+                               &l->text, err);
+    flv_free(sorted);
+    return rc;
+}
+
+static void got_partitions(void *user,
+                           const struct flv_err *err,
+                           const struct flv_partition_info *parts,
+                           size_t count)
+{
+    struct list_call *l = user;
+    struct flv_err own = {0};
+    l->count = count;
+    if (err == NULL && count > 0 &&
+        print_parts(l, parts, count, &own) != FLV_OK) {
+        err = &own;
+    }
+    cli_call_end(&l->call, err);
+}
+
+static int partition_list(struct flv_args *args, void *ctx)
+{
+    struct cli *c = ctx;
+    struct flv_err err = {0};
+    struct list_call list = {.conf = flv_args_conf(args)};
+    flv_buf_init(&list.text, TEXT_BYTES_MAX);
+    cli_call_init(&list.call, c);
+    flv_rc rc = cli_format_check(list.conf->output, &err);
+    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    if (rc == FLV_OK) {
+        rc = flv_client_partitions(c->client, list.conf->system, got_partitions,
+                                   &list, &err);
+    }
+    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
+    if (rc == FLV_OK && list.count == 0) {
+        printf("No partitions found\n");
+    }
+    cli_put(&list.text);
+    flv_buf_deinit(&list.text);
+    return rc == FLV_OK ? 0 : cli_fail(&err);
+}
+
+static const struct flv_opt list_opts[] = {
+    {.name = "output",
+     .letter = 'O',
+     FLV_CHOICE(struct list_conf, output),
+     .choices = cli_format_names,
+     .arg = "type",
+     .fallback = "table",
+     .help = "Output"},
+    {.name = "system",
+     .letter = 's',
+     FLV_FLAG(struct list_conf, system),
+     .help = "Show partitions of system topics only"},
+    {.name = NULL}};
+
+static const struct flv_cmd partition_list_cmd = {
+    .name = "list",
+    .about = "List all Partitions",
+    .opts = list_opts,
+    .conf_size = sizeof(struct list_conf),
+    .run = partition_list,
+};
+
+static const struct flv_cmd *const partition_commands[] = {&partition_list_cmd,
+                                                           NULL};
+
+const struct flv_cmd cli_cmd_partition = {
+    .name = "partition",
+    .about = "Manage and view Partitions",
+    .commands = partition_commands,
+};

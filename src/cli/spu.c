@@ -1,0 +1,190 @@
+#include "cli.h"
+
+#include "cli/table.h"
+
+#include <inttypes.h>
+
+#define TEXT_BYTES_MAX ((size_t)16 << 20)
+
+struct list_conf {
+    int output;
+    bool custom;
+};
+
+struct list_call {
+    struct cli_call call;
+    const struct list_conf *conf;
+    size_t count;
+    struct flv_buf text;
+};
+
+static const char *state_name(enum flv_spu_state state)
+{
+    switch (state) {
+    case FLV_SPU_ONLINE:
+        return "Online";
+    case FLV_SPU_OFFLINE:
+        return "Offline";
+    case FLV_SPU_INIT:
+        return "Init";
+    }
+    return "Init";
+}
+
+static bool is_wanted(const struct list_call *l, const struct flv_spu_info *s)
+{
+    return !l->conf->custom || s->custom;
+}
+
+static flv_rc list_table(const struct list_call *l,
+                         const struct flv_spu_info *spus,
+                         size_t count,
+                         struct flv_buf *out,
+                         struct flv_err *err)
+{
+    static const char *const header[] = {"ID",   "NAME",   "STATUS",  "TYPE",
+                                         "RACK", "PUBLIC", "PRIVATE", NULL};
+    struct cli_table t;
+    cli_table_init(&t, 1);
+    cli_table_row(&t, header);
+    for (size_t i = 0; i < count; i++) {
+        const struct flv_spu_info *s = &spus[i];
+        if (!is_wanted(l, s)) {
+            continue;
+        }
+        cli_table_cellf(&t, "%" PRId32, s->id);
+        cli_table_cell(&t, s->name);
+        cli_table_cell(&t, state_name(s->state));
+        cli_table_cell(&t, s->custom ? "\"custom\"" : "\"managed\"");
+        cli_table_cell(&t, s->rack != NULL ? s->rack : "-");
+        cli_table_cellf(&t, "%s:%u", s->public_host, s->public_port);
+        cli_table_cellf(&t, "%s:%u", s->private_host, s->private_port);
+        cli_table_end_row(&t);
+    }
+    flv_rc rc = cli_table_print(&t, out, err);
+    cli_table_deinit(&t);
+    return rc;
+}
+
+static void doc_endpoint(struct cli_doc *d,
+                         const char *key,
+                         const char *host,
+                         uint16_t port)
+{
+    cli_doc_map(d, key);
+    cli_doc_i64(d, "port", port);
+    cli_doc_str(d, "host", host);
+    cli_doc_str(d, "encryption", "PLAINTEXT");
+    cli_doc_end(d);
+}
+
+static void doc_spu(struct cli_doc *d, const struct flv_spu_info *s)
+{
+    cli_doc_map(d, NULL);
+    cli_doc_str(d, "name", s->name);
+    cli_doc_map(d, "spec");
+    cli_doc_i64(d, "spuId", s->id);
+    cli_doc_str(d, "spuType", s->custom ? "Custom" : "Managed");
+    doc_endpoint(d, "publicEndpoint", s->public_host, s->public_port);
+    doc_endpoint(d, "privateEndpoint", s->private_host, s->private_port);
+    if (s->rack != NULL) {
+        cli_doc_str(d, "rack", s->rack);
+    } else {
+        cli_doc_null(d, "rack");
+    }
+    cli_doc_end(d);
+    cli_doc_map(d, "status");
+    cli_doc_str(d, "resolution", state_name(s->state));
+    cli_doc_end(d);
+    cli_doc_end(d);
+}
+
+static flv_rc list_doc(const struct list_call *l,
+                       const struct flv_spu_info *spus,
+                       size_t count,
+                       struct flv_buf *out,
+                       struct flv_err *err)
+{
+    struct cli_doc d;
+    cli_doc_init(&d, (enum cli_format)l->conf->output);
+    cli_doc_list(&d, NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(l, &spus[i])) {
+            doc_spu(&d, &spus[i]);
+        }
+    }
+    cli_doc_end(&d);
+    flv_rc rc = cli_doc_finish(&d, err);
+    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
+        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    cli_doc_deinit(&d);
+    return rc;
+}
+
+static void got_spus(void *user,
+                     const struct flv_err *err,
+                     const struct flv_spu_info *spus,
+                     size_t count)
+{
+    struct list_call *l = user;
+    struct flv_err own = {0};
+    flv_rc rc = FLV_OK;
+    for (size_t i = 0; i < count; i++) {
+        l->count += is_wanted(l, &spus[i]);
+    }
+    if (err == NULL && l->count > 0) {
+        rc = l->conf->output == CLI_FORMAT_TABLE
+                 ? list_table(l, spus, count, &l->text, &own)
+                 : list_doc(l, spus, count, &l->text, &own);
+    }
+    cli_call_end(&l->call, rc != FLV_OK ? &own : err);
+}
+
+static int spu_list(struct flv_args *args, void *ctx)
+{
+    struct cli *c = ctx;
+    struct flv_err err = {0};
+    struct list_call list = {.conf = flv_args_conf(args)};
+    flv_buf_init(&list.text, TEXT_BYTES_MAX);
+    cli_call_init(&list.call, c);
+    flv_rc rc = cli_format_check(list.conf->output, &err);
+    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    rc = rc == FLV_OK ? flv_client_spus(c->client, got_spus, &list, &err) : rc;
+    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
+    if (rc == FLV_OK && list.count == 0) {
+        printf("no spu\n");
+    }
+    cli_put(&list.text);
+    flv_buf_deinit(&list.text);
+    return rc == FLV_OK ? 0 : cli_fail(&err);
+}
+
+static const struct flv_opt list_opts[] = {
+    {.name = "output",
+     .letter = 'O',
+     FLV_CHOICE(struct list_conf, output),
+     .choices = cli_format_names,
+     .arg = "type",
+     .fallback = "table",
+     .help = "Output"},
+    {.name = "custom",
+     FLV_FLAG(struct list_conf, custom),
+     .help = "Whether to list only custom SPUs"},
+    {.name = NULL}};
+
+static const struct flv_cmd list_cmd = {
+    .name = "list",
+    .about = "List all available SPUs in this cluster",
+    .opts = list_opts,
+    .conf_size = sizeof(struct list_conf),
+    .run = spu_list,
+};
+
+static const struct flv_cmd *const spu_commands[] = {&list_cmd, NULL};
+
+const struct flv_cmd cli_cmd_spu = {
+    .name = "spu",
+    .about = "Manage and view Streaming Processing Units (SPUs)",
+    .commands = spu_commands,
+};
