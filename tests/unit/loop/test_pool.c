@@ -203,16 +203,13 @@ static void destroy_waits_and_cancels(void **state)
 
 static void drain_runs_everything(void **state)
 {
-    struct work x[5];
+    struct work x[3];
 
     (void)state;
     for (size_t i = 0; i < COUNT(x); i++) {
         work_init(&x[i]);
         x[i].again = i == 0;
-        if (flv_pool_submit(pool, &x[i].work) != FLV_OK) {
-            flv_pool_drain(pool);
-            assert_int_equal(flv_pool_submit(pool, &x[i].work), FLV_OK);
-        }
+        assert_int_equal(flv_pool_submit(pool, &x[i].work), FLV_OK);
     }
     flv_pool_drain(pool);
     assert_int_equal(flv_pool_pending(pool), 0);
