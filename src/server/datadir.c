@@ -378,29 +378,12 @@ void flv_datadir_log_path(const struct flv_datadir *dir,
 
 flv_rc flv_datadir_make_topic(const struct flv_datadir *dir,
                               uint64_t topic_id,
-                              uint32_t first,
-                              uint32_t count,
                               struct flv_err *err)
 {
     char path[FLV_DATADIR_LOG_PATH_MAX];
     snprintf(path, sizeof path, "%s/topics/%" PRIu64, dir->path, topic_id);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return io_fail("create folder", path, err);
-    }
-    for (uint32_t p = first; p < count; p++) {
-        flv_datadir_log_path(dir, topic_id, p, path);
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            return io_fail("create folder", path, err);
-        }
-        flv_rc rc = sync_dir(path, err);
-        if (rc != FLV_OK) {
-            return rc;
-        }
-    }
-    snprintf(path, sizeof path, "%s/topics/%" PRIu64, dir->path, topic_id);
-    flv_rc rc = sync_dir(path, err);
-    if (rc != FLV_OK) {
-        return rc;
     }
     snprintf(path, sizeof path, "%s/topics", dir->path);
     return sync_dir(path, err);

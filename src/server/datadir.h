@@ -48,12 +48,10 @@ void flv_datadir_log_path(const struct flv_datadir *dir,
                           uint32_t partition,
                           char *out);
 
-/* DIR/topics/ID with one folder per partition from `first` up to `count`;
- * every entry is synced. Existing folders are kept. Blocks. */
+/* DIR/topics/ID, synced; the partitions' folders are made by the store. An
+ * existing folder is kept. Blocks. */
 FLV_CHECKED flv_rc flv_datadir_make_topic(const struct flv_datadir *dir,
                                           uint64_t topic_id,
-                                          uint32_t first,
-                                          uint32_t count,
                                           struct flv_err *err);
 
 /* Removes DIR/topics/ID with everything below it; missing is success.

@@ -1,0 +1,297 @@
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "loop/loop.h"
+#include "loop/net.h"
+#include "server/check.h"
+#include "server/ids.h"
+#include "server/server.h"
+#include "wire/api.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
+
+struct conf {
+    char *data_dir, *bind, *advertise, *log_level, *check;
+    uint64_t sc_port, spu_port, ready_fd;
+    uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
+    uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
+    bool insecure;
+};
+
+static const char *const log_aliases[] = {"rust-log", NULL};
+
+static const struct flv_opt opts[] = {
+    {.name = "data-dir",
+     FLV_STR(struct conf, data_dir),
+     .arg = "DIR",
+     .help = "Folder for topics and offsets [default: ~/.fluvio/data]"},
+    {.name = "bind",
+     FLV_STR(struct conf, bind),
+     .arg = "ADDRESS",
+     .fallback = "127.0.0.1",
+     .help = "Address to listen on; anything but loopback needs --insecure"},
+    {.name = "advertise",
+     FLV_STR(struct conf, advertise),
+     .arg = "HOST",
+     .max = 255,
+     .help = "Host that clients are told to connect to [default: localhost, "
+             "or the address of --bind]"},
+    {.name = "sc-port",
+     FLV_U64(struct conf, sc_port),
+     .arg = "PORT",
+     .fallback = "9003",
+     .max = 65535,
+     .help = "Port of the metadata service; 0 for any free one"},
+    {.name = "spu-port",
+     FLV_U64(struct conf, spu_port),
+     .arg = "PORT",
+     .fallback = "9010",
+     .max = 65535,
+     .help = "Port of the partition service; 0 for any free one"},
+    {.name = "insecure",
+     FLV_FLAG(struct conf, insecure),
+     .help = "Serve plain TCP to other machines: anybody who can connect can "
+             "read and write everything"},
+    {.name = "log-level",
+     FLV_STR(struct conf, log_level),
+     .arg = "SPEC",
+     .env = "RUST_LOG",
+     .fallback = "info",
+     .aliases = log_aliases,
+     .help = "What to log: a level, or TARGET=LEVEL,..."},
+    {.name = "frame-max",
+     FLV_SIZE(struct conf, frame_bytes_max),
+     .arg = "SIZE",
+     .fallback = "33619968",
+     .min = 4096,
+     .max = 1073741824,
+     .help = "Largest request"},
+    {.name = "batch-max",
+     FLV_SIZE(struct conf, batch_bytes_max),
+     .arg = "SIZE",
+     .fallback = "2097152",
+     .min = 1024,
+     .max = 33554432,
+     .help = "Largest batch of records"},
+    {.name = "memory-max",
+     FLV_SIZE(struct conf, memory_bytes_max),
+     .arg = "SIZE",
+     .fallback = "268435456",
+     .min = 1048576,
+     .max = UINT64_C(1) << 40,
+     .help = "Memory for requests and answers in flight, in all"},
+    {.name = "stall-max",
+     FLV_DURATION(struct conf, stall_ms_max),
+     .arg = "TIME",
+     .fallback = "30s",
+     .unit_ms = 1000,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Longest silence inside a request"},
+    {.name = "frame-time-max",
+     FLV_DURATION(struct conf, frame_ms_max),
+     .arg = "TIME",
+     .fallback = "5m",
+     .unit_ms = 1000,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Longest time from the first to the last byte of a request"},
+    {.name = "stop-max",
+     FLV_DURATION(struct conf, stop_ms_max),
+     .arg = "TIME",
+     .fallback = "10s",
+     .unit_ms = 1000,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "Longest wait for open requests when the server stops"},
+    {.name = "ready-fd",
+     FLV_U64(struct conf, ready_fd),
+     .arg = "N",
+     .fallback = "1",
+     .max = 1048576,
+     .help = "Descriptor that gets one line when the server is ready"},
+    {.name = "check",
+     FLV_STR(struct conf, check),
+     .arg = "DIR",
+     .help = "Verify a data directory, print what was found, and exit"},
+    {.name = NULL},
+};
+
+static const struct flv_cmd command = {
+    .name = "fluvio-server",
+    .about = "Topics, partitions and consumer offsets in one process.",
+    .opts = opts,
+    .conf_size = sizeof(struct conf),
+    .version = FLV_VERSION " (Fluvio platform " FLV_PLATFORM_VERSION ")",
+};
+
+struct program {
+    struct flv_loop *loop;
+    struct flv_server *server;
+    bool stopping;
+};
+
+static int fail(const struct flv_err *err)
+{
+    fprintf(stderr, "fluvio-server: %s\n", err->text);
+    return EXIT_RUNTIME;
+}
+
+static void stopped(void *ctx)
+{
+    struct program *p = ctx;
+    flv_loop_stop(p->loop);
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct program *p = ctx;
+    if (p->stopping) {
+        flv_log_warn("server", "second signal: ending at once");
+        _exit(128 + signum);
+    }
+    p->stopping = true;
+    flv_log_info("server", "stopping",
+                 FLV_KV_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
+    flv_server_stop(p->server, stopped, p);
+}
+
+/* One line for whoever started us: "ready sc=9003 spu=9010 pid=1234". */
+static void tell_ready(const struct program *p, const struct conf *conf)
+{
+    uint16_t sc = flv_server_sc_port(p->server);
+    uint16_t spu = flv_server_spu_port(p->server);
+    flv_log_info("server", "ready", FLV_KV_U64("sc_port", sc),
+                 FLV_KV_U64("spu_port", spu),
+                 FLV_KV_STR("data_dir", conf->data_dir));
+    dprintf((int)conf->ready_fd, "ready sc=%u spu=%u pid=%ld\n", sc, spu,
+            (long)getpid());
+    if (conf->ready_fd > 2) {
+        close((int)conf->ready_fd);
+    }
+}
+
+static struct flv_server_conf server_conf(const struct conf *c)
+{
+    const char *advertise = c->advertise;
+    if (advertise == NULL) {
+        bool any =
+            strcmp(c->bind, "0.0.0.0") == 0 || strcmp(c->bind, "::") == 0;
+        advertise = any || flv_net_is_loopback(c->bind) ? "localhost" : c->bind;
+    }
+    return (struct flv_server_conf){
+        .data_dir = c->data_dir,
+        .bind = c->bind,
+        .advertise = advertise,
+        .sc_port = (uint16_t)c->sc_port,
+        .spu_port = (uint16_t)c->spu_port,
+        .frame_bytes_max = c->frame_bytes_max,
+        .memory_bytes_max = c->memory_bytes_max,
+        .batch_bytes_max = c->batch_bytes_max,
+        .stall_ms_max = c->stall_ms_max,
+        .frame_ms_max = c->frame_ms_max,
+        .stop_ms_max = c->stop_ms_max,
+    };
+}
+
+static flv_rc check_conf(struct conf *c, struct flv_err *err)
+{
+    if (!c->insecure && !flv_net_is_loopback(c->bind)) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "%s can be reached from other machines and this "
+                        "version has no TLS; add --insecure if that is meant",
+                        c->bind);
+    }
+    if (c->memory_bytes_max / 2 < c->frame_bytes_max + 4096) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "--memory-max must be at least twice --frame-max, "
+                        "since half of it is for requests");
+    }
+    if (c->batch_bytes_max > c->frame_bytes_max) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "--batch-max must not be larger than --frame-max");
+    }
+    if (c->data_dir == NULL) {
+        const char *home = getenv("HOME");
+        char path[4096];
+        if (home == NULL || home[0] == '\0') {
+            return flv_fail(err, FLV_E_INVALID,
+                            "HOME is not set; name a folder with --data-dir");
+        }
+        snprintf(path, sizeof path, "%s/.fluvio/data", home);
+        c->data_dir = flv_strdup(path);
+    }
+    return c->data_dir != NULL ? FLV_OK
+                               : flv_fail(err, FLV_E_NOMEM, "out of memory");
+}
+
+static int serve(struct conf *c)
+{
+    struct program p = {0};
+    struct flv_err err = {0};
+    flv_rc rc = check_conf(c, &err);
+    if (rc == FLV_OK) {
+        rc = flv_loop_create(&p.loop, 0, &err);
+    }
+    const struct flv_server_conf conf = server_conf(c);
+    if (rc == FLV_OK) {
+        rc = flv_server_open(&p.server, p.loop, &conf, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p.loop, SIGTERM, on_signal, &p, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p.loop, SIGINT, on_signal, &p, &err);
+    }
+    if (rc != FLV_OK) {
+        /* The process ends: the kernel takes back what is open. */
+        return fail(&err);
+    }
+    tell_ready(&p, c);
+    flv_loop_run(p.loop);
+    flv_server_destroy(p.server);
+    flv_log_info("server", "stopped");
+    while (flv_loop_turn(p.loop, false)) {
+    }
+    flv_loop_destroy(p.loop);
+    return EXIT_OK;
+}
+
+static int check(const char *dir)
+{
+    struct flv_err err = {0};
+    flv_rc rc = flv_check_data_dir(dir, stdout, &err);
+    fflush(stdout);
+    return rc == FLV_OK ? EXIT_OK : fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+    /* A few small arenas instead of eight per core. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    struct flv_args args;
+    struct flv_err err = {0};
+    int code = EXIT_OK;
+    flv_rc rc = flv_args_parse(&args, &command, argc, argv, &err);
+    if (rc != FLV_OK || args.outcome != FLV_ARGS_RUN) {
+        fputs(args.text.data != NULL ? (const char *)args.text.data : "",
+              rc != FLV_OK ? stderr : stdout);
+        flv_args_deinit(&args);
+        return rc == FLV_OK ? EXIT_OK : EXIT_USAGE;
+    }
+    struct conf *conf = flv_args_conf(&args);
+    rc = flv_log_setup(conf->log_level, &err);
+    if (rc != FLV_OK) {
+        fail(&err);
+        code = EXIT_USAGE;
+    } else {
+        code = conf->check != NULL ? check(conf->check) : serve(conf);
+    }
+    flv_args_deinit(&args);
+    return code;
+}

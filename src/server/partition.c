@@ -1,0 +1,622 @@
+#include "server/partition.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_MAX_BYTES 80
+#define TAIL_IDLE_MS 10000
+#define LOG_EVERY_MS 1000
+
+enum { JOB_COMMIT, JOB_SYNC, JOB_UPKEEP, JOB_COUNT };
+
+struct job {
+    struct flv_work work;
+    struct flv_task late; /* when no thread could be had */
+    struct flv_partition *p;
+    struct flv_log_job *job; /* NULL: none is out */
+    int kind;
+};
+
+STAILQ_HEAD(append_list, flv_part_append);
+LIST_HEAD(reader_list, flv_part_reader);
+
+struct flv_partition {
+    struct flv_part_env *env; /* borrowed */
+    struct flv_log *log;      /* owned; NULL: bare, or not open */
+    enum flv_part_state state;
+    bool bare, changed, kicked;
+    bool orderly, closing_log; /* of close */
+    struct flv_err trouble;    /* of OFFLINE */
+    struct job jobs[JOB_COUNT];
+    struct flv_task kick;
+    struct append_list parked;      /* the log was full */
+    struct append_list uncommitted; /* written, wait for the sync */
+    struct reader_list readers, waiters;
+    int64_t told_leo, told_hw; /* at the last wake */
+    struct flv_tail tail;
+    uint32_t holds;
+    uint64_t written_ms, logged_ms;
+    flv_rc logged_rc;
+    struct flv_work close_work;
+    struct flv_task close_late;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    char name[NAME_MAX_BYTES];
+};
+
+static void kick_soon(struct flv_partition *p);
+static void close_if_quiet(struct flv_partition *p);
+
+/* ---- readers ---- */
+
+static void wake_all(struct flv_partition *p)
+{
+    /* Those that wait again are in the list of the next time. */
+    struct reader_list now = {.lh_first = LIST_FIRST(&p->waiters)};
+    if (now.lh_first == NULL) {
+        return;
+    }
+    now.lh_first->link.le_prev = &now.lh_first;
+    LIST_INIT(&p->waiters);
+    struct flv_part_reader *r;
+    while ((r = LIST_FIRST(&now)) != NULL) {
+        flv_partition_unwait(r);
+        r->ready(r);
+    }
+}
+
+static void send_away(struct flv_partition *p)
+{
+    struct flv_part_reader *r;
+    while ((r = LIST_FIRST(&p->readers)) != NULL) {
+        flv_partition_leave(p, r);
+        r->gone(r);
+    }
+}
+
+static void wake_if_moved(struct flv_partition *p)
+{
+    int64_t leo = flv_log_leo(p->log);
+    int64_t hw = flv_log_hw(p->log);
+    assert(hw <= leo);
+    if (leo != p->told_leo || hw != p->told_hw) {
+        p->told_leo = leo;
+        p->told_hw = hw;
+        p->changed = true;
+        wake_all(p);
+    }
+}
+
+void flv_partition_join(struct flv_partition *p, struct flv_part_reader *r)
+{
+    assert(!r->joined && p->state != FLV_PART_CLOSING);
+    r->joined = true;
+    r->waiting = false;
+    LIST_INSERT_HEAD(&p->readers, r, all);
+}
+
+void flv_partition_leave(struct flv_partition *p, struct flv_part_reader *r)
+{
+    (void)p;
+    flv_partition_unwait(r);
+    if (r->joined) {
+        r->joined = false;
+        LIST_REMOVE(r, all);
+    }
+}
+
+void flv_partition_wait(struct flv_partition *p, struct flv_part_reader *r)
+{
+    assert(r->joined && !r->waiting);
+    r->waiting = true;
+    LIST_INSERT_HEAD(&p->waiters, r, link);
+}
+
+void flv_partition_unwait(struct flv_part_reader *r)
+{
+    if (r->waiting) {
+        r->waiting = false;
+        LIST_REMOVE(r, link);
+    }
+}
+
+/* ---- appends ---- */
+
+static void end_early(struct flv_task *t)
+{
+    struct flv_part_append *a =
+        (struct flv_part_append *)((char *)t -
+                                   offsetof(struct flv_part_append, task));
+    a->done(a, a->err.rc, a->err.rc == FLV_OK ? NULL : &a->err);
+}
+
+static void end_soon(struct flv_partition *p, struct flv_part_append *a)
+{
+    flv_task_init(&a->task, end_early);
+    flv_loop_defer(p->env->loop, &a->task);
+}
+
+static void cancel_list(struct flv_partition *p, struct append_list *list)
+{
+    struct flv_part_append *a;
+    while ((a = STAILQ_FIRST(list)) != NULL) {
+        STAILQ_REMOVE_HEAD(list, link);
+        (void)flv_fail(&a->err, FLV_E_CANCELED, "%s was closed", p->name);
+        end_soon(p, a);
+    }
+}
+
+static bool is_synced(const struct flv_partition *p,
+                      const struct flv_part_append *a)
+{
+    return a->base.base_offset + a->base.records <= flv_log_hw(p->log);
+}
+
+static void stored(struct flv_append *req, flv_rc rc, const struct flv_err *err)
+{
+    struct flv_part_append *a = (struct flv_part_append *)req;
+    struct flv_partition *p = a->partition;
+    if (rc == FLV_OK) {
+        if (!LIST_EMPTY(&p->readers) && req->size > 0) {
+            flv_tail_add(&p->tail, a->frame, flv_slice(req->data, req->len));
+        }
+        p->written_ms = flv_loop_now_ms(p->env->loop);
+        if (a->committed) {
+            /* hw moves behind this callback; looked at after the job. */
+            STAILQ_INSERT_TAIL(&p->uncommitted, a, link);
+            return;
+        }
+    }
+    a->done(a, rc, err);
+}
+
+static void release_committed(struct flv_partition *p)
+{
+    struct flv_part_append *a;
+    while ((a = STAILQ_FIRST(&p->uncommitted)) != NULL && is_synced(p, a)) {
+        STAILQ_REMOVE_HEAD(&p->uncommitted, link);
+        a->done(a, FLV_OK, NULL);
+    }
+}
+
+/* False: the log has no room now. */
+static bool stage(struct flv_partition *p, struct flv_part_append *a)
+{
+    a->base.done = stored;
+    flv_rc rc = flv_log_stage(p->log, &a->base, &a->err);
+    if (rc == FLV_E_BUSY) {
+        return false;
+    }
+    if (rc == FLV_OK) {
+        kick_soon(p);
+        return true;
+    }
+    if (rc == FLV_E_EXISTS) {
+        flv_err_clear(&a->err); /* stored already: a success */
+    }
+    a->err.rc = rc == FLV_E_EXISTS ? FLV_OK : rc;
+    end_soon(p, a);
+    return true;
+}
+
+static void stage_parked(struct flv_partition *p)
+{
+    struct flv_part_append *a;
+    while ((a = STAILQ_FIRST(&p->parked)) != NULL) {
+        /* Out of the list first: its link may be used by then. */
+        STAILQ_REMOVE_HEAD(&p->parked, link);
+        if (!stage(p, a)) {
+            STAILQ_INSERT_HEAD(&p->parked, a, link);
+            return;
+        }
+    }
+}
+
+void flv_partition_append(struct flv_partition *p, struct flv_part_append *a)
+{
+    assert(a->done != NULL && a->frame != NULL);
+    a->partition = p;
+    flv_err_clear(&a->err);
+    if (p->state != FLV_PART_ONLINE || p->log == NULL) {
+        (void)flv_fail(&a->err,
+                       p->state == FLV_PART_CLOSING ? FLV_E_CANCELED
+                                                    : FLV_E_POISONED,
+                       "%s is not online: %s", p->name, p->trouble.text);
+        end_soon(p, a);
+        return;
+    }
+    if (!STAILQ_EMPTY(&p->parked) || !stage(p, a)) {
+        STAILQ_INSERT_TAIL(&p->parked, a, link);
+        kick_soon(p);
+    }
+}
+
+/* ---- jobs ---- */
+
+static void job_run(struct flv_work *w)
+{
+    flv_log_job_run(((struct job *)w)->job);
+}
+
+static void log_failure(struct flv_partition *p, const struct flv_err *err)
+{
+    uint64_t now = flv_loop_now_ms(p->env->loop);
+    if (err->rc == p->logged_rc && now - p->logged_ms < LOG_EVERY_MS) {
+        return;
+    }
+    p->logged_rc = err->rc;
+    p->logged_ms = now;
+    flv_log_error("partition", "the disk refused a job",
+                  FLV_KV_STR("partition", p->name),
+                  FLV_KV_STR("code", flv_rc_name(err->rc)), FLV_KV_ERR(err));
+}
+
+static void job_over(struct job *j)
+{
+    struct flv_partition *p = j->p;
+    struct flv_err err = {0};
+    struct flv_log_job *job = j->job;
+    j->job = NULL;
+    if (flv_log_job_finish(job, &err) != FLV_OK) {
+        log_failure(p, &err);
+    } else if (j->kind == JOB_COMMIT) {
+        p->logged_rc = FLV_OK;
+    }
+    release_committed(p);
+    wake_if_moved(p);
+    if (p->state == FLV_PART_CLOSING) {
+        cancel_list(p, &p->uncommitted);
+        close_if_quiet(p);
+        return;
+    }
+    stage_parked(p);
+    kick_soon(p);
+}
+
+static void job_done(struct flv_work *w, flv_rc rc)
+{
+    struct job *j = (struct job *)w;
+    if (rc != FLV_OK) {
+        flv_log_job_run(j->job); /* the pool ended before it had its turn */
+    }
+    job_over(j);
+}
+
+static void job_late(struct flv_task *t)
+{
+    job_over((struct job *)((char *)t - offsetof(struct job, late)));
+}
+
+static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
+{
+    struct job *j = &p->jobs[kind];
+    assert(j->job == NULL && job != NULL);
+    j->job = job;
+    j->work.run = job_run;
+    j->work.done = job_done;
+    if (flv_pool_submit(p->env->commit_pool, &j->work) != FLV_OK) {
+        /* No thread to be had: slow is better than not at all. */
+        flv_log_job_run(job);
+        flv_loop_defer(p->env->loop, &j->late);
+    }
+}
+
+static void kick(struct flv_task *t)
+{
+    struct flv_partition *p =
+        (struct flv_partition *)((char *)t -
+                                 offsetof(struct flv_partition, kick));
+    if (p->state != FLV_PART_ONLINE || p->log == NULL) {
+        return;
+    }
+    struct flv_log_job *job = NULL;
+    if (p->jobs[JOB_COMMIT].job == NULL &&
+        (job = flv_log_commit_job(p->log)) != NULL) {
+        submit(p, JOB_COMMIT, job);
+    }
+    if (!STAILQ_EMPTY(&p->uncommitted) && p->jobs[JOB_SYNC].job == NULL &&
+        (job = flv_log_sync_job(p->log)) != NULL) {
+        submit(p, JOB_SYNC, job);
+    }
+    if (p->jobs[JOB_UPKEEP].job == NULL &&
+        (job = flv_log_upkeep_job(p->log)) != NULL) {
+        submit(p, JOB_UPKEEP, job);
+    }
+}
+
+/* At the end of the turn: what arrives in one turn forms one group. */
+static void kick_soon(struct flv_partition *p)
+{
+    flv_loop_defer(p->env->loop, &p->kick);
+}
+
+void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
+{
+    if (LIST_EMPTY(&p->readers) || now_ms - p->written_ms > TAIL_IDLE_MS) {
+        flv_tail_clear(&p->tail);
+    }
+    if (p->state != FLV_PART_ONLINE || p->log == NULL) {
+        return;
+    }
+    struct flv_log_job *job = NULL;
+    if (flv_log_hw(p->log) < flv_log_leo(p->log) &&
+        p->jobs[JOB_SYNC].job == NULL &&
+        (job = flv_log_sync_job(p->log)) != NULL) {
+        submit(p, JOB_SYNC, job);
+    }
+}
+
+/* ---- open ---- */
+
+struct flv_partition *
+flv_partition_create(struct flv_part_env *env, const char *name, bool bare)
+{
+    struct flv_partition *p = flv_zalloc(1, sizeof *p);
+    if (p == NULL) {
+        return NULL;
+    }
+    p->env = env;
+    p->bare = bare;
+    p->state = bare ? FLV_PART_ONLINE : FLV_PART_OPENING;
+    snprintf(p->name, sizeof p->name, "%s", name);
+    for (int i = 0; i < JOB_COUNT; i++) {
+        p->jobs[i].p = p;
+        p->jobs[i].kind = i;
+        flv_task_init(&p->jobs[i].late, job_late);
+    }
+    flv_task_init(&p->kick, kick);
+    STAILQ_INIT(&p->parked);
+    STAILQ_INIT(&p->uncommitted);
+    LIST_INIT(&p->readers);
+    LIST_INIT(&p->waiters);
+    flv_tail_init(&p->tail, &env->tails);
+    return p;
+}
+
+static void note(void *user, const struct flv_log_note *n)
+{
+    const struct flv_partition *p = user;
+    FLV_LOG_AT(n->kind == FLV_NOTE_DAMAGE ? FLV_LEVEL_ERROR : FLV_LEVEL_WARN,
+               "partition", "recovery", FLV_KV_STR("partition", p->name),
+               FLV_KV_STR("file", n->file), FLV_KV_U64("pos", n->pos),
+               FLV_KV_U64("bytes", n->bytes), FLV_KV_STR("what", n->text));
+}
+
+flv_rc flv_partition_open_log(struct flv_partition *p,
+                              const struct flv_part_conf *conf,
+                              struct flv_err *err)
+{
+    assert(p->log == NULL && !p->bare);
+    struct flv_log_report report = {0};
+    const struct flv_log_conf log_conf = {
+        .dir = conf->dir,
+        .create = conf->create,
+        .log_id = conf->log_id,
+        .durability = conf->durability,
+        .segment_bytes = conf->segment_bytes,
+        .batch_bytes_max = conf->batch_bytes_max,
+        .note = note,
+        .note_user = p,
+    };
+    flv_rc rc = flv_log_open(&log_conf, &p->log, &report, err);
+    if (rc == FLV_OK && report.torn_bytes > 0) {
+        flv_log_warn("partition", "set an unfinished group aside",
+                     FLV_KV_STR("partition", p->name),
+                     FLV_KV_U64("bytes", report.torn_bytes),
+                     FLV_KV_I64("next_offset", report.next_offset));
+    }
+    return rc;
+}
+
+void flv_partition_set_trouble(struct flv_partition *p,
+                               const struct flv_err *err)
+{
+    assert(p->state == FLV_PART_OPENING);
+    flv_err_clear(&p->trouble);
+    if (err != NULL) {
+        p->trouble = *err;
+    }
+}
+
+void flv_partition_opened(struct flv_partition *p)
+{
+    assert(p->state == FLV_PART_OPENING);
+    p->changed = true;
+    if (p->trouble.rc != FLV_OK) {
+        p->state = FLV_PART_OFFLINE;
+        flv_log_error("partition", "cannot be opened",
+                      FLV_KV_STR("partition", p->name),
+                      FLV_KV_ERR(&p->trouble));
+        return;
+    }
+    assert(p->log != NULL);
+    p->state = FLV_PART_ONLINE;
+    p->told_leo = flv_log_leo(p->log);
+    p->told_hw = flv_log_hw(p->log);
+    kick_soon(p);
+}
+
+/* ---- close ---- */
+
+static void close_run(struct flv_work *w)
+{
+    struct flv_partition *p =
+        (struct flv_partition *)((char *)w -
+                                 offsetof(struct flv_partition, close_work));
+    struct flv_err err = {0};
+    if (p->orderly && flv_log_close(p->log, &err) != FLV_OK) {
+        flv_log_error("partition", "closing failed",
+                      FLV_KV_STR("partition", p->name), FLV_KV_ERR(&err));
+    } else if (!p->orderly) {
+        flv_log_abandon(p->log);
+    }
+}
+
+static void close_over(struct flv_partition *p)
+{
+    assert(p->holds == 0 && LIST_EMPTY(&p->readers) && LIST_EMPTY(&p->waiters));
+    void (*closed)(void *ctx) = p->closed;
+    void *ctx = p->closed_ctx;
+    flv_loop_undefer(p->env->loop, &p->kick);
+    flv_tail_clear(&p->tail);
+    flv_free(p);
+    closed(ctx);
+}
+
+static void close_done(struct flv_work *w, flv_rc rc)
+{
+    struct flv_partition *p =
+        (struct flv_partition *)((char *)w -
+                                 offsetof(struct flv_partition, close_work));
+    if (rc != FLV_OK) {
+        close_run(w);
+    }
+    close_over(p);
+}
+
+static void close_late(struct flv_task *t)
+{
+    struct flv_partition *p =
+        (struct flv_partition *)((char *)t -
+                                 offsetof(struct flv_partition, close_late));
+    if (p->log != NULL) {
+        close_run(&p->close_work);
+    }
+    close_over(p);
+}
+
+static void close_if_quiet(struct flv_partition *p)
+{
+    assert(p->state == FLV_PART_CLOSING);
+    for (int i = 0; i < JOB_COUNT; i++) {
+        if (p->jobs[i].job != NULL) {
+            return;
+        }
+    }
+    if (p->holds > 0 || p->closing_log) {
+        return;
+    }
+    p->closing_log = true;
+    p->close_work.run = close_run;
+    p->close_work.done = close_done;
+    flv_task_init(&p->close_late, close_late);
+    if (p->log == NULL ||
+        flv_pool_submit(p->env->read_pool, &p->close_work) != FLV_OK) {
+        flv_loop_defer(p->env->loop, &p->close_late);
+    }
+}
+
+void flv_partition_close(struct flv_partition *p,
+                         bool orderly,
+                         void (*closed)(void *ctx),
+                         void *ctx)
+{
+    assert(p->state != FLV_PART_CLOSING && closed != NULL);
+    p->state = FLV_PART_CLOSING;
+    p->orderly = orderly;
+    p->closed = closed;
+    p->closed_ctx = ctx;
+    if (p->log != NULL) {
+        flv_log_cancel(p->log);
+    }
+    cancel_list(p, &p->parked);
+    cancel_list(p, &p->uncommitted);
+    send_away(p);
+    close_if_quiet(p);
+}
+
+void flv_partition_hold(struct flv_partition *p)
+{
+    assert(p->log != NULL && p->state != FLV_PART_CLOSING);
+    p->holds++;
+}
+
+void flv_partition_release(struct flv_partition *p)
+{
+    assert(p->holds > 0);
+    p->holds--;
+    if (p->state == FLV_PART_CLOSING) {
+        close_if_quiet(p);
+    }
+}
+
+/* ---- questions ---- */
+
+/* While it closes the log belongs to a pool thread. */
+static bool is_live(const struct flv_partition *p)
+{
+    return p->state == FLV_PART_ONLINE && p->log != NULL;
+}
+
+enum flv_part_state flv_partition_state(const struct flv_partition *p)
+{
+    return p->state;
+}
+
+const char *flv_partition_name(const struct flv_partition *p)
+{
+    return p->name;
+}
+
+void flv_partition_trouble(const struct flv_partition *p, struct flv_err *out)
+{
+    *out = p->trouble;
+    if (is_live(p)) {
+        struct flv_log_info info;
+        flv_log_stat(p->log, &info);
+        if (info.state != FLV_LOG_OK) {
+            *out = info.cause;
+        }
+    }
+}
+
+void flv_partition_info(const struct flv_partition *p,
+                        struct flv_part_info *out)
+{
+    *out = (struct flv_part_info){0};
+    if (is_live(p)) {
+        struct flv_log_info info;
+        flv_log_stat(p->log, &info);
+        *out = (struct flv_part_info){.start_offset = info.start_offset,
+                                      .leo = info.leo,
+                                      .hw = info.hw,
+                                      .size_bytes = info.size_bytes,
+                                      .segments = info.segments};
+    }
+}
+
+int64_t flv_partition_end(const struct flv_partition *p,
+                          enum flv_isolation isolation)
+{
+    if (!is_live(p)) {
+        return 0;
+    }
+    return isolation == FLV_READ_COMMITTED ? flv_log_hw(p->log)
+                                           : flv_log_leo(p->log);
+}
+
+int64_t flv_partition_start(const struct flv_partition *p)
+{
+    return is_live(p) ? flv_log_start_offset(p->log) : 0;
+}
+
+const struct flv_tail *flv_partition_tail(const struct flv_partition *p)
+{
+    return &p->tail;
+}
+
+struct flv_log *flv_partition_log(struct flv_partition *p)
+{
+    return p->state == FLV_PART_ONLINE ? p->log : NULL;
+}
+
+bool flv_partition_take_changed(struct flv_partition *p)
+{
+    bool changed = p->changed;
+    p->changed = false;
+    return changed;
+}

@@ -1,0 +1,102 @@
+/*
+ * peer.h - one client connection, of either service.
+ *
+ * Purpose    Cuts requests off the stream, sends answers, bounds what one
+ *            client may have in flight. Knows headers, not bodies.
+ *
+ *                frames -> serve(peer, request) --hold--> work elsewhere
+ *                                                            |
+ *                socket <- write <- encode <---- answer -----+
+ *
+ *            Answers leave in the order in which they are given, which need
+ *            not be that of the requests.
+ * Threads    Loop thread only.
+ * Ownership  A peer is counted: by its connection, by each token, by each
+ *            write and by whoever calls ref. A peer without connection
+ *            (closed) stays until the last of them is gone; answers to it
+ *            are dropped.
+ * Errors     What a client does wrong ends its connection, with a log line
+ *            at info that names the peer and the reason.
+ * See        tests/unit/server/test_server.c, test_hostile.c
+ */
+#ifndef FLV_SERVER_PEER_H
+#define FLV_SERVER_PEER_H
+
+#include "base/bytes.h"
+#include "base/chunk.h"
+#include "loop/frame.h"
+#include "loop/net.h"
+#include "wire/api.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct flv_server;
+struct flv_stream;
+struct flv_watch;
+
+struct flv_peer {
+    struct flv_server *server; /* borrowed */
+    enum flv_wire_side side;
+    struct flv_conn *conn; /* NULL: closed */
+    struct flv_frames frames;
+    uint32_t refs;
+    uint32_t in_flight; /* tokens */
+    bool paused, draining;
+    uint32_t next_stream_id, stream_count, watch_count;
+    LIST_HEAD(, flv_stream) streams; /* see stream.h */
+    LIST_HEAD(, flv_watch) watches;  /* see watch.h */
+    LIST_ENTRY(flv_peer) link;
+};
+
+/* A request while it is being served. All borrowed for the call. */
+struct flv_request {
+    struct flv_peer *peer;
+    struct flv_wire_request_header head;
+    struct flv_slice body;
+    struct flv_chunk *frame; /* holds head and body */
+};
+
+/* Takes the accepted connection and begins to read. */
+void flv_peer_accept(struct flv_server *server,
+                     enum flv_wire_side side,
+                     struct flv_conn *conn);
+struct flv_peer *flv_peer_ref(struct flv_peer *p);
+void flv_peer_unref(struct flv_peer *p);
+static inline bool flv_peer_is_closed(const struct flv_peer *p)
+{
+    return p->conn == NULL;
+}
+
+/* Ends the connection at once; why goes to the log. Safe at any time. */
+void flv_peer_close(struct flv_peer *p, const char *why);
+/* No further request is read (the server stops). */
+void flv_peer_drain(struct flv_peer *p);
+/* Writes what is pending, then ends the connection. */
+void flv_peer_close_gently(struct flv_peer *p, uint64_t linger_ms);
+
+/* The right to one answer. */
+struct flv_token {
+    struct flv_peer *peer;               /* counted */
+    struct flv_wire_request_header head; /* without client_id */
+};
+struct flv_token flv_peer_hold(const struct flv_request *r);
+/* Sends the answer (schema, body, label: see wire/api.h) and gives the token
+ * back. The body is encoded before this returns. */
+void flv_token_answer(struct flv_token *t,
+                      const struct flv_wire_schema *schema,
+                      const void *body,
+                      const char *label);
+/* Gives it back without an answer. */
+void flv_token_drop(struct flv_token *t);
+
+/* A frame outside of question and answer (watches). head tells version and
+ * correlation. False: the peer is closed, or was closed for want of memory. */
+bool flv_peer_push(struct flv_peer *p,
+                   const struct flv_wire_request_header *head,
+                   const struct flv_wire_message *message);
+/* Bytes that the kernel has not taken yet. */
+size_t flv_peer_backlog(const struct flv_peer *p);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * server.h - fluvio-server as an object: both services in one process.
+ *
+ * Purpose    Opens a data directory, listens on two ports, serves, and stops
+ *            in good order. main.c adds options and signals.
+ * Threads    Everything on the loop's thread; open blocks.
+ * Ownership  open gives the server to the caller, who may destroy it only
+ *            behind `stopped`. The loop is borrowed and outlives it.
+ * Errors     One sentence that names what is in the way (port, folder, lock).
+ * Units      _ms, _bytes.
+ * See        docs/server.md
+ */
+#ifndef FLV_SERVER_SERVER_H
+#define FLV_SERVER_SERVER_H
+
+#include "loop/loop.h"
+
+#include <fluvio/err.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flv_server_conf {
+    const char *data_dir;
+    const char *bind;           /* address to listen on */
+    const char *advertise;      /* host that clients are told to connect to */
+    uint16_t sc_port, spu_port; /* 0: any free one */
+    uint64_t frame_bytes_max;   /* size of one request */
+    uint64_t memory_bytes_max;  /* requests and answers in flight, in all */
+    uint64_t batch_bytes_max;   /* of one record batch */
+    uint64_t stall_ms_max;      /* silence inside a frame */
+    uint64_t frame_ms_max;      /* from its first to its last byte */
+    uint64_t stop_ms_max;       /* for what is under way at the end */
+};
+
+struct flv_server;
+
+FLV_CHECKED flv_rc flv_server_open(struct flv_server **out,
+                                   struct flv_loop *loop,
+                                   const struct flv_server_conf *conf,
+                                   struct flv_err *err);
+uint16_t flv_server_sc_port(const struct flv_server *s);
+uint16_t flv_server_spu_port(const struct flv_server *s);
+
+/* Accepts nothing more, answers what was staged, closes the logs and the
+ * database, then calls stopped. Once. */
+void flv_server_stop(struct flv_server *s,
+                     void (*stopped)(void *ctx),
+                     void *ctx);
+void flv_server_destroy(struct flv_server *s);
+
+#endif

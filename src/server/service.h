@@ -1,0 +1,32 @@
+/*
+ * service.h - the two services, request by request.
+ *
+ * Purpose    What flv_peer calls for each whole request. Decodes the body,
+ *            acts, answers now or later through a token.
+ * Threads    Loop thread only.
+ * Ownership  The request and everything decoded from it is borrowed for the
+ *            call; what outlives it is copied, or kept with its frame.
+ * Errors     A body that does not decode, or more of something than any
+ *            client needs: the connection ends. All else is an answer.
+ * See        docs/server.md
+ */
+#ifndef FLV_SERVER_SERVICE_H
+#define FLV_SERVER_SERVICE_H
+
+#include "server/peer.h"
+#include "wire/spu.h"
+
+#include <fluvio/err.h>
+
+FLV_CHECKED flv_rc flv_sc_serve(struct flv_request *r, struct flv_err *err);
+FLV_CHECKED flv_rc flv_spu_serve(struct flv_request *r, struct flv_err *err);
+
+/* Parts of it with a file of their own. */
+FLV_CHECKED flv_rc flv_api_versions_serve(struct flv_request *r,
+                                          struct flv_err *err);
+FLV_CHECKED flv_rc flv_produce_serve(struct flv_request *r,
+                                     struct flv_err *err);
+FLV_CHECKED flv_rc flv_consumer_offsets_serve(struct flv_request *r,
+                                              struct flv_err *err);
+
+#endif

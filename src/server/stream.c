@@ -1,0 +1,681 @@
+#include "server/stream.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PARTS_MAX 256
+#define READ_BYTES_MIN 4096
+
+struct flv_stream {
+    struct flv_peer *peer;               /* counted */
+    struct flv_wire_request_header head; /* version and correlation */
+    uint32_t id;
+    char topic[FLV_TOPIC_NAME_MAX + 1];
+    uint64_t topic_id;
+    uint32_t index;
+    struct flv_partition *partition; /* borrowed; NULL: gone */
+    enum flv_isolation isolation;
+    size_t bytes_max;
+    int64_t offset; /* wanted next */
+    char *consumer; /* owned, or NULL */
+    struct flv_part_reader reader;
+    struct flv_budget_waiter waiter;
+    struct flv_task granted_task;
+    size_t charge; /* bytes of the answers' budget held for the next frame */
+    size_t need;   /* the batch at `offset` is larger than bytes_max */
+    struct flv_wire_error final; /* code != NONE: to be sent, then over */
+    char final_text[FLV_ERR_TEXT_MAX];
+    bool ended;   /* no longer in the peer's list */
+    bool unacked; /* a frame is out and not acknowledged */
+    bool writing, reading;
+    struct flv_work work;
+    struct flv_log_read read;
+    struct flv_chunk *chunk;              /* owned: of the read */
+    struct flv_partition *read_partition; /* held while reading */
+    flv_rc read_rc;
+    struct flv_err read_err;
+    LIST_ENTRY(flv_stream) link;
+};
+
+/* One frame on its way to the socket. */
+struct sending {
+    struct flv_write write; /* first */
+    struct flv_stream *stream;
+    size_t charge;
+    uint32_t chunk_count;
+    struct flv_chunk **chunks; /* each one reference; behind the parts */
+    struct flv_slice *parts;   /* behind this struct */
+    uint8_t *head;             /* behind the chunks */
+};
+
+static void pump(struct flv_stream *s);
+
+static struct flv_server *server_of(const struct flv_stream *s)
+{
+    return s->peer->server;
+}
+
+/* ---- life ---- */
+
+static void give_charge(struct flv_stream *s)
+{
+    size_t n = s->charge;
+    s->charge = 0;
+    flv_budget_give(&server_of(s)->answers, n);
+}
+
+static void free_if_done(struct flv_stream *s)
+{
+    if (!s->ended || s->writing || s->reading) {
+        return;
+    }
+    assert(s->chunk == NULL && s->partition == NULL && s->charge == 0);
+    struct flv_peer *peer = s->peer;
+    flv_free(s->consumer);
+    flv_free(s);
+    flv_peer_unref(peer);
+}
+
+static void leave_partition(struct flv_stream *s)
+{
+    if (s->partition != NULL) {
+        flv_partition_leave(s->partition, &s->reader);
+        s->partition = NULL;
+    }
+}
+
+static void end(struct flv_stream *s)
+{
+    if (s->ended) {
+        return;
+    }
+    s->ended = true;
+    LIST_REMOVE(s, link);
+    s->peer->stream_count--;
+    leave_partition(s);
+    flv_loop_undefer(server_of(s)->loop, &s->granted_task);
+    flv_budget_cancel(&server_of(s)->answers, &s->waiter);
+    give_charge(s);
+}
+
+void flv_stream_end_all(struct flv_peer *p)
+{
+    struct flv_stream *s;
+    while ((s = LIST_FIRST(&p->streams)) != NULL) {
+        end(s);
+        free_if_done(s);
+    }
+}
+
+/* ---- the last frame ---- */
+
+static struct flv_wire_stream_fetch_response
+frame_of(const struct flv_stream *s)
+{
+    const struct flv_partition *p = s->partition;
+    return (struct flv_wire_stream_fetch_response){
+        .topic = flv_slice_str(s->topic),
+        .stream_id = s->id,
+        .partition = {
+            .partition = s->index,
+            .high_watermark =
+                p != NULL ? flv_partition_end(p, FLV_READ_COMMITTED) : 0,
+            .log_start_offset = p != NULL ? flv_partition_start(p) : 0}};
+}
+
+/* Remembers the last words; pump sends them when the way is free. */
+static void finish(struct flv_stream *s, struct flv_wire_error error)
+{
+    if (s->final.code != FLV_WIRE_NONE) {
+        return;
+    }
+    if (error.text.len > 0) {
+        size_t n = error.text.len < sizeof s->final_text ? error.text.len
+                                                         : sizeof s->final_text;
+        memcpy(s->final_text, error.text.data, n);
+        error.text = flv_slice(s->final_text, n);
+    }
+    flv_wire_error_downgrade(&error, FLV_WIRE_SPU, s->head.version);
+    s->final = error;
+}
+
+/* Sends them and ends the stream. */
+static void send_final(struct flv_stream *s)
+{
+    struct flv_wire_stream_fetch_response body = frame_of(s);
+    body.partition.error = s->final;
+    const struct flv_wire_message message = {
+        .schema = &flv_wire_stream_fetch_response_schema, .body = &body};
+    s->writing = true; /* stays, even if pushing ends the connection */
+    flv_peer_push(s->peer, &s->head, &message);
+    s->writing = false;
+    end(s);
+    free_if_done(s);
+}
+
+static void gone(struct flv_part_reader *r)
+{
+    struct flv_stream *s =
+        (struct flv_stream *)((char *)r - offsetof(struct flv_stream, reader));
+    s->partition = NULL;
+    if (server_of(s)->phase == FLV_SERVER_SERVING) {
+        finish(s, flv_wire_error(FLV_WIRE_TOPIC_DELETED));
+        pump(s);
+    }
+}
+
+static void ready(struct flv_part_reader *r)
+{
+    pump(
+        (struct flv_stream *)((char *)r - offsetof(struct flv_stream, reader)));
+}
+
+/* ---- sending ---- */
+
+static void written(struct flv_write *w, flv_rc rc)
+{
+    struct sending *out = (struct sending *)w;
+    struct flv_stream *s = out->stream;
+    (void)rc; /* a broken connection ends through its reader */
+    for (uint32_t i = 0; i < out->chunk_count; i++) {
+        flv_chunk_unref(out->chunks[i]);
+    }
+    flv_budget_give(&server_of(s)->answers, out->charge);
+    flv_free(out);
+    s->writing = false;
+    if (s->ended) {
+        free_if_done(s);
+    } else {
+        pump(s);
+    }
+}
+
+/* The frame's head: everything in front of the batches, with both lengths
+ * counting them. Lies in the server's scratch buffer. */
+static flv_rc encode_head(struct flv_stream *s,
+                          size_t batches_bytes,
+                          struct flv_slice *out,
+                          struct flv_err *err)
+{
+    struct flv_buf *scratch = &server_of(s)->scratch;
+    const struct flv_wire_stream_fetch_response body = frame_of(s);
+    const struct flv_wire_message message = {
+        .schema = &flv_wire_stream_fetch_response_schema, .body = &body};
+    flv_buf_reset(scratch);
+    flv_rc rc = flv_wire_response_frame(&s->head, &message, scratch, NULL, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    /* The record set is the last field and empty so far. */
+    assert(scratch->len > 8 &&
+           flv_get_u32(scratch->data + scratch->len - 4) == 0);
+    flv_put_u32(scratch->data, (uint32_t)(scratch->len - FLV_WIRE_PREFIX_SIZE +
+                                          batches_bytes));
+    flv_put_u32(scratch->data + scratch->len - 4, (uint32_t)batches_bytes);
+    *out = flv_buf_slice(scratch);
+    return FLV_OK;
+}
+
+/* Takes over the references and as much of the charge as is needed. */
+static void send_parts(struct flv_stream *s,
+                       const struct flv_slice *parts,
+                       struct flv_chunk **chunks,
+                       uint32_t n)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        bytes += parts[i].len;
+    }
+    struct flv_err err = {0};
+    struct flv_slice head;
+    struct sending *out = NULL;
+    if (encode_head(s, bytes, &head, &err) == FLV_OK) {
+        out = flv_alloc(sizeof *out + (n + 1) * sizeof *parts +
+                        n * sizeof(void *) + head.len);
+    }
+    if (out == NULL) {
+        for (uint32_t i = 0; i < n; i++) {
+            flv_chunk_unref(chunks[i]);
+        }
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER, "out of memory"));
+        return;
+    }
+    memset(out, 0, sizeof *out);
+    out->stream = s;
+    out->charge = s->charge;
+    out->parts = (struct flv_slice *)(out + 1);
+    out->chunks = (struct flv_chunk **)(out->parts + n + 1);
+    out->head = (uint8_t *)(out->chunks + n);
+    out->chunk_count = n;
+    memcpy(out->head, head.data, head.len);
+    out->parts[0] = flv_slice(out->head, head.len);
+    memcpy(out->parts + 1, parts, n * sizeof *parts);
+    memcpy(out->chunks, chunks, n * sizeof(void *));
+    if (out->charge > bytes) {
+        flv_budget_give(&server_of(s)->answers, out->charge - bytes);
+        out->charge = bytes;
+    }
+    s->charge = 0;
+    s->writing = true;
+    s->unacked = true;
+    flv_conn_write(s->peer->conn, &out->write, out->parts, n + 1, written);
+}
+
+/* ---- reading ---- */
+
+static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
+{
+    const struct flv_server *server = server_of(s);
+    /* Slow readers must not hold on to what producers need. */
+    if (server->requests.used > server->requests.max / 2) {
+        return false;
+    }
+    struct flv_slice parts[PARTS_MAX];
+    struct flv_chunk *chunks[PARTS_MAX];
+    uint32_t n =
+        flv_tail_get(flv_partition_tail(s->partition), s->offset, visible_end,
+                     s->bytes_max, parts, chunks, PARTS_MAX);
+    if (n == 0) {
+        return false;
+    }
+    send_parts(s, parts, chunks, n);
+    return true;
+}
+
+static void read_run(struct flv_work *w)
+{
+    struct flv_stream *s =
+        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, work));
+    s->read_rc = flv_log_read_run(&s->read, &s->read_err);
+}
+
+/* A frame much smaller than what was set aside for it gives that back. */
+static struct flv_chunk *
+fit(struct flv_stream *s, struct flv_chunk *chunk, size_t len)
+{
+    struct flv_chunk *small = NULL;
+    if (len >= chunk->size / 2 ||
+        flv_chunk_create(&server_of(s)->answers, len, &small) != FLV_OK) {
+        return chunk;
+    }
+    memcpy(small->data, chunk->data, len);
+    flv_chunk_unref(chunk);
+    return small;
+}
+
+static struct flv_wire_error read_error(const struct flv_stream *s)
+{
+    flv_log_warn("stream", "cannot read", FLV_KV_STR("topic", s->topic),
+                 FLV_KV_U64("partition", s->index),
+                 FLV_KV_I64("offset", s->offset), FLV_KV_ERR(&s->read_err));
+    return flv_wire_error_text(FLV_WIRE_OTHER, s->read_err.text);
+}
+
+static void read_over(struct flv_stream *s)
+{
+    struct flv_chunk *chunk = s->chunk;
+    s->chunk = NULL;
+    s->reading = false;
+    flv_log_read_finish(&s->read);
+    flv_partition_release(s->read_partition);
+    s->read_partition = NULL;
+    if (s->ended || s->final.code != FLV_WIRE_NONE) {
+        flv_chunk_unref(chunk);
+    } else if (s->read_rc == FLV_OK && s->read.len > 0) {
+        chunk = fit(s, chunk, s->read.len);
+        const struct flv_slice part = flv_slice(chunk->data, s->read.len);
+        s->need = 0;
+        send_parts(s, &part, &chunk, 1);
+    } else {
+        flv_chunk_unref(chunk);
+        if (s->read_rc == FLV_E_LIMIT && s->read.need_bytes > s->bytes_max) {
+            s->need = s->read.need_bytes;
+        } else if (s->read_rc != FLV_OK) {
+            finish(s, read_error(s));
+        }
+    }
+    if (s->ended) {
+        free_if_done(s);
+    } else {
+        pump(s);
+    }
+}
+
+static void read_done(struct flv_work *w, flv_rc rc)
+{
+    struct flv_stream *s =
+        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, work));
+    if (rc != FLV_OK) {
+        s->read_rc = flv_fail(&s->read_err, rc, "the server is stopping");
+    }
+    read_over(s);
+}
+
+/* Uses the whole charge for the buffer. */
+static void read_from_disk(struct flv_stream *s, size_t bytes)
+{
+    struct flv_log *log = flv_partition_log(s->partition);
+    bool ready_to_run = false;
+    s->read = (struct flv_log_read){.offset = s->offset,
+                                    .isolation = s->isolation,
+                                    .buf_bytes = bytes,
+                                    .bytes_max = s->bytes_max};
+    flv_err_clear(&s->read_err);
+    flv_rc rc =
+        flv_chunk_create_granted(&server_of(s)->answers, bytes, &s->chunk);
+    if (rc != FLV_OK) {
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER, "out of memory"));
+        return;
+    }
+    s->charge = 0;
+    s->read.buf = s->chunk->data;
+    rc = flv_log_read_prepare(log, &s->read, &ready_to_run, &s->read_err);
+    if (rc == FLV_OK && ready_to_run) {
+        s->reading = true;
+        s->read_partition = s->partition;
+        flv_partition_hold(s->partition);
+        s->work.run = read_run;
+        s->work.done = read_done;
+        if (flv_pool_submit(server_of(s)->read_pool, &s->work) == FLV_OK) {
+            return;
+        }
+        s->reading = false;
+        s->read_partition = NULL;
+        flv_log_read_finish(&s->read);
+        flv_partition_release(s->partition);
+        rc = flv_fail(&s->read_err, FLV_E_BUSY, "no thread for a disk read");
+    }
+    flv_chunk_unref(s->chunk);
+    s->chunk = NULL;
+    if (rc != FLV_OK) {
+        finish(s, read_error(s));
+    } else {
+        flv_partition_wait(s->partition, &s->reader);
+    }
+}
+
+/* ---- the pump ---- */
+
+static void granted_later(struct flv_task *t)
+{
+    pump((struct flv_stream *)((char *)t -
+                               offsetof(struct flv_stream, granted_task)));
+}
+
+static void granted(struct flv_budget_waiter *w)
+{
+    struct flv_stream *s =
+        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, waiter));
+    s->charge += w->need;
+    flv_loop_defer(server_of(s)->loop, &s->granted_task);
+}
+
+/* The size of the next frame's memory, as far as can be told. */
+static size_t bytes_wanted(const struct flv_stream *s)
+{
+    struct flv_part_info info;
+    flv_partition_info(s->partition, &info);
+    size_t bytes = s->bytes_max;
+    if (info.size_bytes < bytes) {
+        bytes = (size_t)info.size_bytes;
+    }
+    if (bytes < READ_BYTES_MIN) {
+        bytes = READ_BYTES_MIN;
+    }
+    return bytes > s->need ? bytes : s->need;
+}
+
+/* Holds a charge for `bytes` afterwards, or waits for it. */
+static bool take_charge(struct flv_stream *s, size_t bytes)
+{
+    size_t cost = flv_chunk_cost(bytes);
+    if (s->charge == cost) {
+        return true;
+    }
+    give_charge(s);
+    struct flv_budget *answers = &server_of(s)->answers;
+    flv_rc rc = flv_budget_take(answers, cost);
+    if (rc == FLV_OK) {
+        s->charge = cost;
+        return true;
+    }
+    if (rc == FLV_E_BUSY) {
+        s->waiter.granted = granted;
+        s->waiter.need = cost;
+        flv_budget_wait(answers, &s->waiter);
+    } else {
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER,
+                                      "the next batch is larger than the "
+                                      "server's memory for answers; see "
+                                      "--memory-max"));
+    }
+    return false;
+}
+
+static bool in_range(struct flv_stream *s)
+{
+    int64_t start = flv_partition_start(s->partition);
+    if (s->offset < start) {
+        struct flv_wire_error error = {.code = FLV_WIRE_OFFSET_EVICTED,
+                                       .offset = s->offset,
+                                       .next_available = start};
+        finish(s, error);
+        return false;
+    }
+    return true;
+}
+
+/* Does what can be done now; false: something else has to happen first. */
+static bool step(struct flv_stream *s)
+{
+    if (s->unacked) {
+        return false;
+    }
+    assert(s->partition != NULL);
+    if (!in_range(s)) {
+        return true;
+    }
+    int64_t visible_end = flv_partition_end(s->partition, s->isolation);
+    if (s->offset >= visible_end) {
+        give_charge(s);
+        flv_partition_wait(s->partition, &s->reader);
+        return false;
+    }
+    size_t bytes = bytes_wanted(s);
+    if (take_charge(s, bytes) && !send_from_tail(s, visible_end)) {
+        read_from_disk(s, bytes);
+    }
+    return true;
+}
+
+/* Last words wait for nothing but the frame under way. */
+static bool can_go(const struct flv_stream *s)
+{
+    return !s->ended && !s->reading && !s->writing &&
+           (s->final.code != FLV_WIRE_NONE ||
+            (!s->waiter.waiting && !s->reader.waiting));
+}
+
+/* May free the stream. */
+static void pump(struct flv_stream *s)
+{
+    while (can_go(s)) {
+        if (s->final.code != FLV_WIRE_NONE) {
+            send_final(s);
+            return;
+        }
+        if (!step(s)) {
+            return;
+        }
+    }
+}
+
+/* ---- start ---- */
+
+static bool wants_modules(const struct flv_wire_stream_fetch_request *req)
+{
+    return req->smartmodules.len > 0 || req->smartmodule.has ||
+           req->wasm_payload.has || req->derivedstream.has ||
+           req->wasm_module.len > 0;
+}
+
+/* What is wrong with the request, if anything. */
+static struct flv_wire_error
+judge(const struct flv_request *r,
+      const struct flv_wire_stream_fetch_request *req,
+      const struct flv_partition *p)
+{
+    if (p == NULL || flv_partition_state(p) == FLV_PART_CLOSING) {
+        return flv_wire_error(FLV_WIRE_NOT_LEADER_FOR_PARTITION);
+    }
+    if (wants_modules(req)) {
+        return flv_wire_error_text(FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR,
+                                   "SmartModules are not run by this version "
+                                   "of fluvio-server");
+    }
+    if (flv_partition_state(p) != FLV_PART_ONLINE) {
+        return flv_wire_error(FLV_WIRE_STORAGE_ERROR);
+    }
+    if (r->peer->stream_count >= FLV_STREAMS_PER_PEER_MAX) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "this connection has 1024 streams already; "
+                                   "open another one");
+    }
+    if (req->consumer_id.has &&
+        (req->consumer_id.v.len == 0 ||
+         req->consumer_id.v.len > FLV_CONSUMER_NAME_MAX)) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "a consumer name has 1 to 255 bytes");
+    }
+    if (req->fetch_offset < 0 ||
+        req->fetch_offset > flv_partition_end(p, FLV_READ_UNCOMMITTED)) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "the offset asked for is behind the end of "
+                                   "the partition");
+    }
+    return flv_wire_error(FLV_WIRE_NONE);
+}
+
+static void refuse(const struct flv_request *r,
+                   const struct flv_wire_stream_fetch_request *req,
+                   struct flv_wire_error error)
+{
+    bool unknown = error.code == FLV_WIRE_NOT_LEADER_FOR_PARTITION;
+    flv_wire_error_downgrade(&error, FLV_WIRE_SPU, r->head.version);
+    const struct flv_wire_stream_fetch_response body = {
+        .topic = req->topic,
+        .stream_id = unknown ? 0 : ++r->peer->next_stream_id,
+        .partition = {.partition = req->partition, .error = error}};
+    const struct flv_wire_message message = {
+        .schema = &flv_wire_stream_fetch_response_schema, .body = &body};
+    flv_peer_push(r->peer, &r->head, &message);
+}
+
+static struct flv_stream *
+stream_new(const struct flv_request *r,
+           const struct flv_wire_stream_fetch_request *req)
+{
+    struct flv_stream *s = flv_zalloc(1, sizeof *s);
+    if (s == NULL) {
+        return NULL;
+    }
+    if (req->consumer_id.has) {
+        s->consumer = flv_slice_dup(req->consumer_id.v);
+        if (s->consumer == NULL) {
+            flv_free(s);
+            return NULL;
+        }
+    }
+    assert(req->topic.len <= FLV_TOPIC_NAME_MAX);
+    memcpy(s->topic, req->topic.data, req->topic.len);
+    s->head = r->head;
+    s->head.client_id = flv_slice(NULL, 0);
+    s->index = req->partition;
+    s->offset = req->fetch_offset;
+    s->isolation = req->isolation == FLV_WIRE_READ_COMMITTED
+                       ? FLV_READ_COMMITTED
+                       : FLV_READ_UNCOMMITTED;
+    s->bytes_max = req->max_bytes > 0 ? (size_t)req->max_bytes : 1;
+    if (s->bytes_max > FLV_STREAM_BYTES_MAX) {
+        s->bytes_max = FLV_STREAM_BYTES_MAX;
+    }
+    s->reader.ready = ready;
+    s->reader.gone = gone;
+    flv_task_init(&s->granted_task, granted_later);
+    return s;
+}
+
+flv_rc flv_stream_start(const struct flv_request *r,
+                        const struct flv_wire_stream_fetch_request *req,
+                        struct flv_err *err)
+{
+    struct flv_server *server = r->peer->server;
+    struct flv_topic *t = NULL;
+    struct flv_partition *p =
+        flv_topics_partition(&server->topics, req->topic, req->partition, &t);
+    struct flv_wire_error error = judge(r, req, p);
+    if (error.code != FLV_WIRE_NONE) {
+        refuse(r, req, error);
+        return FLV_OK;
+    }
+    struct flv_stream *s = stream_new(r, req);
+    if (s == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    s->peer = flv_peer_ref(r->peer);
+    s->id = ++s->peer->next_stream_id;
+    s->topic_id = t->id;
+    s->partition = p;
+    LIST_INSERT_HEAD(&s->peer->streams, s, link);
+    s->peer->stream_count++;
+    flv_partition_join(p, &s->reader);
+    pump(s);
+    return FLV_OK;
+}
+
+/* ---- from the client ---- */
+
+static struct flv_stream *find(const struct flv_peer *p, uint32_t stream_id)
+{
+    struct flv_stream *s;
+    LIST_FOREACH(s, &p->streams, link)
+    {
+        if (s->id == stream_id) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+bool flv_stream_update(struct flv_peer *p, uint32_t stream_id, int64_t offset)
+{
+    struct flv_stream *s = find(p, stream_id);
+    if (s == NULL) {
+        return false;
+    }
+    s->unacked = false;
+    if (s->partition != NULL) {
+        flv_partition_unwait(&s->reader);
+    }
+    s->offset = offset;
+    s->need = 0;
+    pump(s);
+    return true;
+}
+
+bool flv_stream_consumer(const struct flv_peer *p,
+                         uint32_t stream_id,
+                         struct flv_stream_consumer *out)
+{
+    const struct flv_stream *s = find(p, stream_id);
+    if (s == NULL) {
+        return false;
+    }
+    *out = (struct flv_stream_consumer){
+        .topic_id = s->topic_id, .partition = s->index, .name = s->consumer};
+    return true;
+}
