@@ -277,7 +277,7 @@ static bool put_kv(struct line *l, const struct flv_kv *kv)
     case FLV_KV_KIND_END:
         break;
     }
-    assert(!"kind of a log value");
+    assert(0 && "kind of a log value");
     return false;
 }
 
