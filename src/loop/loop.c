@@ -202,7 +202,7 @@ flv_loop_create(struct flv_loop **out, size_t mailbox_max, struct flv_err *err)
     ring_init(&loop->ready);
     ring_init(&loop->batch);
     loop->posted_max = mailbox_max > 0 ? mailbox_max : MAILBOX_MAX;
-    loop->thread = pthread_self();
+    atomic_init(&loop->thread, pthread_self());
     ignore_sigpipe();
     *out = loop;
     return FLV_OK;
@@ -293,7 +293,7 @@ void flv_loop_destroy(struct flv_loop *loop)
 
 bool flv_loop_turn(struct flv_loop *loop, bool wait)
 {
-    loop->thread = pthread_self();
+    atomic_store(&loop->thread, pthread_self());
     take_mail(loop);
     uv_run(&loop->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     return uv_loop_alive(&loop->uv) != 0 || atomic_load(&loop->posted) != NULL;
@@ -336,7 +336,7 @@ uint64_t flv_loop_now_ms(const struct flv_loop *loop)
 
 bool flv_loop_here(const struct flv_loop *loop)
 {
-    return pthread_equal(loop->thread, pthread_self()) != 0;
+    return pthread_equal(atomic_load(&loop->thread), pthread_self()) != 0;
 }
 
 struct uv_loop_s *flv_loop_uv(struct flv_loop *loop)

@@ -46,7 +46,7 @@ struct flv_loop {
     struct flv__signal signals[FLV_SIGNAL_MAX];
     struct flv__resolver *resolver; /* owned, NULL until needed */
     uint8_t *scratch;               /* owned, NULL until needed */
-    pthread_t thread;
+    _Atomic pthread_t thread; /* any thread may ask whether it is this one */
     bool stopped;
 };
 

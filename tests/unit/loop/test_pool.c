@@ -1,6 +1,7 @@
 #include "cm.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "loop/pool.h"
@@ -63,7 +64,9 @@ static void done_work(struct flv_work *w, flv_rc rc)
     x->wrong += !flv_loop_here(loop);
     if (x->again) {
         x->again = false;
-        x->wrong += flv_pool_submit(pool, w) != FLV_OK;
+        if (flv_pool_submit(pool, w) != FLV_OK) {
+            abort(); /* there is room: it was in the queue itself */
+        }
     }
 }
 
