@@ -329,6 +329,10 @@ add_row(struct out *o, const struct section *s, size_t i, const char *help)
         add(o, "\n");
         pad_to(o, l->next_line);
         add_wrapped(o, help, l->next_line, l->width);
+        /* clap 2 leaves a line empty behind such a help of one line. */
+        if (!l->all_next_line && l->next_line + columns(help) < l->width) {
+            add(o, "\n");
+        }
     } else {
         pad_to(o, s->taken);
         add_wrapped(o, help, s->taken, l->width);

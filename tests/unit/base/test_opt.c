@@ -579,7 +579,7 @@ static void wide_options_have_help_on_the_next_line(void **state)
         text(),
         "        --an-option-with-a-rather-long-name <and-a-long-value>\n"
         "            This text is too long for what is left of the line beside "
-        "the option, and so it goes below\n"
+        "the option, and so it goes below\n\n"
         "        --short <short>                                           "
         "Fits\n"));
     flv_args_deinit(&args);
