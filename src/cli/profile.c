@@ -149,7 +149,10 @@ static int profile_list(struct flv_args *args, void *ctx)
     flv_buf_init(&text, TEXT_BYTES_MAX);
     flv_rc rc = cli_format_check(conf->output, &err);
     rc = rc == FLV_OK ? cli_profiles(c, &err) : rc;
-    if (rc == FLV_OK) {
+    if (rc == FLV_OK && flv_profiles_count(c->profiles) == 0 &&
+        conf->output == CLI_FORMAT_TABLE) {
+        printf("No profiles found\n");
+    } else if (rc == FLV_OK) {
         rc = conf->output == CLI_FORMAT_TABLE
                  ? list_table(c, &text, &err)
                  : list_doc(c, (enum cli_format)conf->output, &text, &err);

@@ -1,0 +1,70 @@
+# What every file of this folder starts from: a home folder of its own, ports
+# of its own, the programs of $FLV_BIN in front of the path.
+
+bats_require_minimum_version 1.5.0
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+FLV_BIN=${FLV_BIN:-$ROOT/build/bin}
+
+# Two ports that are free now, in one line. The file's own range makes it
+# unlikely that somebody else takes them meanwhile.
+free_ports() {
+    python3 - <<'PY'
+import socket
+a, b = socket.socket(), socket.socket()
+a.bind(("127.0.0.1", 0)), b.bind(("127.0.0.1", 0))
+print(a.getsockname()[1], b.getsockname()[1])
+PY
+}
+
+# A home without a cluster.
+home_up() {
+    HOME=$(mktemp -d "${BATS_TMPDIR:-/tmp}/fluvio-e2e.XXXXXX")
+    read -r FLV_SC_PORT FLV_SPU_PORT < <(free_ports)
+    PATH=$FLV_BIN:$PATH
+    export HOME PATH FLV_SC_PORT FLV_SPU_PORT
+    unset FLV_PROFILE_PATH RUST_LOG FLUVIO_CLIENT_ID
+}
+
+# Ends what runs there and removes it.
+home_down() {
+    local pid
+    pid=$(server_pid)
+    fluvio cluster delete --force >/dev/null 2>&1 || true
+    if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
+        kill -9 "$pid"
+    fi
+    chmod -R u+rwX "$HOME" 2>/dev/null || true
+    rm -rf "$HOME"
+}
+
+cluster_up() {
+    home_up
+    fluvio cluster start >"$HOME/start.log" 2>&1 || {
+        cat "$HOME/start.log" >&2
+        return 1
+    }
+}
+
+server_pid() {
+    cat "$HOME/.fluvio/data/lock" 2>/dev/null || true
+}
+
+address() {
+    echo "127.0.0.1:$FLV_SC_PORT"
+}
+
+# until_true SECONDS COMMAND...: waits for something that has no event.
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
+# lines FILE N: the file has at least N lines.
+has_lines() {
+    [ -f "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env bats
+# The command line itself: help, usage errors, plugins, no cluster.
+
+load lib.bash
+
+setup() {
+    home_up
+}
+
+teardown() {
+    home_down
+}
+
+@test "help lists the commands and every command has help" {
+    run -0 fluvio
+    [[ $output == *"Usage: fluvio [OPTIONS] <COMMAND>"* ]]
+    for words in consume produce topic "topic create" "topic list" \
+        "topic describe" "topic delete" "partition list" cluster \
+        "cluster start" "cluster shutdown" "cluster delete" "cluster status" \
+        "cluster spu list" profile "profile sync" version completions; do
+        # shellcheck disable=SC2086
+        run -0 fluvio $words --help
+        [[ $output == *"Usage: fluvio $words"* ]]
+    done
+    run -0 fluvio help topic create
+    [[ $output == *"--retention-time <time>"* ]]
+}
+
+@test "usage errors exit with 2 on stderr and say what was meant" {
+    run -2 --separate-stderr fluvio topic crate x
+    [ -z "$output" ]
+    [[ $stderr == *"a similar subcommand exists: 'create'"* ]]
+    run -2 --separate-stderr fluvio topic create x --partition 3
+    [[ $stderr == *"a similar option exists: '--partitions'"* ]]
+    run -2 fluvio topic create x -p many
+    run -2 fluvio topic create
+    run -2 fluvio topic describe
+    run -2 fluvio consume t -B -T 3
+    run -2 fluvio consume t -O nonsense
+    run -2 fluvio consume t -p 0 -A
+    run -2 --separate-stderr fluvio produce t --key-separator ''
+    [[ $stderr == *"must be non-empty"* ]]
+    run -2 fluvio produce t --raw --key-separator :
+    run -2 fluvio produce t --compression best
+}
+
+@test "--config stands alone" {
+    run -2 --separate-stderr fluvio topic create x --config topic.yaml
+    [[ $stderr == *"error: the argument '--config <PATH>' cannot be used with"* ]]
+}
+
+@test "an unknown command is a plugin, or a sentence and exit 1" {
+    run -1 --separate-stderr fluvio nonsense
+    [[ ${stderr_lines[0]} == "Unable to find plugin 'fluvio-nonsense'"* ]]
+    mkdir "$HOME/plugins"
+    printf '#!/bin/sh\necho "$# $1 $2"\nexit 7\n' >"$HOME/plugins/fluvio-greet"
+    chmod +x "$HOME/plugins/fluvio-greet"
+    PATH=$HOME/plugins:$PATH run -7 fluvio greet --loud "two words"
+    [ "$output" = "2 --loud two words" ]
+}
+
+@test "SmartModule options parse and are refused in a sentence" {
+    for words in "--smartmodule m" "--sm m" "--smartmodule-path f" \
+        "--sm_path f" "-e a=b" "--transforms f" "-t f" "--transform {}"; do
+        # shellcheck disable=SC2086
+        run -1 --separate-stderr fluvio consume t $words
+        [[ $stderr == *"no SmartModule engine"* ]]
+        # shellcheck disable=SC2086
+        run -1 --separate-stderr fluvio produce t $words
+        [[ $stderr == *"no SmartModule engine"* ]]
+    done
+    run -1 --separate-stderr fluvio consume t --filter f
+    [[ $stderr == *"no SmartModule engine"* ]]
+}
+
+@test "without a cluster every command says so within 2 seconds" {
+    fluvio profile add gone "$(address)"
+    for words in "topic list" "topic create x" "topic describe x" \
+        "topic delete x" "partition list" "produce x" "consume x" \
+        "consumer list" "cluster spu list" "cluster status"; do
+        SECONDS=0
+        # shellcheck disable=SC2086
+        run -1 --separate-stderr timeout 2 fluvio $words </dev/null
+        [[ $stderr == *"$(address)"* ]]
+        [[ $stderr == *'`fluvio cluster start`'* ]]
+    done
+    run -0 timeout 2 fluvio version
+    [[ $output == *"Not available"* ]]
+}
+
+@test "a silent address is given up within 2 seconds" {
+    # A listener that never accepts and never answers.
+    coproc SILENT { python3 -c '
+import socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(5)
+print(s.getsockname()[1], flush=True)
+sys.stdin.read()'; }
+    read -r port <&"${SILENT[0]}"
+    run -1 --separate-stderr timeout 2 fluvio -c "127.0.0.1:$port" topic list
+    [[ $stderr == *"127.0.0.1:$port"* ]]
+    eval "exec ${SILENT[1]}>&-"
+    wait "$SILENT_PID"
+}
+
+@test "without a profile the first sentence offers a cluster" {
+    run -1 --separate-stderr fluvio topic list
+    [[ $stderr == "No active profile set in config"*'`fluvio cluster start`'* ]]
+    run -1 --separate-stderr fluvio -P nobody topic list
+    [[ $stderr == "Profile not found in config: nobody"* ]]
+}
+
+@test "global options that contradict one another are refused" {
+    run -1 --separate-stderr fluvio -c localhost:1 -P x topic list
+    [[ $stderr == *"cluster addr is not valid when profile is used"* ]]
+    run -1 --separate-stderr fluvio --tls topic list
+    [[ $stderr == *"tls is only valid if cluster addr is used"* ]]
+}
+
+@test "a full disk behind stdout is an error" {
+    run -1 bash -c 'fluvio version >/dev/full'
+    [[ $output == *"cannot write to standard output: No space left"* ]]
+}
+
+@test "completions are scripts that their shells accept" {
+    fluvio completions bash >"$HOME/c.bash"
+    bash -n "$HOME/c.bash"
+    run -0 bash -c "source '$HOME/c.bash'
+        COMP_WORDS=(fluvio topic cr) COMP_CWORD=2; _fluvio
+        echo \"\${COMPREPLY[*]}\""
+    [ "$output" = create ]
+    run -0 bash -c "source '$HOME/c.bash'
+        COMP_WORDS=(fluvio consume cats --disable-c) COMP_CWORD=3; _fluvio
+        echo \"\${COMPREPLY[*]}\""
+    [ "$output" = --disable-continuous ]
+    run -0 fluvio completions zsh
+    [[ $output == "#compdef fluvio"* ]]
+    run -0 fluvio completions fish
+    [[ $output == *"complete -c fluvio"* ]]
+}
+
+@test "version has the rows that scripts read" {
+    run -0 fluvio version
+    [[ $output == *"Fluvio CLI       :"* ]]
+    [[ $output == *"Fluvio Platform  :"* ]]
+    run -0 bash -c 'fluvio version -j | python3 -c "import json, sys; json.load(sys.stdin)"'
+}
