@@ -272,7 +272,7 @@ store(const struct flv_opt *opt, void *field, const union flv_opt_value *v)
         break;
     case FLV_OPT_STR:
     case FLV_OPT_LIST:
-        assert(!"texts are stored by copy");
+        assert(0 && "texts are stored by copy");
         break;
     }
 }

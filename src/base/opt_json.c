@@ -188,7 +188,7 @@ add_value(struct out *o, const struct flv_opt *opt, const void *field)
         add_number(o, false, *(const uint64_t *)field);
         break;
     case FLV_OPT_LIST:
-        assert(!"handled above");
+        assert(0 && "handled above");
         break;
     }
 }
