@@ -1,0 +1,66 @@
+#include "rig.h"
+
+#include "cm.h"
+
+void rig_done(void *user, const struct flv_err *err)
+{
+    struct note *n = user;
+
+    n->came = true;
+    n->times++;
+    if (err != NULL) {
+        n->err = *err;
+    } else {
+        flv_err_clear(&n->err);
+    }
+}
+
+void rig_closed(void *user)
+{
+    rig_done(user, NULL);
+}
+
+void rig_wait(struct rig *r, const struct note *n)
+{
+    if (!fake_until(&r->f, &n->came, RIG_LIMIT_MS)) {
+        fail_msg("the callback did not come");
+    }
+}
+
+void rig_init(struct rig *r)
+{
+    r->c = NULL;
+    fake_init(&r->f);
+}
+
+void rig_client(struct rig *r, uint32_t request_timeout_ms)
+{
+    const struct flv_client_conf conf = {
+        .address = r->f.address,
+        .client_id = "test",
+        .connect_timeout_ms = 500,
+        .request_timeout_ms =
+            request_timeout_ms != 0 ? request_timeout_ms : 10000,
+        .metadata_timeout_ms =
+            request_timeout_ms != 0 ? request_timeout_ms : 10000,
+        .retry_min_ms = 5,
+        .retry_max_ms = 20,
+    };
+    struct flv_err err;
+
+    if (flv_client_create(&r->c, r->f.loop, &conf, &err) != FLV_OK) {
+        fail_msg("%s", err.text);
+    }
+}
+
+void rig_deinit(struct rig *r)
+{
+    struct note closed = {.came = false};
+
+    if (r->c != NULL) {
+        flv_client_close(r->c, rig_closed, &closed);
+        rig_wait(r, &closed);
+        assert_int_equal(closed.times, 1);
+    }
+    fake_deinit(&r->f);
+}

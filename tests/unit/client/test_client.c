@@ -1,0 +1,362 @@
+/* The connection and administration, against servers that misbehave. */
+#include "rig.h"
+
+#include "cm.h"
+#include <stdio.h>
+
+static struct flv_err connect_once(struct rig *r, uint32_t wait_ms)
+{
+    struct note n = {.came = false};
+
+    assert_int_equal(flv_client_connect(r->c, wait_ms, rig_done, &n, NULL),
+                     FLV_OK);
+    assert_false(n.came); /* never from inside the call */
+    rig_wait(r, &n);
+    assert_int_equal(n.times, 1);
+    return n.err;
+}
+
+static void connects_and_reports_the_platform_version(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    rig_init(&r);
+    rig_client(&r, 0);
+    assert_null(flv_client_platform_version(r.c));
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    assert_string_equal(flv_client_platform_version(r.c), FLV_PLATFORM_VERSION);
+    /* a second one finds it connected */
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    assert_int_equal(r.f.connects, 1);
+    rig_deinit(&r);
+}
+
+static void tells_at_once_that_nobody_listens(void **state)
+{
+    struct rig r;
+    struct flv_err err;
+
+    (void)state;
+    rig_init(&r);
+    (void)snprintf(r.f.address, sizeof(r.f.address), "127.0.0.1:1");
+    rig_client(&r, 0);
+    err = connect_once(&r, 0);
+    assert_int_equal(err.rc, FLV_E_CONNECT);
+    assert_non_null(strstr(err.text, "127.0.0.1:1"));
+    rig_deinit(&r);
+}
+
+static void keeps_trying_for_the_time_it_was_given(void **state)
+{
+    struct rig r;
+    struct flv_err err;
+
+    (void)state;
+    rig_init(&r);
+    r.f.hello_sc = FAKE_HELLO_CLOSE;
+    rig_client(&r, 0);
+    err = connect_once(&r, 150);
+    assert_int_not_equal(err.rc, FLV_OK);
+    assert_true(r.f.connects > 2);
+    r.f.hello_sc = FAKE_HELLO_ANSWER;
+    assert_int_equal(connect_once(&r, 5000).rc, FLV_OK);
+    rig_deinit(&r);
+}
+
+static void refuses_each_broken_greeting(void **state)
+{
+    static const struct {
+        enum fake_hello hello;
+        flv_rc rc;
+    } cases[] = {
+        {FAKE_HELLO_SILENT, FLV_E_TIMEOUT},
+        {FAKE_HELLO_CLOSE, FLV_E_CLOSED},
+        {FAKE_HELLO_GARBAGE, FLV_E_LIMIT},
+        {FAKE_HELLO_HUGE, FLV_E_LIMIT},
+        {FAKE_HELLO_NEGATIVE, FLV_E_PROTOCOL},
+        {FAKE_HELLO_CUT, FLV_E_CLOSED},
+        {FAKE_HELLO_WRONG_ID, FLV_E_PROTOCOL},
+        {FAKE_HELLO_NO_VERSION, FLV_E_PROTOCOL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct rig r;
+        struct flv_err err;
+
+        rig_init(&r);
+        r.f.hello_sc = cases[i].hello;
+        rig_client(&r, 0);
+        err = connect_once(&r, 0);
+        if (err.rc != cases[i].rc) {
+            fail_msg("case %zu: %s (%s)", i, flv_rc_name(err.rc), err.text);
+        }
+        assert_non_null(strstr(err.text, r.f.address));
+        rig_deinit(&r);
+    }
+}
+
+static void ignores_answers_nobody_asked_for(void **state)
+{
+    struct rig r;
+    struct note n = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    r.f.hello_sc = FAKE_HELLO_STRAY;
+    rig_client(&r, 0);
+    assert_int_equal(
+        flv_client_topic_delete(r.c, "events", false, rig_done, &n, NULL),
+        FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_OK);
+    rig_deinit(&r);
+}
+
+static void a_request_without_an_answer_times_out(void **state)
+{
+    struct rig r;
+    struct note n = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    r.f.hello_sc = FAKE_HELLO_SILENT;
+    rig_client(&r, 100);
+    assert_int_equal(
+        flv_client_topic_delete(r.c, "events", false, rig_done, &n, NULL),
+        FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_E_TIMEOUT);
+    assert_non_null(strstr(n.err.text, r.f.address));
+    assert_int_equal(n.times, 1);
+    rig_deinit(&r);
+}
+
+static void create_carries_the_servers_error(void **state)
+{
+    struct rig r;
+    struct note n = {.came = false};
+    const struct flv_topic_conf conf = flv_topic_conf_default("events");
+
+    (void)state;
+    rig_init(&r);
+    rig_client(&r, 0);
+    assert_int_equal(flv_client_topic_create(r.c, &conf, rig_done, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_OK);
+    n = (struct note){.came = false};
+    r.f.create_error = FLV_WIRE_TOPIC_ALREADY_EXISTS;
+    assert_int_equal(flv_client_topic_create(r.c, &conf, rig_done, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_E_EXISTS);
+    assert_int_equal(n.err.wire, FLV_WIRE_TOPIC_ALREADY_EXISTS);
+    assert_string_equal(n.err.text, "Topic already exists");
+    assert_int_equal(r.f.creates, 2);
+    rig_deinit(&r);
+}
+
+static void durability_needs_a_server_that_offers_it(void **state)
+{
+    struct rig r;
+    struct note n = {.came = false};
+    struct flv_topic_conf conf = flv_topic_conf_default("events");
+
+    (void)state;
+    rig_init(&r);
+    rig_client(&r, 0);
+    conf.durability = FLV_DURABILITY_PAGE_CACHE;
+    assert_int_equal(flv_client_topic_create(r.c, &conf, rig_done, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_E_UNSUPPORTED);
+    assert_int_equal(r.f.ext_creates, 0);
+    fake_break(&r.f, FLV_WIRE_SC);
+    r.f.lists_ext = true;
+    n = (struct note){.came = false};
+    fake_run(&r.f, 20);
+    assert_int_equal(flv_client_topic_create(r.c, &conf, rig_done, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_OK);
+    assert_int_equal(r.f.ext_creates, 1);
+    assert_int_equal(r.f.ext_durability, FLV_DURABILITY_PAGE_CACHE);
+    rig_deinit(&r);
+}
+
+struct listed {
+    struct note n;
+    size_t count;
+    char first[64];
+    uint32_t number;
+};
+
+static void topics_came(void *user,
+                        const struct flv_err *err,
+                        const struct flv_topic_info *t,
+                        size_t count)
+{
+    struct listed *l = user;
+
+    l->count = count;
+    if (count > 0) {
+        (void)snprintf(l->first, sizeof(l->first), "%s", t[0].name);
+        l->number = t[0].partitions;
+    }
+    rig_done(&l->n, err);
+}
+
+static void partitions_came(void *user,
+                            const struct flv_err *err,
+                            const struct flv_partition_info *p,
+                            size_t count)
+{
+    struct listed *l = user;
+
+    l->count = count;
+    if (count > 0) {
+        (void)snprintf(l->first, sizeof(l->first), "%s", p[count - 1].topic);
+        l->number = p[count - 1].partition;
+    }
+    rig_done(&l->n, err);
+}
+
+static void spus_came(void *user,
+                      const struct flv_err *err,
+                      const struct flv_spu_info *s,
+                      size_t count)
+{
+    struct listed *l = user;
+
+    l->count = count;
+    if (count > 0) {
+        (void)snprintf(l->first, sizeof(l->first), "%s", s[0].public_host);
+        l->number = s[0].public_port;
+    }
+    rig_done(&l->n, err);
+}
+
+static void lists_are_turned_into_plain_structs(void **state)
+{
+    struct rig r;
+    struct listed l = {.count = 0};
+
+    (void)state;
+    rig_init(&r);
+    r.f.partitions = 3;
+    rig_client(&r, 0);
+    assert_int_equal(
+        flv_client_topics(r.c, "events", false, topics_came, &l, NULL), FLV_OK);
+    rig_wait(&r, &l.n);
+    assert_int_equal(l.n.err.rc, FLV_OK);
+    assert_int_equal(l.count, 1); /* the fake does not filter, we do */
+    assert_string_equal(l.first, "events");
+    assert_int_equal(l.number, 3);
+    l = (struct listed){.count = 0};
+    assert_int_equal(
+        flv_client_partitions(r.c, false, partitions_came, &l, NULL), FLV_OK);
+    rig_wait(&r, &l.n);
+    assert_int_equal(l.count, 4);
+    assert_string_equal(l.first, "events");
+    assert_int_equal(l.number, 2);
+    l = (struct listed){.count = 0};
+    assert_int_equal(flv_client_spus(r.c, spus_came, &l, NULL), FLV_OK);
+    rig_wait(&r, &l.n);
+    assert_int_equal(l.count, 1);
+    assert_string_equal(l.first, "127.0.0.1");
+    assert_int_equal(l.number, r.f.spu_port);
+    rig_deinit(&r);
+}
+
+static void closing_cancels_what_is_under_way(void **state)
+{
+    struct rig r;
+    struct note a = {.came = false};
+    struct note b = {.came = false};
+    struct note closed = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    r.f.hello_sc = FAKE_HELLO_SILENT;
+    rig_client(&r, 0);
+    assert_int_equal(flv_client_connect(r.c, 60000, rig_done, &a, NULL),
+                     FLV_OK);
+    assert_int_equal(
+        flv_client_topic_delete(r.c, "events", false, rig_done, &b, NULL),
+        FLV_OK);
+    fake_run(&r.f, 30); /* well into the greeting */
+    flv_client_close(r.c, rig_closed, &closed);
+    assert_false(a.came || b.came || closed.came);
+    rig_wait(&r, &closed);
+    assert_int_equal(a.err.rc, FLV_E_CANCELED);
+    assert_int_equal(b.err.rc, FLV_E_CANCELED);
+    assert_int_equal(a.times + b.times, 2);
+    r.c = NULL;
+    rig_deinit(&r);
+}
+
+static void closing_at_any_moment_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (unsigned turns = 0; turns < 40; turns++) {
+        struct rig r;
+        struct note n = {.came = false};
+        struct listed l = {.count = 0};
+
+        rig_init(&r);
+        rig_client(&r, 0);
+        assert_int_equal(flv_client_connect(r.c, 0, rig_done, &n, NULL),
+                         FLV_OK);
+        assert_int_equal(
+            flv_client_topics(r.c, NULL, false, topics_came, &l, NULL), FLV_OK);
+        for (unsigned i = 0; i < turns; i++) {
+            (void)flv_loop_turn(r.f.loop, false);
+        }
+        rig_deinit(&r);
+        assert_int_equal(n.times, 1);
+        assert_int_equal(l.n.times, 1);
+    }
+}
+
+static void survives_each_failing_allocation(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 120; nth++) {
+        struct rig r;
+        struct listed l = {.count = 0};
+        flv_rc rc = FLV_OK;
+
+        rig_init(&r);
+        rig_client(&r, 200);
+        fake_fail_at(nth);
+        rc = flv_client_topics(r.c, NULL, false, topics_came, &l, NULL);
+        if (rc == FLV_OK) {
+            (void)fake_until(&r.f, &l.n.came, RIG_LIMIT_MS);
+        }
+        fake_fail_at(0);
+        assert_true(rc == FLV_E_NOMEM || l.n.times == 1);
+        rig_deinit(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connects_and_reports_the_platform_version),
+        cmocka_unit_test(tells_at_once_that_nobody_listens),
+        cmocka_unit_test(keeps_trying_for_the_time_it_was_given),
+        cmocka_unit_test(refuses_each_broken_greeting),
+        cmocka_unit_test(ignores_answers_nobody_asked_for),
+        cmocka_unit_test(a_request_without_an_answer_times_out),
+        cmocka_unit_test(create_carries_the_servers_error),
+        cmocka_unit_test(durability_needs_a_server_that_offers_it),
+        cmocka_unit_test(lists_are_turned_into_plain_structs),
+        cmocka_unit_test(closing_cancels_what_is_under_way),
+        cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),
+        cmocka_unit_test(survives_each_failing_allocation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
