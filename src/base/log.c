@@ -21,6 +21,7 @@ _Static_assert(FLV_LOG_LINE_MAX <= PIPE_BUF, "a line is one atomic write");
 #define RULES_MAX 32
 #define TARGET_MAX 48
 #define VALUE_MAX 1024U
+#define ESCAPE_MAX 8 /* one character, escaped, and its NUL */
 
 struct rule {
     char target[TARGET_MAX];
@@ -193,36 +194,48 @@ static bool is_bare(struct flv_slice s)
     return s.len > 0 && s.len <= VALUE_MAX;
 }
 
-/* The escaped form of what starts at s, at most 8 bytes; consumes 1 or more.
- * Line separators of any kind are escaped: one record is one line. */
-static size_t escape(struct flv_slice *s, char out[12])
+/* Escapes one character that begins with a byte from 0x80 on; returns the
+ * bytes of input taken. */
+static size_t escape_wide(struct flv_slice s, char out[ESCAPE_MAX])
 {
-    struct flv_slice head = flv_slice(s->data, s->len < 4 ? s->len : 4);
+    size_t max = s.len < 4 ? s.len : 4, n = 1;
+
+    while (n <= max && !flv_text_is_utf8(flv_slice(s.data, n))) {
+        n++;
+    }
+    if (n > max) {
+        snprintf(out, ESCAPE_MAX, "\\ufffd");
+        return 1;
+    }
+    if (n == 2 && s.data[0] == 0xc2 && s.data[1] < 0xa0) {
+        snprintf(out, ESCAPE_MAX, "\\u%04x", s.data[1]);
+    } else if (n == 3 && memcmp(s.data, "\xe2\x80\xa8", 3) == 0) {
+        snprintf(out, ESCAPE_MAX, "\\u2028");
+    } else if (n == 3 && memcmp(s.data, "\xe2\x80\xa9", 3) == 0) {
+        snprintf(out, ESCAPE_MAX, "\\u2029");
+    } else {
+        snprintf(out, ESCAPE_MAX, "%.*s", (int)n, (const char *)s.data);
+    }
+    return n;
+}
+
+/* The escaped form of the character at the front of *s, which moves on.
+ * Line separators of any kind are escaped: one record is one line. */
+static size_t escape(struct flv_slice *s, char out[ESCAPE_MAX])
+{
+    static const char from[] = "\n\r\t\"\\", to[] = "nrt\"\\";
     uint8_t c = s->data[0];
+    const char *hit = c != 0 ? strchr(from, c) : NULL;
     size_t n = 1;
 
     if (c >= 0x80) {
-        while (n <= head.len && !flv_text_is_utf8(flv_slice(head.data, n))) {
-            n++;
-        }
-        if (n > head.len) {
-            memcpy(out, "\\ufffd", 7);
-            n = 1;
-        } else if (c == 0xc2 && head.data[1] < 0xa0) {
-            snprintf(out, 12, "\\u%04x", head.data[1]);
-        } else if (n == 3 && memcmp(head.data, "\xe2\x80", 2) == 0 &&
-                   (head.data[2] == 0xa8 || head.data[2] == 0xa9)) {
-            snprintf(out, 12, "\\u20%02x", head.data[2] - 0x80);
-        } else {
-            memcpy(out, head.data, n);
-            out[n] = '\0';
-        }
-    } else if (c == '\n' || c == '\r' || c == '\t') {
-        snprintf(out, 12, "\\%c", c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+        n = escape_wide(*s, out);
+    } else if (hit != NULL) {
+        snprintf(out, ESCAPE_MAX, "\\%c", to[hit - from]);
     } else if (c < 0x20 || c == 0x7f) {
-        snprintf(out, 12, "\\u%04x", c);
+        snprintf(out, ESCAPE_MAX, "\\u%04x", c);
     } else {
-        snprintf(out, 12, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+        snprintf(out, ESCAPE_MAX, "%c", c);
     }
     *s = flv_slice(s->data + n, s->len - n);
     return strlen(out);
@@ -232,7 +245,7 @@ static bool put_value(struct line *l, struct flv_slice s)
 {
     const size_t tail = 4; /* dots and the closing quote */
     size_t start = l->len;
-    char out[12];
+    char out[ESCAPE_MAX];
 
     if (is_bare(s)) {
         return put(l, (const char *)s.data, s.len);

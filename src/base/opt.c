@@ -1,6 +1,7 @@
 #include "base/opt.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,30 +68,32 @@ const struct flv_opt *flv_opt_find(const struct flv_opt *table,
 
 /* ---- One value --------------------------------------------------------- */
 
+/* Appends ", <quote>word<quote>" to a list of words, as far as it fits. */
+static void
+list_word(char *list, size_t size, const char *quote, const char *word)
+{
+    size_t len = strlen(list);
+
+    (void)snprintf(list + len, size - len, "%s%s%s%s", len > 0 ? ", " : "",
+                   quote, word, quote);
+}
+
 static flv_rc parse_choice(const struct flv_opt *opt,
                            const char *text,
                            int *out,
                            struct flv_err *err)
 {
     char all[120] = "";
-    size_t len = 0;
 
     assert(opt->choices != NULL);
     for (int i = 0; opt->choices[i] != NULL; i++) {
-        size_t n = strlen(opt->choices[i]);
-
         if (strcmp(opt->choices[i], text) == 0) {
             *out = i;
             return FLV_OK;
         }
-        if (len + n + 3 < sizeof(all)) {
-            memcpy(all + len, ", ", 2);
-            memcpy(all + len + 2, opt->choices[i], n + 1);
-            len += n + 2;
-        }
+        list_word(all, sizeof(all), "", opt->choices[i]);
     }
-    return flv_fail(err, FLV_E_INVALID, "'%.40s' is none of %s", text,
-                    len > 2 ? all + 2 : "");
+    return flv_fail(err, FLV_E_INVALID, "'%.40s' is none of %s", text, all);
 }
 
 static flv_rc
@@ -446,22 +449,17 @@ bool flv__opt_missing(const struct flv_opts *o, size_t index)
 
 flv_rc flv__opt_fail_missing(const struct flv_opts *o, struct flv_err *err)
 {
-    size_t count = flv__opt_count(o->table), len = 0;
+    size_t count = flv__opt_count(o->table);
     char names[FLV_ERR_TEXT_MAX] = "";
 
     for (size_t i = 0; i < count; i++) {
-        size_t n = strlen(o->table[i].name);
-
-        if (flv__opt_missing(o, i) && len + n + 5 < sizeof(names)) {
-            memcpy(names + len, ", '", 3);
-            memcpy(names + len + 3, o->table[i].name, n);
-            memcpy(names + len + 3 + n, "'", 2);
-            len += n + 4;
+        if (flv__opt_missing(o, i)) {
+            list_word(names, sizeof(names), "'", o->table[i].name);
         }
     }
-    return len == 0 ? FLV_OK
-                    : flv_fail(err, FLV_E_USAGE, "required and not given: %s",
-                               names + 2);
+    return names[0] == '\0' ? FLV_OK
+                            : flv_fail(err, FLV_E_USAGE,
+                                       "required and not given: %s", names);
 }
 
 flv_rc flv_opts_finish(struct flv_opts *o, struct flv_err *err)

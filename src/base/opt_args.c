@@ -122,7 +122,12 @@ static const char *show(const char *word, char out[WORD_SHOWN_MAX])
     size_t len = strnlen(word, WORD_SHOWN_MAX - 1);
 
     for (size_t i = 0; i < len; i++) {
-        out[i] = (char)(iscntrl((unsigned char)word[i]) ? '?' : word[i]);
+        unsigned char c = (unsigned char)word[i];
+
+        out[i] = word[i];
+        if (c < 0x20 || c == 0x7f) {
+            out[i] = '?';
+        }
     }
     out[len] = '\0';
     return out;
@@ -315,7 +320,7 @@ static flv_rc command_word(struct walk *w, const char *word)
     }
     if ((cmd->flags & FLV_CMD_EXTERNAL) != 0) {
         w->args->rest = w->argv + w->next - 1;
-        w->args->rest_count = (size_t)(w->argc - w->next + 1);
+        w->args->rest_count = (size_t)w->argc - (size_t)w->next + 1;
         w->args->outcome = FLV_ARGS_EXTERNAL;
         w->done = true;
         return FLV_OK;

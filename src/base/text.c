@@ -19,7 +19,10 @@ static struct shown show(const char *text)
     for (size_t i = 0; i < keep; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        s.text[i] = c < 0x20 || c == 0x7f ? '?' : text[i];
+        s.text[i] = text[i];
+        if (c < 0x20 || c == 0x7f) {
+            s.text[i] = '?';
+        }
     }
     if (len == SHOWN_MAX) {
         keep = flv_text_utf8_prefix(flv_slice(s.text, keep));
@@ -159,18 +162,27 @@ struct unit {
     uint64_t factor;
 };
 
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
 /* Letters at p that name a unit; 0 when unknown. */
 static uint64_t read_unit(const char **p, const struct unit *units, bool fold)
 {
     char word[16];
     size_t len = 0;
     const char *q = *p;
+    char c;
 
-    for (; (*q | 0x20) >= 'a' && (*q | 0x20) <= 'z'; q++) {
+    for (c = lower(*q); c >= 'a' && c <= 'z'; c = lower(*++q)) {
         if (len + 1 == sizeof(word)) {
             return 0;
         }
-        word[len++] = fold ? (char)(*q | 0x20) : *q;
+        word[len++] = *q;
+        if (fold) {
+            word[len - 1] = c;
+        }
     }
     word[len] = '\0';
     for (; units->names != NULL; units++) {
