@@ -48,7 +48,7 @@ static const struct flv_opt opts[] = {
      .unit_ms = 1000, .fallback = "300", .min = 1, .max = UINT64_C(1) << 40,
      .help = "Interval between each request"},
     {.name = "header", FLV_LIST(struct http_conf, headers),
-     .aliases = header_names, .since = "0.1.1",
+     .aliases = header_names, .since = "0.1.1", .flags = FLV_OPT_SECRET,
      .help = "Header of the request, Name:Value"},
     {.name = "user-agent", FLV_STR(struct http_conf, user_agent),
      .fallback = "fluvio/http-source " FLV_VERSION, .since = "0.3.0",
