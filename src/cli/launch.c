@@ -126,7 +126,7 @@ static void last_words(const struct launch *s, char *out, size_t size)
     }
     text[n] = '\0';
     const char *line = strrchr(text, '\n');
-    snprintf(out, size, "%s", line != NULL ? line + 1 : text);
+    snprintf(out, size, "%.*s", (int)size - 1, line != NULL ? line + 1 : text);
 }
 
 static flv_rc died(const struct launch *s, pid_t pid, struct flv_err *err)
