@@ -74,9 +74,12 @@ static flv_rc new_op(struct flv_client *c,
                      struct admin_op **out,
                      struct flv_err *err)
 {
-    struct admin_op *o = flv_zalloc(1, sizeof(*o));
+    struct admin_op *o = NULL;
 
-    assert(!c->closing);
+    if (c->closing) {
+        return flv__closing(err);
+    }
+    o = flv_zalloc(1, sizeof(*o));
     if (o == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
     }

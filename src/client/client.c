@@ -34,6 +34,11 @@ void flv__op_remove(struct flv__op *op)
     op->prev = NULL;
 }
 
+flv_rc flv__closing(struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_CANCELED, "the client is closing");
+}
+
 flv_rc flv__name_copy(char out[FLV__NAME_MAX],
                       const char *name,
                       const char *what,
@@ -366,7 +371,6 @@ flv_rc flv__client_spu(struct flv_client *c,
     uint16_t port = 0;
     flv_rc rc = FLV_OK;
 
-    assert(!c->closing);
     if (s == NULL) {
         return flv_fail(err, FLV_E_NOT_FOUND, "SPU %d is not known to %s", id,
                         c->address);
@@ -467,9 +471,13 @@ flv_rc flv_client_connect(struct flv_client *c,
                           void *user,
                           struct flv_err *err)
 {
-    struct connect_op *o = flv_zalloc(1, sizeof(*o));
+    struct connect_op *o = NULL;
 
-    assert(!c->closing && done != NULL);
+    assert(done != NULL);
+    if (c->closing) {
+        return flv__closing(err);
+    }
+    o = flv_zalloc(1, sizeof(*o));
     if (o == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a connection");
     }

@@ -281,9 +281,9 @@ flv_rc flv_consumer_open(struct flv_consumer **out,
     struct flv_consumer *k = NULL;
     flv_rc rc = check_conf(conf, err);
 
-    assert(conf->batch != NULL && !c->closing);
-    if (rc != FLV_OK) {
-        return rc;
+    assert(conf->batch != NULL);
+    if (rc != FLV_OK || c->closing) {
+        return rc != FLV_OK ? rc : flv__closing(err);
     }
     k = flv_zalloc(1, sizeof(*k));
     if (k == NULL) {

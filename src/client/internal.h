@@ -62,6 +62,9 @@ FLV_CHECKED flv_rc flv__client_spu(struct flv_client *c,
                                    struct flv__peer **out,
                                    struct flv_err *err);
 
+/* The answer to whatever is asked of a client that is closing. */
+flv_rc flv__closing(struct flv_err *err);
+
 /* Copies a name that travels as a protocol string. */
 FLV_CHECKED flv_rc flv__name_copy(char out[FLV__NAME_MAX],
                                   const char *name,

@@ -272,9 +272,9 @@ flv_rc flv_producer_open(struct flv_producer **out,
     struct flv_producer *p = NULL;
     flv_rc rc = check_conf(conf, err);
 
-    assert(opened != NULL && !c->closing);
-    if (rc != FLV_OK) {
-        return rc;
+    assert(opened != NULL);
+    if (rc != FLV_OK || c->closing) {
+        return rc != FLV_OK ? rc : flv__closing(err);
     }
     p = flv_zalloc(1, sizeof(*p));
     if (p == NULL) {

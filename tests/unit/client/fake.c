@@ -499,7 +499,11 @@ static bool store(struct fake *f,
         if (h->first_sequence != p->next_sequence) {
             return false;
         }
-        assert_true(p->seen_count < FAKE_REMEMBERED);
+        if (p->seen_count == FAKE_REMEMBERED) {
+            memmove(&p->seen[0], &p->seen[1],
+                    (FAKE_REMEMBERED - 1) * sizeof(p->seen[0]));
+            p->seen_count--;
+        }
         p->seen[p->seen_count].sequence = h->first_sequence;
         p->seen[p->seen_count++].base = *base;
         p->next_sequence += (int32_t)h->count;
@@ -524,6 +528,7 @@ static void produce(struct fake_conn *c,
     struct flv_batch_header batch;
     struct flv_slice records;
     enum fake_act act = FAKE_ACT_ANSWER;
+    int16_t code = 0;
 
     assert_int_equal(
         flv_wire_produce_request_decode(h->version, &in, arena, &req, NULL),
@@ -536,10 +541,12 @@ static void produce(struct fake_conn *c,
     assert_int_equal(flv_batch_check(records, f->z, &batch, NULL), FLV_OK);
     f->produces++;
     if (f->on_produce != NULL) {
-        act = f->on_produce(f, r.partition, &batch, &r.error.code);
+        act = f->on_produce(f, r.partition, &batch, &code);
     }
-    if (act != FAKE_ACT_CLOSE_BEFORE && act != FAKE_ACT_ERROR &&
-        !store(f, r.partition, records, &batch, &r.base_offset)) {
+    if (act == FAKE_ACT_ERROR) {
+        r.error.code = code;
+    } else if (act != FAKE_ACT_CLOSE_BEFORE &&
+               !store(f, r.partition, records, &batch, &r.base_offset)) {
         r.error.code = FLV_WIRE_OFFSET_OUT_OF_RANGE;
     }
     if (act == FAKE_ACT_OTHER) {
