@@ -124,7 +124,7 @@ struct flv_opts {
 
 /* Starts with a zeroed conf. Asserts that the table is sound: unique names
  * and letters, choices where needed, parsable fallbacks are the registry
- * test's business (flv_opts_check_table). */
+ * test's business (flv_opt_check_table). */
 void flv_opts_init(struct flv_opts *o, const struct flv_opt *table, void *conf);
 void flv_opts_deinit(struct flv_opts *o);
 

@@ -43,8 +43,8 @@ void flv_loop_run(struct flv_loop *loop);
 /* One turn; with wait it blocks until something happened. Returns whether
  * anything is left. */
 bool flv_loop_turn(struct flv_loop *loop, bool wait);
-/* flv_loop_run() returns after the callback that runs now; it may be called
- * again. */
+/* flv_loop_run() returns at the end of this turn and may be called again. A
+ * stop while it does not run makes the next call return at once. */
 void flv_loop_stop(struct flv_loop *loop);
 /* Keeps flv_loop_run() from returning while something outside the loop (a
  * thread that will post) owes it a task. Pairs with flv_loop_release(). */
