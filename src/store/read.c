@@ -248,7 +248,7 @@ static flv_rc step_batch(struct walk *w, enum step *next, struct flv_err *err)
     }
     *next = STEP_ON;
     if (batch.next_offset > rd->offset) {
-        if (rd->len > 0 && batch.size > max - rd->len) {
+        if (rd->len >= max || (rd->len > 0 && batch.size > max - rd->len)) {
             *next = STEP_STOP;
             return FLV_OK;
         }
