@@ -1,0 +1,436 @@
+// The npm client @fluvio/client 0.14.9 against fluvio-server; prints TAP.
+//
+//     FLV_NPM=FOLDER node node.mjs BIN_DIR
+//
+// FOLDER holds node_modules. What the client does not offer, and is therefore
+// not here: codecs, absolute starts, consumers of several partitions, consumer
+// offsets, isolation, acknowledged offsets, watching; its fetch() has no native
+// part; sendRecord() ignores its partition.
+import { spawn, execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+
+// Its native part logs errors of connections that the tests cut.
+const env = { ...process.env }
+process.env.RUST_LOG = 'off'
+
+const require = createRequire(path.join(process.env.FLV_NPM, 'x.js'))
+const { default: Fluvio, Offset } = require('@fluvio/client')
+
+let failed = false
+const sorted = (list) => [...list].sort()
+const range = (from, to) =>
+    Array.from({ length: to - from }, (_, n) => from + n)
+
+function check(holds, claim, detail = '') {
+    console.log(`${holds ? 'ok' : 'not ok'} - node: ${claim}`)
+    if (!holds) {
+        failed = true
+        for (const line of String(detail).split('\n')) console.log(`# ${line}`)
+    }
+}
+
+function equal(seen, wanted, claim) {
+    const [a, b] = [JSON.stringify(seen), JSON.stringify(wanted)]
+    const short = (s) => (s?.length > 300 ? s.slice(0, 300) + '...' : s)
+    check(a === b, claim, `seen   ${short(a)}\nwanted ${short(b)}`)
+}
+
+function within(seconds, promise, what) {
+    let timer
+    const late = new Promise((_, reject) => {
+        timer = setTimeout(
+            () => reject(new Error(`${what}: nothing for ${seconds} s`)),
+            seconds * 1000)
+    })
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
+async function refusal(claim, pattern, run, seconds = 5) {
+    try {
+        await within(seconds, run(), 'refusal')
+        check(false, claim, 'nothing failed')
+    } catch (error) {
+        // Its errors are lists of texts.
+        const text = error?.message ?? String(error)
+        check(pattern.test(text) && !/nothing for/.test(text), claim, text)
+    }
+}
+
+class Server {
+    constructor(bin) {
+        this.bin = bin
+        this.work = fs.mkdtempSync(path.join(os.tmpdir(), 'fluvio-interop.'))
+        this.data = path.join(this.work, 'data')
+        this.profile = path.join(this.work, 'config')
+        this.ports = [0, 0]
+        for (const e of [env, process.env]) {
+            e.HOME = this.work
+            e.FLV_PROFILE_PATH = this.profile
+        }
+    }
+
+    async start() {
+        const log = fs.openSync(path.join(this.work, 'server.log'), 'a')
+        this.child = spawn(path.join(this.bin, 'fluvio-server'),
+            ['--data-dir', this.data, '--sc-port', this.ports[0],
+                '--spu-port', this.ports[1], '--ready-fd', '3'].map(String),
+            { env, stdio: ['ignore', log, log, 'pipe'] })
+        this.ended = new Promise((done) =>
+            this.child.on('exit', (code, signal) => done(signal ?? code)))
+        await within(20, Promise.race([
+            new Promise((done) => this.child.stdio[3].once('data', done)),
+            this.ended.then((how) => {
+                throw new Error(`fluvio-server ended: ${how}\n${this.tail()}`)
+            })]), 'fluvio-server ready')
+        const doc = JSON.parse(
+            fs.readFileSync(path.join(this.data, 'server.json')))
+        this.ports = [doc.sc_port, doc.spu_port]
+        fs.writeFileSync(this.profile, `version = "2.0"
+current_profile = "t"
+[profile.t]
+cluster = "t"
+[cluster.t]
+endpoint = "127.0.0.1:${doc.sc_port}"
+`)
+    }
+
+    async stop(signal = 'SIGTERM') {
+        this.child.kill(signal)
+        const late = setTimeout(() => this.child.kill('SIGKILL'), 10000)
+        const how = await this.ended
+        clearTimeout(late)
+        return how
+    }
+
+    tail() {
+        return fs.readFileSync(path.join(this.work, 'server.log'), 'utf8')
+            .split('\n').slice(-9).join('\n')
+    }
+
+    hasCli() {
+        return fs.existsSync(path.join(this.bin, 'fluvio'))
+    }
+
+    cli(args, input = '') {
+        return execFileSync(path.join(this.bin, 'fluvio'), args,
+            { env, input, timeout: 15000, encoding: 'utf8',
+                stdio: ['pipe', 'pipe', 'pipe'] })
+    }
+
+    close() {
+        this.child.kill('SIGKILL')
+        if (failed) console.log('# ' + this.tail().replaceAll('\n', '\n# '))
+        fs.rmSync(this.work, { recursive: true, force: true })
+    }
+}
+
+let server
+
+// connect() without an address reads the profile file.
+const connect = () => within(5, Fluvio.connect(), 'connect')
+
+async function topic(name, partitions = 1) {
+    const admin = await (await connect()).admin()
+    await admin.createTopic(name,
+        { partitions, replicationFactor: 1, ignoreRackAssignment: false })
+    return name
+}
+
+// The next n records of a stream, as [key, value].
+async function take(stream, n) {
+    const out = []
+    while (out.length < n) {
+        const { value, done } = await within(5, stream.next(), 'a record')
+        if (done) break
+        out.push([value.keyString(), value.valueString()])
+    }
+    return out
+}
+
+async function open(name, offset, partition = 0, client = undefined) {
+    client ??= await connect()
+    const consumer = await client.partitionConsumer(name, partition)
+    return within(5, consumer.createStream(offset), 'a stream')
+}
+
+async function produce(name, pairs) {
+    const producer = await (await connect()).topicProducer(name)
+    await producer.sendAll(pairs)
+    await producer.flush()
+}
+
+const from = (where, index) => new Offset({ from: where, index })
+
+async function administration() {
+    const client = new Fluvio({ host: '127.0.0.1', port: server.ports[0] })
+    await within(5, client.connect(), 'connect')
+    const admin = await client.admin()
+    const names = async () => sorted(
+        JSON.parse(await admin.listTopic()).map((t) => t.name))
+    equal(await names(), [], 'a new server lists no topics')
+    equal(await admin.createTopic('adm-one', { partitions: 1 }), 'adm-one',
+        'a topic is created, connected by address')
+    await topic('adm-three', 3)
+    equal(await names(), ['adm-one', 'adm-three'],
+        'created topics are listed')
+    const found = await admin.findTopic('adm-three')
+    equal([found?.name, found?.spec?.replicas?.Computed?.partitions ??
+        found?.spec?.replicas?.computed?.partitions,
+    found?.status?.resolution], ['adm-three', 3, 'Provisioned'],
+    'a topic is found by name, with its partitions and its status')
+    equal(await admin.findTopic('adm-none'), null,
+        'a name that does not exist finds nothing')
+    const partitions = JSON.parse(await admin.listPartitions())
+    equal(sorted(partitions.map((p) => p.name)),
+        ['adm-one-0', 'adm-three-0', 'adm-three-1', 'adm-three-2'],
+        'every partition is listed')
+    const spu = JSON.parse(await admin.listSpu())
+    equal(spu.map((s) => [s.name, s.spec.spuId, s.spec.publicEndpoint.port,
+        s.status.resolution ?? s.status]),
+    [['custom-spu-5001', 5001, server.ports[1], 'Online']],
+    'the one SPU is listed, online, with its port')
+    await produce('adm-one', [['', 'a'], ['', 'b']])
+    const one = await admin.findPartition('adm-one')
+    equal([one.spec.leader, one.status.resolution,
+        Number(one.status.leader.hw), Number(one.status.leader.leo)],
+    [5001, 'Online', 2, 2], 'findPartition shows leader, hw and leo')
+    await refusal('creating an existing topic says that it exists',
+        /already exists/i, () => topic('adm-one'))
+    await refusal('deleting a missing topic says that it is not found',
+        /not found/i, () => admin.deleteTopic('adm-none'))
+    await refusal('an invalid topic name is refused', /invalid/i,
+        () => topic('Not_Valid'))
+    await refusal('producing to a missing topic fails at once',
+        /not found/i, () => client.topicProducer('adm-none'))
+    await refusal('consuming a missing topic fails at once', /not ?found/i,
+        () => open('adm-none', Offset.FromBeginning(), 0, client))
+    await admin.deleteTopic('adm-three')
+    equal(await names(), ['adm-one'], 'a deleted topic is gone')
+    await admin.createTopic('adm-assigned',
+        { maps: [{ id: 0, replicas: [5001] }, { id: 1, replicas: [5001] }] })
+    equal(await names(), ['adm-assigned', 'adm-one'],
+        'a topic with assigned replicas is created')
+    await admin.deleteTopic('adm-assigned')
+    await admin.deleteTopic('adm-one')
+}
+
+async function records() {
+    const name = await topic('rec')
+    const pairs = [['k', 'one'], ['k', ''], ['schlüssel', 'wärter ☃']]
+    const producer = await (await connect()).topicProducer(name)
+    for (const [key, value] of pairs) await producer.send(key, value)
+    await producer.sendRecord('no key', 0)
+    await producer.flush()
+    const raw = Buffer.from(range(0, 256))
+    await producer.send(raw, raw)
+    await producer.flush()
+    const stream = await open(name, Offset.FromBeginning())
+    // This client sends an empty key where it means none.
+    equal(await take(stream, 4), [...pairs, ['', 'no key']],
+        'keys and values come back')
+    const { value: last } = await within(5, stream.next(), 'a record')
+    check(Buffer.from(last.value()).equals(raw) &&
+        Buffer.from(last.key()).equals(raw) && last.hasKey(),
+    'every byte value comes back in key and value')
+    const consumer = await (await connect()).partitionConsumer(name, 0)
+    const seen = await within(5, new Promise((done) => {
+        const out = []
+        consumer.stream(Offset.FromBeginning(), (record) => {
+            out.push(record.valueString())
+            if (out.length === 4) done(out)
+        })
+    }), 'the callback')
+    equal(seen, ['one', '', 'wärter ☃', 'no key'],
+        'the callback form of a stream gets the same')
+}
+
+async function starts() {
+    const name = await topic('start')
+    await produce(name, range(0, 10).map((n) => ['', String(n)]))
+    for (const [claim, offset, first] of [
+        ['the beginning', Offset.FromBeginning(), 0],
+        ['3 from the beginning', from('beginning', 3), 3],
+        ['2 from the end', from('end', 2), 8],
+        ['more from the end than there are', from('end', 99), 0]]) {
+        const stream = await open(name, offset)
+        equal((await take(stream, 10 - first)).map((r) => r[1]),
+            range(first, 10).map(String), `consuming starts at: ${claim}`)
+    }
+    const live = await open(name, Offset.FromEnd())
+    let slow = 0
+    const got = []
+    const producer = await (await connect()).topicProducer(name)
+    for (const n of range(0, 20)) {
+        const start = performance.now()
+        await producer.send('', `late ${n}`)
+        await producer.flush()
+        got.push(...await take(live, 1))
+        slow = Math.max(slow, performance.now() - start)
+    }
+    equal(got.map((r) => r[1]), range(0, 20).map((n) => `late ${n}`),
+        'a consumer at the end gets each record as it is produced')
+    check(slow < 500, 'within half a second each', `${slow} ms`)
+}
+
+async function partitions() {
+    const name = await topic('part', 16)
+    // Known places of Fluvio's partitioner.
+    const known = { k: 10, hello: 2, 'key 0': 12, abcdefghi: 14 }
+    await produce(name, Object.keys(known).map((k) => [k, k]))
+    const places = {}
+    for (const [key, partition] of Object.entries(known)) {
+        const stream = await open(name, Offset.FromBeginning(), partition)
+        const [record] = await take(stream, 1)
+        if (record) places[record[0]] = partition
+    }
+    equal(places, known, 'keyed records lie where the hash says')
+    const admin = await (await connect()).admin()
+    const sizes = JSON.parse(await admin.listPartitions())
+        .filter((p) => p.name.startsWith('part-'))
+    equal(sizes.length, 16, 'all 16 partitions are listed')
+    if (!server.hasCli()) return
+    const seen = {}
+    for (const n of range(0, 16)) {
+        const out = server.cli(['consume', name, '-B', '-d', '-p', `${n}`,
+            '-F', '{{key}}={{partition}}'])
+        for (const line of out.split('\n').filter(Boolean)) {
+            const [key, partition] = line.split('=')
+            seen[key] = Number(partition)
+        }
+    }
+    equal(sorted(Object.entries(seen)), sorted(Object.entries(known)),
+        'our consume -p sees the same keys in each partition')
+}
+
+async function sizes() {
+    const name = await topic('size')
+    await produce(name, range(0, 1000).map((n) => ['', String(n % 10)]))
+    const stream = await open(name, Offset.FromBeginning())
+    equal((await take(stream, 1000)).map((r) => r[1]).join(''),
+        range(0, 1000).map((n) => n % 10).join(''),
+        '1,000 records of 1 byte arrive in order')
+    const producer = await (await connect()).topicProducer(name)
+    await producer.send('', 'x'.repeat(16000))
+    await producer.flush()
+    equal((await take(stream, 1))[0][1].length, 16000,
+        'a record of 16,000 bytes arrives whole')
+    // Its ceiling is its batch size, which it lets nobody set.
+    await refusal('a larger one is refused by the client itself',
+        /larger than the buffer/, () => producer.send('', 'x'.repeat(17000)))
+    if (!server.hasCli()) return
+    const large = ['a'.repeat(100 << 10), 'b'.repeat(1 << 20),
+        'c'.repeat((2 << 20) - 200)]
+    await topic('size-ours')
+    for (const value of large)
+        server.cli(['produce', 'size-ours', '--raw'], value)
+    const theirs = await open('size-ours', Offset.FromBeginning())
+    equal((await take(theirs, 3)).map((r) => r[1].length),
+        large.map((v) => v.length),
+        'records of up to 2 MB that ours produced are delivered')
+}
+
+async function codecs() {
+    if (!server.hasCli()) return
+    const lines = range(0, 100).map((n) => `line ${n} `.repeat(20))
+    for (const codec of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
+        const name = await topic(`codec-${codec}`)
+        server.cli(['produce', name, '--compression', codec],
+            lines.join('\n') + '\n')
+        const stream = await open(name, Offset.FromBeginning())
+        equal((await take(stream, 100)).map((r) => r[1]), lines,
+            `${codec}: theirs reads ours`)
+        // The topic's codec is all that this client takes.
+        const fixed = `fixed-${codec}`
+        server.cli(['topic', 'create', fixed, '--compression-type', codec])
+        await produce(fixed, lines.map((v) => ['k', v]))
+        equal(server.cli(['consume', fixed, '-B', '-d']).split('\n'),
+            [...lines, ''], `${codec}: ours reads theirs`)
+    }
+}
+
+async function together() {
+    const name = await topic('both')
+    const one = async (tag) => {
+        const producer = await (await connect()).topicProducer(name)
+        for (const n of range(0, 100)) await producer.send(tag, `${n}`)
+        await producer.flush()
+    }
+    await within(15, Promise.all([one('a'), one('b')]), 'two producers')
+    const got = await take(await open(name, Offset.FromBeginning()), 200)
+    for (const tag of ['a', 'b'])
+        equal(got.filter((r) => r[0] === tag).map((r) => r[1]),
+            range(0, 100).map(String),
+            `two producers at once: ${tag} keeps its order`)
+}
+
+async function restarts() {
+    for (const signal of ['SIGTERM', 'SIGKILL']) {
+        const name = await topic(`again-${signal.toLowerCase()}`)
+        const client = await connect()
+        const producer = await client.topicProducer(name)
+        for (const n of range(0, 20)) await producer.send('k', `${n}`)
+        await producer.flush()
+        const stream = await open(name, Offset.FromBeginning(), 0, client)
+        await take(stream, 20)
+        const how = await server.stop(signal)
+        equal(how, signal === 'SIGTERM' ? 0 : 'SIGKILL',
+            `the server ends by ${signal}`)
+        await server.start()
+        const again = await open(name, Offset.FromBeginning())
+        equal((await take(again, 20)).map((r) => r[1]),
+            range(0, 20).map(String),
+            `after ${signal} a new client reads everything acknowledged`)
+        // This client's streams do not reconnect: the old one ends.
+        let end
+        try {
+            end = (await within(5, stream.next(), 'the end')).done
+        } catch (error) {
+            end = !/nothing for/.test(error.message)
+        }
+        check(end, `after ${signal} a stream of before ends`)
+        try {
+            await within(5, (async () => {
+                await producer.send('k', 'old')
+                await producer.flush()
+            })(), 'the old producer')
+            equal(await take(again, 1), [['k', 'old']],
+                `after ${signal} a producer of before goes on`)
+        } catch (error) {
+            check(false, `after ${signal} a producer of before goes on`,
+                error.message ?? error)
+        }
+    }
+}
+
+async function main() {
+    server = new Server(path.resolve(process.argv[2]))
+    const wanted = process.argv.slice(3)
+    try {
+        await server.start()
+        for (const run of [administration, records, starts, partitions, sizes,
+            codecs, together, restarts]) {
+            if (wanted.length && !wanted.includes(run.name)) continue
+            const start = performance.now()
+            try {
+                await within(40, run(), run.name)
+            } catch (error) {
+                check(false, `${run.name}: runs to its end`,
+                    error?.stack ?? error)
+            }
+            const took = (performance.now() - start) / 1000
+            console.log(`# node: ${run.name}: ${took.toFixed(1)} s`)
+        }
+        equal(await server.stop(), 0, 'the server ends with exit status 0')
+    } catch (error) {
+        check(false, 'the suite runs', error?.stack ?? error)
+    } finally {
+        server.close()
+    }
+    // Streams that wait for records keep the process alive otherwise.
+    process.exit(failed ? 1 : 0)
+}
+
+await main()
