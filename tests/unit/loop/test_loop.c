@@ -338,10 +338,11 @@ static void a_stopped_loop_can_run_again(void **state)
     flv_timer_init(&a.timer, loop, stop_loop);
     flv_timer_init(&b.timer, loop, ring);
     assert_int_equal(flv_timer_start(&a.timer, 1, 0, NULL), FLV_OK);
-    assert_int_equal(flv_timer_start(&b.timer, 20, 0, NULL), FLV_OK);
+    assert_int_equal(flv_timer_start(&b.timer, 1000000, 0, NULL), FLV_OK);
     flv_loop_run(loop);
     assert_int_equal(b.fired, 0);
     assert_true(flv_timer_active(&b.timer));
+    assert_int_equal(flv_timer_start(&b.timer, 0, 0, NULL), FLV_OK);
     flv_loop_run(loop);
     assert_int_equal(b.fired, 1);
 }
