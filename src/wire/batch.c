@@ -208,11 +208,13 @@ flv_rc flv_batch_walk(struct flv_slice *rest,
 
 void flv_batch_set_base_offset(uint8_t *batch, int64_t base_offset)
 {
+    assert(batch != NULL && base_offset >= 0);
     flv_put_u64(batch, (uint64_t)base_offset);
 }
 
 void flv_batch_set_leader_epoch(uint8_t *batch, int32_t epoch)
 {
+    assert(batch != NULL);
     flv_put_u32(batch + POS_EPOCH, (uint32_t)epoch);
 }
 
@@ -352,7 +354,8 @@ flv_rc flv_batch_builder_finish(struct flv_batch_builder *b,
     size_t start = out->len;
     flv_rc rc = flv_buf_reserve(out, FLV_BATCH_HEADER_SIZE);
 
-    assert(b->count > 0);
+    assert(b->count > 0 && b->section.len > COUNT_SIZE);
+    assert(z != NULL || codec == FLV_CODEC_NONE);
     if (rc == FLV_OK) {
         out->len += FLV_BATCH_HEADER_SIZE;
         if (codec == FLV_CODEC_NONE) {
@@ -441,6 +444,7 @@ flv_rc flv_batch_reader_next(struct flv_batch_reader *r,
     struct flv_wire_record wire;
     flv_rc rc;
 
+    assert(r->next <= r->header.count);
     if (r->next == r->header.count) {
         if (r->rest.len > 0) {
             return flv_fail(err, FLV_E_CORRUPT,

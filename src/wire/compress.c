@@ -396,6 +396,7 @@ static flv_rc step_into(struct flv_compressor *z,
     flow->out = &spare;
     flow->out_len = 1;
     rc = step(z, flow, err);
+    flow->out = NULL;
     if (rc == FLV_OK && flow->out_len == 0) {
         return flv_fail(err, FLV_E_LIMIT,
                         "the content is larger than the ceiling of %zu bytes",
@@ -415,6 +416,7 @@ flv_rc flv_decompress(struct flv_compressor *z,
     step_fn step = NULL;
     flv_rc rc;
 
+    assert(z != NULL || codec == FLV_CODEC_NONE);
     assert((unsigned)codec < FLV_CODEC_COUNT);
     if (codec == FLV_CODEC_SNAPPY) {
         return flv__snappy_decompress(in, SIZE_MAX, out, err);

@@ -106,6 +106,7 @@ encode_slice(struct encoder *e, const char *name, uint8_t type, const void *in)
     flv_rc rc;
 
     memcpy(&s, in, sizeof(s));
+    assert(s.data != NULL || s.len == 0);
     rc = check_slice(e, name, type, s);
     if (rc != FLV_OK) {
         return rc;

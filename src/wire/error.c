@@ -152,9 +152,12 @@ struct known {
     const char *text;
     int8_t since[2]; /* by enum flv_wire_side */
 };
-#define KNOWN_BARE(code, name, text, sc, spu) {text, {sc, spu}},
-#define KNOWN_WITH(code, name, text, sc, spu, fields) {text, {sc, spu}},
+#define KNOWN_BARE(code, name, text, sc, spu) {(text), {(sc), (spu)}},
+#define KNOWN_WITH(code, name, text, sc, spu, fields) {(text), {(sc), (spu)}},
 static const struct known known[] = {CODES(KNOWN_BARE, KNOWN_WITH)};
+_Static_assert(sizeof(known) / sizeof(known[0]) ==
+                   sizeof(cases) / sizeof(cases[0]),
+               "one entry per code in both tables");
 /* clang-format on */
 
 const struct flv_wire_schema flv_wire_error_schema = {
@@ -212,7 +215,7 @@ static int len(struct flv_slice s)
     return s.len < FLV_ERR_TEXT_MAX ? (int)s.len : FLV_ERR_TEXT_MAX;
 }
 
-#define TEXT(s) len(s), s.len > 0 ? (const char *)s.data : ""
+#define TEXT(s) len(s), ((s).len > 0 ? (const char *)(s).data : "")
 
 void flv_wire_error_describe(const struct flv_wire_error *e,
                              char *out,
@@ -220,6 +223,7 @@ void flv_wire_error_describe(const struct flv_wire_error *e,
 {
     const char *text = flv_wire_code_text(e->code);
 
+    assert(size > 0);
     switch (e->code) {
     case FLV_WIRE_OTHER:
     case FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR:

@@ -16,11 +16,13 @@
 #define FLV_WIRE_SPAN(min, max) (min), (max)
 
 /* clang-format off */
-/* offsetof() that rejects a member of another type. */
+/* offsetof() that rejects a member of another type; T names a type and
+ * cannot be put in parentheses. */
 #define FLV_WIRE_AT(S, f, T)                                                   \
-    (uint16_t)(offsetof(S, f) + 0 * sizeof(char[_Generic(&((S *)0)->f,         \
-                                                         T *: 1,               \
-                                                         default: -1)]))
+    (uint16_t)(offsetof(S, f) +                                                \
+               0 * sizeof(char[_Generic(&((S *)0)->f,                          \
+                   T *: 1, /* NOLINT(bugprone-macro-parentheses) */            \
+                   default: -1)]))
 
 #define FLV_WIRE_C_BOOL bool
 #define FLV_WIRE_C_U8 uint8_t
