@@ -28,6 +28,7 @@
     X(SEGMENT_DIR, "segment-dir")         /* its name */                       \
     X(SEGMENT_SEAL, "segment-seal")       /* the old segment, before a roll */ \
     X(COMMIT, "commit")                   /* a group of a disk topic */        \
+    X(ROLL_BACK, "roll-back")             /* no trace of a refused group */    \
     X(FLUSH, "flush")                     /* what a page-cache topic wrote */  \
     X(CHECKPOINT_FILE, "checkpoint-file") /* before it gets its name */        \
     X(CHECKPOINT_DIR, "checkpoint-dir")   /* its name */                       \

@@ -83,6 +83,20 @@ static uint32_t group_crc(const struct flv_log_job *job)
     return crc;
 }
 
+/* Synced, because what is left of a refused group could be completed by what
+ * comes after it: a record that ends in zeros by nothing but a file size. */
+static bool cut_back(struct flv_log_job *job, struct flv_file *file)
+{
+    struct flv_err err = {0};
+
+    if (file->io->ops->truncate(file, job->pos, &err) == FLV_OK &&
+        file->io->ops->sync(file, FLV_SYNC_ROLL_BACK, &err) == FLV_OK) {
+        return true;
+    }
+    job->err = err;
+    return false;
+}
+
 void flv__job_commit(struct flv_log_job *job)
 {
     struct flv_file *file;
@@ -96,8 +110,7 @@ void flv__job_commit(struct flv_log_job *job)
     rc = write_group(job, file);
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
-        if (job->outcome == FLV__ROLLED_BACK &&
-            file->io->ops->truncate(file, job->pos, &job->err) != FLV_OK) {
+        if (job->outcome == FLV__ROLLED_BACK && !cut_back(job, file)) {
             poison(job);
         }
         return;

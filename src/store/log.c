@@ -168,7 +168,8 @@ flv_rc flv_log_close(struct flv_log *log, struct flv_err *err)
     assert_idle(log);
     rc = run_now(flv_log_sync_job(log), err);
     log->keep_due = log->keep_due || log->last_kept.pos == 0 ||
-                    log->last_kept.next_offset != log->leo;
+                    log->last_kept.next_offset != log->leo ||
+                    log->last_kept.start_offset != log->start_offset;
     while (rc == FLV_OK) {
         struct flv_log_job *job = flv_log_upkeep_job(log);
 

@@ -568,7 +568,7 @@ static flv_rc scan_from(struct recovery *r, uint32_t from, struct flv_err *err)
         }
         begin_scan(r, i, file, path);
         start = r->tail.pos;
-        rc = scan_segment(r, i, last && !r->torn_roll, err);
+        rc = scan_segment(r, i, last, err);
         r->report->bytes_read += r->tail.pos - start;
         if (rc == FLV_OK && (last || r->damaged)) {
             settle_end(r, i);
@@ -831,20 +831,27 @@ static void remove_leftovers(const struct recovery *r)
     unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
 }
 
+/* It holds nothing, and the segment before it goes on. Should the power fail
+ * it may be met again; the next roll makes its removal durable. */
+static flv_rc remove_torn_roll(const struct recovery *r, struct flv_err *err)
+{
+    char *path = flv__path_segment(r->log->dir, r->bases[r->count - 1]);
+    flv_rc rc = path == NULL ? no_memory(r, err)
+                             : r->log->io->ops->unlink(r->log->io, path, err);
+
+    if (rc == FLV_OK) {
+        note(r, FLV_NOTE_REMOVED, path, 0, 0, "a segment without a header");
+    }
+    flv_free(path);
+    return rc;
+}
+
 static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
 {
     struct flv_file *file = r->scanned->file;
     uint64_t from = 0;
     bool torn = r->tail.pos < r->tail.file_bytes;
-    flv_rc rc;
-
-    if (r->torn_roll) { /* synced before the newest file was begun */
-        assert(!torn);
-        from = r->tail.pos;
-        rc = FLV_OK;
-    } else {
-        rc = find_unproven(r, file, &from, err);
-    }
+    flv_rc rc = find_unproven(r, file, &from, err);
 
     if (rc == FLV_OK && torn) {
         rc = set_aside(r, file, err);
@@ -861,36 +868,11 @@ static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = make_names_durable(r, from == 0, err);
     }
+    if (rc == FLV_OK && r->torn_roll) {
+        rc = remove_torn_roll(r, err);
+    }
     if (rc == FLV_OK) {
         remove_leftovers(r);
-    }
-    return rc;
-}
-
-/* The newest file has no header: the roll that began it is done again. */
-static flv_rc redo_roll(struct recovery *r, struct flv_err *err)
-{
-    struct flv_log *log = r->log;
-    int64_t base = r->bases[r->count - 1];
-    struct flv__segment *old = flv__active(log), *segment;
-    struct flv__segment_head head = {
-        .log_id = log->log_id,
-        .base_offset = base,
-        .first_group = log->next_group,
-        .prev_base = old->head.base_offset,
-        .prev_bytes = old->bytes,
-    };
-    flv_rc rc;
-
-    if (base != log->leo) {
-        damage_at_base(r, base, "it has no header and no place in the log");
-        return accept_damage(r, err);
-    }
-    unlink_quietly(r, flv__path_segment(log->dir, base));
-    rc = add_segment(r, &head, &segment, err);
-    if (rc == FLV_OK) {
-        old->index_unsaved = true;
-        rc = flv__segment_create(log->io, log->dir, segment, err);
     }
     return rc;
 }
@@ -909,8 +891,8 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     check_against_checkpoint(r, &from);
     if (!r->damaged && log->segment_count == 0) {
         assert(r->torn_roll);
-        unlink_quietly(r, flv__path_segment(log->dir, r->bases[r->count - 1]));
-        return create_log(r, err);
+        rc = r->conf->create ? remove_torn_roll(r, err) : FLV_OK;
+        return rc == FLV_OK ? create_log(r, err) : rc;
     }
     if (!r->damaged) {
         r->report->full_scan = !r->have_ck;
@@ -922,8 +904,6 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     }
     if (rc == FLV_OK && r->damaged) {
         rc = accept_damage(r, err);
-    } else if (rc == FLV_OK && r->torn_roll) {
-        rc = redo_roll(r, err);
     }
     return rc;
 }

@@ -1,0 +1,116 @@
+/* Ten thousand seeded lives of a partition: docs/durability.md holds in all.
+ *
+ *     FLV_SEED=n   only that one, and its story's numbers
+ *     FLV_RUNS=n   so many instead of 10,000
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "twin.h"
+
+#define WORKERS 2
+
+static uint64_t number(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    uint64_t n = 0;
+
+    if (text == NULL || *text == '\0') {
+        return fallback;
+    }
+    for (; *text >= '0' && *text <= '9'; text++) {
+        n = n * 10 + (uint64_t)(*text - '0');
+    }
+    return n;
+}
+
+static void print_stats(const struct twin_stats *s)
+{
+    printf("# %" PRIu64 " lives, %" PRIu64 " batches, %" PRIu64
+           " reads, %" PRIu64 " power cuts, %" PRIu64 " kills, %" PRIu64
+           " faults met, %" PRIu64 " torn tails, %" PRIu64 " rolls, %" PRIu64
+           " trims, %" PRIu64 " deletions, %" PRIu64 " repetitions\n",
+           s->lives, s->appended, s->reads, s->power_cuts, s->kills,
+           s->faults_met, s->torn, s->rolls, s->trims, s->deletions,
+           s->repeats);
+}
+
+/* One worker's share. Seeds are printed before they can bring it down. */
+static int work(uint64_t first, uint64_t end)
+{
+    struct twin_stats stats = {0};
+
+    for (uint64_t seed = first; seed < end; seed += WORKERS) {
+        char why[400];
+
+        if (!twin_run(seed, -1, &stats, why, sizeof(why))) {
+            printf("# FLV_SEED=%" PRIu64 ": %s\n", seed, why);
+            fflush(stdout);
+            return 1;
+        }
+    }
+    print_stats(&stats);
+    fflush(stdout);
+    /* Everything has happened that this test is there for. */
+    if (end - first >= 1000 &&
+        (stats.torn == 0 || stats.rolls == 0 || stats.trims == 0 ||
+         stats.deletions == 0 || stats.repeats == 0)) {
+        printf("# the runs did not meet everything\n");
+        return 1;
+    }
+    return 0;
+}
+
+static void every_promise_holds_in_ten_thousand_lives(void **state)
+{
+    uint64_t runs = number("FLV_RUNS", 10000);
+    pid_t workers[WORKERS];
+    int bad = 0;
+
+    (void)state;
+    fflush(stdout);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = fork();
+        assert_true(workers[i] >= 0);
+        if (workers[i] == 0) {
+            exit(work(1 + (uint64_t)i, 1 + runs));
+        }
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        int status = 0;
+
+        assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+        bad += status != 0;
+    }
+    assert_int_equal(bad, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_promise_holds_in_ten_thousand_lives),
+    };
+    uint64_t seed = number("FLV_SEED", 0);
+
+    if (seed != 0) {
+        uint64_t ignored = number("FLV_IGNORED", 0);
+        struct twin_stats stats = {0};
+        char why[400] = "";
+        bool ok = twin_run(seed, (int)ignored - 1, &stats, why, sizeof(why));
+
+        printf("%s - seed %" PRIu64 " %s\n", ok ? "ok" : "not ok", seed, why);
+        print_stats(&stats);
+        return !ok;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
