@@ -1,0 +1,425 @@
+/* The client against fluvio-server itself, which is killed on the way. */
+#include <fluvio/client.h>
+
+#include "base/clock.h"
+#include "cm.h"
+#include "loop/loop.h"
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LIMIT_MS 30000
+#define RECORDS 3000
+
+extern char **environ;
+
+struct server {
+    char dir[64];
+    char ports[2][16];
+    pid_t pid;
+};
+
+struct note {
+    bool came;
+    struct flv_err err;
+};
+
+static void done(void *user, const struct flv_err *err)
+{
+    struct note *n = user;
+
+    n->came = true;
+    if (err != NULL) {
+        n->err = *err;
+    }
+}
+
+static void closed(void *user)
+{
+    done(user, NULL);
+}
+
+/* Waits for the line that says that it is ready, and which ports it has. */
+static void start(struct server *s)
+{
+    char *const argv[] = {FLV_BIN "/fluvio-server",
+                          "--data-dir",
+                          s->dir,
+                          "--advertise",
+                          "127.0.0.1",
+                          "--log-level",
+                          "error",
+                          "--sc-port",
+                          s->ports[0],
+                          "--spu-port",
+                          s->ports[1],
+                          NULL};
+    posix_spawn_file_actions_t actions;
+    int fds[2] = {-1, -1};
+    char line[128] = "";
+    unsigned sc = 0;
+    unsigned spu = 0;
+    FILE *in = NULL;
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 1), 0);
+    if (posix_spawn(&s->pid, argv[0], &actions, NULL, argv, environ) != 0) {
+        fail_msg("cannot start %s", argv[0]);
+    }
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(fds[1]);
+    in = fdopen(fds[0], "r");
+    assert_non_null(in);
+    assert_non_null(fgets(line, sizeof(line), in));
+    (void)fclose(in);
+    if (sscanf(line, "ready sc=%5u spu=%5u", &sc, &spu) != 2) {
+        fail_msg("the server said: %s", line);
+    }
+    (void)snprintf(s->ports[0], sizeof(s->ports[0]), "%u", sc);
+    (void)snprintf(s->ports[1], sizeof(s->ports[1]), "%u", spu);
+}
+
+static void stop(struct server *s, int signum)
+{
+    assert_int_equal(kill(s->pid, signum), 0);
+    assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void server_init(struct server *s)
+{
+    (void)snprintf(s->dir, sizeof(s->dir), "/tmp/flv-client-XXXXXX");
+    assert_non_null(mkdtemp(s->dir));
+    (void)snprintf(s->ports[0], sizeof(s->ports[0]), "0");
+    (void)snprintf(s->ports[1], sizeof(s->ports[1]), "0");
+    start(s);
+}
+
+static void server_deinit(struct server *s)
+{
+    stop(s, SIGTERM);
+    (void)nftw(s->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void tick(struct flv_timer *t)
+{
+    (void)t; /* only wakes the loop */
+}
+
+static void wait_for(struct flv_loop *loop, const bool *flag)
+{
+    const uint64_t end = flv_clock_mono_ms() + LIMIT_MS;
+    struct flv_timer t;
+
+    flv_timer_init(&t, loop, tick);
+    assert_int_equal(flv_timer_start(&t, LIMIT_MS, 0, NULL), FLV_OK);
+    while (!*flag && flv_clock_mono_ms() < end) {
+        (void)flv_loop_turn(loop, true);
+    }
+    flv_timer_stop(&t);
+    if (!*flag) {
+        fail_msg("the callback did not come");
+    }
+}
+
+static void succeeds(struct flv_loop *loop, const struct note *n)
+{
+    wait_for(loop, &n->came);
+    if (n->err.rc != FLV_OK) {
+        fail_msg("%s", n->err.text);
+    }
+}
+
+static struct flv_client *connect_to(const struct server *s,
+                                     struct flv_loop *loop)
+{
+    char address[32];
+    struct flv_client_conf conf = {.retry_min_ms = 5, .retry_max_ms = 50};
+    struct flv_client *c = NULL;
+    struct note n = {.came = false};
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%s", s->ports[0]);
+    conf.address = address;
+    assert_int_equal(flv_client_create(&c, loop, &conf, NULL), FLV_OK);
+    assert_int_equal(flv_client_connect(c, 0, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+    return c;
+}
+
+static void disconnect(struct flv_loop *loop, struct flv_client *c)
+{
+    struct note n = {.came = false};
+
+    flv_client_close(c, closed, &n);
+    succeeds(loop, &n);
+    flv_loop_run(loop);
+}
+
+/* ------------------------------------------------------------- records */
+
+struct sent {
+    struct flv_send send;
+    unsigned times;
+    int64_t offset;
+    flv_rc rc;
+};
+
+static struct sent sends[RECORDS];
+static unsigned acked;
+
+static void acknowledged(struct flv_send *send, const struct flv_err *err)
+{
+    struct sent *s = send->user;
+
+    s->times++;
+    s->offset = send->offset;
+    s->rc = err != NULL ? err->rc : FLV_OK;
+    acked++;
+}
+
+struct got {
+    unsigned count;
+    bool in_order;
+    struct note ended;
+};
+
+static void batch_came(void *user, const struct flv_record_batch *b)
+{
+    struct got *g = user;
+
+    for (size_t i = 0; i < b->count; i++) {
+        char expected[16];
+        const int n =
+            snprintf(expected, sizeof(expected), "record-%u", g->count);
+
+        g->in_order =
+            g->in_order && b->records[i].offset == g->count &&
+            b->records[i].value.len == (size_t)n &&
+            memcmp(b->records[i].value.data, expected, (size_t)n) == 0;
+        g->count++;
+    }
+}
+
+static void consumer_ended(void *user, const struct flv_err *err)
+{
+    done(&((struct got *)user)->ended, err);
+}
+
+static void create_topic(struct flv_loop *loop,
+                         struct flv_client *c,
+                         enum flv_durability durability)
+{
+    struct flv_topic_conf conf = flv_topic_conf_default("events");
+    struct note n = {.came = false};
+
+    conf.durability = durability;
+    assert_int_equal(flv_client_topic_create(c, &conf, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+}
+
+static void send_one(struct flv_producer *p, unsigned i)
+{
+    char value[16];
+    const int len = snprintf(value, sizeof(value), "record-%u", i);
+    const struct flv_msg msg = {.value = flv_slice(value, (size_t)len),
+                                .partition = -1};
+
+    sends[i] = (struct sent){.send = {.done = acknowledged}};
+    sends[i].send.user = &sends[i];
+    assert_int_equal(flv_producer_send(p, &msg, 1, &sends[i].send, NULL),
+                     FLV_OK);
+}
+
+static void
+read_back(struct flv_loop *loop, struct flv_client *c, struct got *g)
+{
+    struct flv_consumer_conf conf = flv_consumer_conf_default("events");
+    struct flv_consumer *k = NULL;
+
+    *g = (struct got){.in_order = true};
+    conf.start.kind = FLV_START_BEGINNING;
+    conf.stop_at_end = true;
+    conf.batch = batch_came;
+    conf.ended = consumer_ended;
+    conf.user = g;
+    assert_int_equal(flv_consumer_open(&k, c, &conf, NULL), FLV_OK);
+    succeeds(loop, &g->ended);
+}
+
+/* A server that is killed under load and comes back: each record is there
+ * once, in order, and each send was completed once. */
+static void kills_neither_lose_nor_repeat(void **state)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default("events");
+    struct flv_producer *p = NULL;
+    struct flv_client *c = NULL;
+    struct flv_loop *loop = NULL;
+    struct note n = {.came = false};
+    struct server s;
+    struct got g;
+
+    (void)state;
+    server_init(&s);
+    assert_int_equal(flv_loop_create(&loop, 0, NULL), FLV_OK);
+    c = connect_to(&s, loop);
+    create_topic(loop, c, FLV_DURABILITY_DEFAULT);
+    conf.batch_size_bytes = 200;
+    assert_int_equal(flv_producer_open(&p, c, &conf, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+    acked = 0;
+    for (unsigned i = 0; i < RECORDS; i++) {
+        send_one(p, i);
+        if (i % 10 == 0) {
+            (void)flv_loop_turn(loop, false);
+        }
+        if (i % 1000 == 500) {
+            stop(&s, SIGKILL);
+            start(&s);
+        }
+    }
+    n = (struct note){.came = false};
+    assert_int_equal(flv_producer_flush(p, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+    assert_int_equal(acked, RECORDS);
+    for (unsigned i = 0; i < RECORDS; i++) {
+        assert_int_equal(sends[i].times, 1);
+        assert_int_equal(sends[i].rc, FLV_OK);
+        assert_true(sends[i].offset == i || sends[i].offset == -1);
+    }
+    read_back(loop, c, &g);
+    assert_int_equal(g.count, RECORDS);
+    assert_true(g.in_order);
+    disconnect(loop, c);
+    flv_loop_destroy(loop);
+    server_deinit(&s);
+}
+
+/* ------------------------------------------------------------- offsets */
+
+static void offsets_came(void *user,
+                         const struct flv_err *err,
+                         const struct flv_consumer_offset *offsets,
+                         size_t count)
+{
+    struct got *g = user;
+
+    g->count = (unsigned)count;
+    if (count == 1) {
+        g->in_order = offsets[0].offset == 41 &&
+                      strcmp(offsets[0].topic, "events") == 0 &&
+                      strcmp(offsets[0].consumer_id, "me") == 0;
+    }
+    done(&g->ended, err);
+}
+
+struct late {
+    struct flv_consumer *k;
+    bool enough;
+    int64_t first;
+    unsigned count, wanted;
+};
+
+static void late_batch(void *user, const struct flv_record_batch *b)
+{
+    struct late *l = user;
+
+    if (l->count == 0) {
+        l->first = b->records[0].offset;
+    }
+    l->count += (unsigned)b->count;
+    l->enough = l->count >= l->wanted;
+}
+
+static void consume_named(struct flv_loop *loop,
+                          struct flv_client *c,
+                          struct late *l,
+                          unsigned wanted)
+{
+    struct flv_consumer_conf conf = flv_consumer_conf_default("events");
+
+    *l = (struct late){.wanted = wanted};
+    conf.start.kind = FLV_START_BEGINNING;
+    conf.consumer_id = "me";
+    conf.batch = late_batch;
+    conf.user = l;
+    assert_int_equal(flv_consumer_open(&l->k, c, &conf, NULL), FLV_OK);
+    wait_for(loop, &l->enough);
+}
+
+static void stored_offsets_outlive_the_server(void **state)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default("events");
+    const struct flv_consumer_ref ref = {
+        .consumer_id = "me", .topic = "events", .partition = 0};
+    struct flv_producer *p = NULL;
+    struct flv_client *c = NULL;
+    struct flv_loop *loop = NULL;
+    struct note n = {.came = false};
+    struct server s;
+    struct late l;
+    struct got g = {.in_order = false};
+
+    (void)state;
+    server_init(&s);
+    assert_int_equal(flv_loop_create(&loop, 0, NULL), FLV_OK);
+    c = connect_to(&s, loop);
+    create_topic(loop, c, FLV_DURABILITY_PAGE_CACHE);
+    assert_int_equal(flv_producer_open(&p, c, &conf, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+    for (unsigned i = 0; i < 100; i++) {
+        send_one(p, i);
+    }
+    consume_named(loop, c, &l, 100);
+    assert_int_equal(l.first, 0);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_consumer_commit(l.k, 0, 41, done, &n, NULL), FLV_OK);
+    succeeds(loop, &n);
+    stop(&s, SIGKILL);
+    start(&s);
+    assert_int_equal(
+        flv_client_consumer_offsets(c, "me", offsets_came, &g, NULL), FLV_OK);
+    succeeds(loop, &g.ended);
+    assert_int_equal(g.count, 1);
+    assert_true(g.in_order);
+    n = (struct note){.came = false};
+    flv_consumer_close(l.k, closed, &n);
+    succeeds(loop, &n);
+    consume_named(loop, c, &l, 58);
+    assert_int_equal(l.first, 42);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_consumer_offset_delete(c, &ref, done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+    g = (struct got){.count = 9};
+    assert_int_equal(
+        flv_client_consumer_offsets(c, NULL, offsets_came, &g, NULL), FLV_OK);
+    succeeds(loop, &g.ended);
+    assert_int_equal(g.count, 0);
+    disconnect(loop, c);
+    flv_loop_destroy(loop);
+    server_deinit(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kills_neither_lose_nor_repeat),
+        cmocka_unit_test(stored_offsets_outlive_the_server),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
