@@ -74,7 +74,9 @@ store_error(const struct entry *e, flv_rc rc, const struct flv_err *err)
         if (req->token.peer->server->phase == FLV_SERVER_SERVING) {
             return flv_wire_error(FLV_WIRE_TOPIC_NOT_FOUND);
         }
-        return flv_wire_error_text(FLV_WIRE_OTHER, "the server is stopping");
+        return flv_wire_error(FLV_WIRE_SPU_OFFLINE); /* stopping: try later */
+    case FLV_E_NOMEM:
+        return flv_wire_error(FLV_WIRE_SPU_ERROR);
     default:
         return with_text(req, FLV_WIRE_OTHER, err->text);
     }
