@@ -286,8 +286,8 @@ static void kills_neither_lose_nor_repeat(void **state)
         if (i % 10 == 0) {
             (void)flv_loop_turn(loop, false);
         }
-        if (i % 1000 == 500) {
-            stop(&s, SIGKILL);
+        if (i % 500 == 250) {
+            stop(&s, i % 1000 == 250 ? SIGKILL : SIGTERM);
             start(&s);
         }
     }
