@@ -249,6 +249,9 @@ static int serve(struct conf *c)
     }
     if (rc != FLV_OK) {
         /* The process ends: the kernel takes back what is open. */
+        if (p.server == NULL) {
+            flv_loop_destroy(p.loop);
+        }
         return fail(&err);
     }
     tell_ready(&p, c);

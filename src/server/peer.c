@@ -272,6 +272,7 @@ void flv_token_drop(struct flv_token *t)
     t->peer = NULL;
     assert(p != NULL && p->in_flight > 0);
     p->in_flight--;
+    flv_server_poke(p->server);
     pause_or_resume(p);
     flv_peer_unref(p);
 }

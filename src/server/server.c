@@ -13,7 +13,6 @@
 
 #define TICK_MS 1000
 #define LINGER_MS 500
-#define DRAIN_POLL_MS 20
 /* A reader that took nothing for so long, while others wait for memory. */
 #define STALLED_MS 30000
 #define COMMIT_THREADS 16
@@ -31,13 +30,18 @@ void flv_server_began(struct flv_server *s)
     s->pending++;
 }
 
+void flv_server_poke(struct flv_server *s)
+{
+    if (s->phase == FLV_SERVER_DRAINING || s->phase == FLV_SERVER_CLOSING) {
+        flv_loop_defer(s->loop, &s->stop_task);
+    }
+}
+
 void flv_server_ended(struct flv_server *s)
 {
     assert(s->pending > 0);
     s->pending--;
-    if (s->phase == FLV_SERVER_DRAINING || s->phase == FLV_SERVER_CLOSING) {
-        flv_loop_defer(s->loop, &s->stop_task);
-    }
+    flv_server_poke(s);
 }
 
 /* ---- every second ---- */
@@ -228,13 +232,14 @@ static void no_start(void *ctx)
 /* Takes apart what a failed start has put together. */
 static void give_up(struct flv_server *s)
 {
+    struct flv_loop *loop = s->loop; /* outlives s */
     bool stopped = false;
     flv_server_stop(s, no_start, &stopped);
     while (!stopped) {
-        (void)flv_loop_turn(s->loop, true);
+        (void)flv_loop_turn(loop, true);
     }
     flv_server_destroy(s);
-    while (flv_loop_turn(s->loop, false)) {
+    while (flv_loop_turn(loop, false)) {
     }
 }
 

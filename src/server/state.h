@@ -61,6 +61,8 @@ struct flv_server {
 /* Brackets around an operation that the end of the server has to await. */
 void flv_server_began(struct flv_server *s);
 void flv_server_ended(struct flv_server *s);
+/* A request was answered: a server that stops may go on. */
+void flv_server_poke(struct flv_server *s);
 
 /* ENOSPC and the like, as a code that this client knows, with the text. */
 struct flv_wire_error flv_server_error(const struct flv_err *err);
