@@ -20,6 +20,7 @@ struct check {
     bool no_memory;
     struct flv__checkpoint ck;
     bool have_ck, ck_met;
+    bool torn_head; /* the segment before has no header */
     /* where the segment before ended, if that is known */
     bool have_prev;
     int64_t prev_base;
@@ -120,6 +121,11 @@ static void check_head(struct check *c,
                        const char *path,
                        int64_t base)
 {
+    if (c->torn_head) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "a segment before it has no valid header");
+        c->torn_head = false;
+    }
     if (head->base_offset != base) {
         tell(c, FLV_NOTE_DAMAGE, path, 0, "its header names another offset");
     }
@@ -280,12 +286,12 @@ static flv_rc check_index(struct check *c,
 }
 
 /* No header: unfinished or damaged? */
-static void
-judge_head(struct check *c, const char *path, uint64_t bytes, bool newest)
+static void judge_head(struct check *c, const char *path, uint64_t bytes)
 {
-    if (newest && bytes <= FLV__SEGMENT_HEAD &&
+    if (bytes <= FLV__SEGMENT_HEAD &&
         !(c->have_ck && c->ck.segment_base >= c->prev_base)) {
-        c->out.torn_bytes = bytes;
+        c->out.torn_bytes += bytes;
+        c->torn_head = true;
         tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
     } else {
         tell(c, FLV_NOTE_DAMAGE, path, 0, "it has no valid header");
@@ -311,7 +317,7 @@ static flv_rc check_open_segment(struct check *c,
     rc = flv__scan_head(file, path, &head, err);
     if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED) {
         c->prev_base = c->bases[i];
-        judge_head(c, path, bytes, newest);
+        judge_head(c, path, bytes);
         c->have_prev = false;
         c->next_offset = -1;
         flv_err_clear(err);

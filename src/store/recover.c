@@ -31,7 +31,7 @@ struct recovery {
     bool have_ck;
     /* the scan */
     struct flv__segment *scanned; /* borrowed; the one being scanned */
-    bool torn_roll;               /* the newest file has no header yet */
+    uint32_t torn_rolls;          /* last files that have no header yet */
     bool damaged;
     uint32_t damaged_at;   /* segment to read up to its damage, ... */
     bool none_readable;    /* ... if it can be read at all */
@@ -272,10 +272,12 @@ static void damage_at_base(struct recovery *r, int64_t base, const char *what)
 /* ---- headers ---- */
 
 /* Segment i has no valid header: was it just being made? Then it holds no
- * group, and no checkpoint, which comes later, knows it. */
+ * group, no checkpoint, which comes later, knows it, and no whole segment
+ * follows. There may be several: one that was given up for want of space is
+ * not removed durably before another is begun. */
 static bool is_torn_roll(const struct recovery *r, uint32_t i, uint64_t bytes)
 {
-    return i + 1 == r->count && bytes <= FLV__SEGMENT_HEAD &&
+    return bytes <= FLV__SEGMENT_HEAD &&
            !(r->have_ck && r->ck.segment_base == r->bases[i]) &&
            !(r->report->checkpoint_bad && i == 0);
 }
@@ -331,7 +333,7 @@ static flv_rc take_segment(struct recovery *r,
     if (rc == FLV_E_CORRUPT) {
         flv_err_clear(err);
         if (is_torn_roll(r, i, bytes)) {
-            r->torn_roll = true;
+            r->torn_rolls++;
         } else {
             damage_at_base(r, r->bases[i], "it has no valid header");
         }
@@ -345,6 +347,10 @@ static flv_rc take_segment(struct recovery *r,
             return foreign(r, head.log_id, err);
         }
         r->log->log_id = head.log_id;
+    }
+    if (r->torn_rolls > 0) {
+        damage_at_base(r, r->bases[i - 1], "it has no valid header");
+        return FLV_OK;
     }
     if (!continues(r, &head, r->bases[i])) {
         return FLV_OK;
@@ -831,18 +837,23 @@ static void remove_leftovers(const struct recovery *r)
     unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
 }
 
-/* It holds nothing, and the segment before it goes on. Should the power fail
- * it may be met again; the next roll makes its removal durable. */
-static flv_rc remove_torn_roll(const struct recovery *r, struct flv_err *err)
+/* They hold nothing, and the segment before them goes on. Should the power
+ * fail they may be met again; the next roll makes their removal durable. */
+static flv_rc remove_torn_rolls(const struct recovery *r, struct flv_err *err)
 {
-    char *path = flv__path_segment(r->log->dir, r->bases[r->count - 1]);
-    flv_rc rc = path == NULL ? no_memory(r, err)
-                             : r->log->io->ops->unlink(r->log->io, path, err);
+    flv_rc rc = FLV_OK;
 
-    if (rc == FLV_OK) {
-        note(r, FLV_NOTE_REMOVED, path, 0, 0, "a segment without a header");
+    for (uint32_t i = r->count - r->torn_rolls; rc == FLV_OK && i < r->count;
+         i++) {
+        char *path = flv__path_segment(r->log->dir, r->bases[i]);
+
+        rc = path == NULL ? no_memory(r, err)
+                          : r->log->io->ops->unlink(r->log->io, path, err);
+        if (rc == FLV_OK) {
+            note(r, FLV_NOTE_REMOVED, path, 0, 0, "a segment without a header");
+        }
+        flv_free(path);
     }
-    flv_free(path);
     return rc;
 }
 
@@ -868,8 +879,8 @@ static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = make_names_durable(r, from == 0, err);
     }
-    if (rc == FLV_OK && r->torn_roll) {
-        rc = remove_torn_roll(r, err);
+    if (rc == FLV_OK) {
+        rc = remove_torn_rolls(r, err);
     }
     if (rc == FLV_OK) {
         remove_leftovers(r);
@@ -890,8 +901,8 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     }
     check_against_checkpoint(r, &from);
     if (!r->damaged && log->segment_count == 0) {
-        assert(r->torn_roll);
-        rc = r->conf->create ? remove_torn_roll(r, err) : FLV_OK;
+        assert(r->torn_rolls > 0);
+        rc = r->conf->create ? remove_torn_rolls(r, err) : FLV_OK;
         return rc == FLV_OK ? create_log(r, err) : rc;
     }
     if (!r->damaged) {

@@ -865,8 +865,9 @@ void sim_restart(struct sim *s)
 
 static void cut_file(struct sim *s, struct sim_node *n)
 {
-    /* All, none, or some of the pending changes; or the first or last ones. */
-    unsigned how = (unsigned)sim_below(s, 6);
+    /* All, none, or some of the pending changes; the first or last ones; or
+     * the first writes, but the sizes as large as they ever were. */
+    unsigned how = (unsigned)sim_below(s, 7);
     size_t edge = sim_below(s, n->change_count + 1);
     size_t old_size = n->disk.size;
 
@@ -877,6 +878,10 @@ static void cut_file(struct sim *s, struct sim_node *n)
             keep = how == 0 ? 0 : 8;
         } else if (how < 4) {
             keep = (i < edge) == (how == 2) ? 8 : 0;
+        } else if (how == 4 && n->changes[i].resize) {
+            keep = n->changes[i].pos > n->disk.size ? 8 : 0;
+        } else if (how == 4) {
+            keep = i < edge ? 8 : 0;
         }
         apply_some(s, n, &n->changes[i], keep, old_size);
     }

@@ -1091,6 +1091,9 @@ static void choose(struct twin *t)
             .shorter = below(t, 2) == 0 ? 3 : 0,
         };
     }
+    if (below(t, 8) == 0) { /* a disk that is all but full */
+        t->sim.faults = (struct sim_faults){.no_space = 2};
+    }
     if (below(t, 6) == 0) {
         t->sim.space = 4000 + below(t, 20000);
     }
