@@ -409,11 +409,9 @@ static void check_done(struct consume *k)
 
 static void end(struct consume *k, const struct flv_err *err)
 {
-    if (!k->ended) {
-        k->ended = true;
-        if (err != NULL) {
-            k->err = *err;
-        }
+    k->ended = true;
+    if (err != NULL && k->err.rc == FLV_OK) {
+        k->err = *err;
     }
     check_done(k);
 }
@@ -432,8 +430,10 @@ static void got_batch(void *user, const struct flv_record_batch *batch)
                                batch->partition, &k->sink.filling, &err);
     }
     if (i > 0) {
-        cli_commits_note(&k->commits, batch->partition,
-                         batch->records[i - 1].offset);
+        int64_t last = batch->records[i - 1].offset;
+        k->reached =
+            k->reached || (k->end_offset >= 0 && last >= k->end_offset);
+        cli_commits_note(&k->commits, batch->partition, last);
     }
     cli_sink_kick(&k->sink);
     if (rc != FLV_OK) {

@@ -202,11 +202,9 @@ flv_rc cli_connect_to(struct cli *c,
         return FLV_OK;
     }
     if (rc == FLV_E_PROTOCOL || rc == FLV_E_LIMIT || rc == FLV_E_CORRUPT) {
-        return flv_fail(err,
-                        rc,
+        return flv_fail(err, rc,
                         "what listens at %.60s is no Fluvio cluster: %s",
-                        target->endpoint,
-                        why.text);
+                        target->endpoint, why.text);
     }
     if (rc != FLV_E_CONNECT && rc != FLV_E_TIMEOUT && rc != FLV_E_CLOSED) {
         if (err != NULL) {

@@ -105,33 +105,43 @@ static void become_server(struct launch *s,
     _exit(127);
 }
 
-/* The last line that the server wrote since this start, cut to fit. */
+/* The server's own last sentence since this start, or else the last line of
+ * whatever was written there, cut to fit. */
+static void pick_line(char *text, char *out, size_t size)
+{
+    static const char prefix[] = "fluvio-server: ";
+    const char *last = "";
+    const char *sentence = NULL;
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        last = line;
+        if (strncmp(line, prefix, sizeof prefix - 1) == 0) {
+            sentence = line + sizeof prefix - 1;
+        }
+    }
+    snprintf(out, size, "%s", sentence != NULL ? sentence : last);
+}
+
 static void last_words(const struct launch *s, char *out, size_t size)
 {
     char text[LOG_TAIL_BYTES + 1];
     out[0] = '\0';
     int fd = open(s->local->log_file, O_RDONLY | O_CLOEXEC);
-    off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
-    off_t from = end - LOG_TAIL_BYTES > s->log_start ? end - LOG_TAIL_BYTES
-                                                     : s->log_start;
-    ssize_t n = fd >= 0 ? pread(fd, text, LOG_TAIL_BYTES, from) : 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    while (n > 0 && text[n - 1] == '\n') {
-        n--;
-    }
-    if (n <= 0) {
+    if (fd < 0) {
         return;
     }
-    text[n] = '\0';
-    const char *line = strrchr(text, '\n');
-    snprintf(out, size, "%.*s", (int)size - 1, line != NULL ? line + 1 : text);
+    ssize_t n = pread(fd, text, LOG_TAIL_BYTES, s->log_start);
+    close(fd);
+    if (n > 0) {
+        text[n] = '\0';
+        pick_line(text, out, size);
+    }
 }
 
 static flv_rc died(const struct launch *s, pid_t pid, struct flv_err *err)
 {
-    char why[120];
+    char why[160];
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }

@@ -279,6 +279,9 @@ static void print_sent(const struct produce *p, size_t from, size_t to)
         fwrite(m->value.data, 1, m->value.len, stdout);
         fputc('\n', stdout);
     }
+    if (p->conf->verbose) {
+        fflush(stdout);
+    }
 }
 
 /* ---- Sending ----------------------------------------------------------- */

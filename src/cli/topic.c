@@ -6,6 +6,8 @@
 #include <inttypes.h>
 
 #define TOPIC_PARTITION_BYTES_MIN 2048
+/* Error code: a system object may only be deleted with force. */
+#define WIRE_SYSTEM_OBJECT 12001
 /* A topic without a segment size of its own gets Fluvio's. */
 #define SEGMENT_DEFAULT_BYTES 1073741824
 
@@ -384,6 +386,10 @@ static flv_rc delete_one(struct cli *c,
     flv_rc rc = flv_client_topic_delete(c->client, name, conf->force,
                                         cli_call_done, &call, err);
     rc = rc == FLV_OK ? cli_call_wait(&call, err) : rc;
+    if (rc != FLV_OK && err->wire == WIRE_SYSTEM_OBJECT) {
+        return flv_fail(err, rc,
+                        "system topic '%s' can only be deleted forcibly", name);
+    }
     if (rc == FLV_OK) {
         printf("%stopic \"%s\" deleted\n", conf->system ? "system " : "", name);
     }

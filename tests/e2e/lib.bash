@@ -64,6 +64,16 @@ until_true() {
     done
 }
 
+# ends_with STATUS PID: a background job ends, and with that exit status.
+ends_with() {
+    local status=0
+    wait "$2" || status=$?
+    [ "$status" -eq "$1" ] || {
+        echo "pid $2 ended with $status, not $1"
+        return 1
+    }
+}
+
 # lines FILE N: the file has at least N lines.
 has_lines() {
     [ -f "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]

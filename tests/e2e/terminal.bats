@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# What only a terminal sees: prompts, notices, icons and colours.
+
+load lib.bash
+
+setup_file() {
+    cluster_up
+}
+
+teardown_file() {
+    home_down
+}
+
+# at_terminal COMMAND: runs it with a terminal of its own; stdin is typed.
+at_terminal() {
+    python3 - "$@" 3<&0 <<'PY'
+import os, pty, select, sys, time
+
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("bash", ["bash", "-c", sys.argv[1]])
+typed = os.fdopen(3, "rb").read().splitlines(keepends=True)
+seen = b""
+# Types the next line when a prompt or a question has been shown.
+deadline = time.monotonic() + 30
+prompts = 0
+while time.monotonic() < deadline:
+    ready, _, _ = select.select([fd], [], [], 0.5)
+    if ready:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    shown = seen.count(b"> ") + seen.count(b"go on: ")
+    if shown > prompts:
+        prompts = shown
+        os.write(fd, typed.pop(0) if typed else b"\x04")
+_, status = os.waitpid(pid, 0)
+sys.stdout.buffer.write(seen.replace(b"\r\n", b"\n"))
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
+}
+
+@test "produce prompts and says Ok! after each record" {
+    fluvio topic create prompt
+    run -0 at_terminal "fluvio produce prompt" <<<$'one\ntwo'
+    [ "$(grep -c 'Ok!' <<<"$output")" -eq 2 ]
+    [[ $output == *$'\033[32mOk!\033[0m'* ]]
+    run -0 fluvio consume prompt -B -d
+    [ "$output" = $'one\ntwo' ]
+}
+
+@test "NO_COLOR takes colour and icons away" {
+    fluvio topic create plain
+    NO_COLOR=1 run -0 at_terminal "fluvio produce plain" <<<one
+    [[ $output == *"Ok!"* ]]
+    [[ $output != *$'\033['* ]]
+    NO_COLOR=1 run -0 at_terminal "fluvio cluster status" </dev/null
+    [[ $output != *"✅"* ]]
+    run -0 at_terminal "fluvio cluster status" </dev/null
+    [[ $output == *"✅ SC is ok"* ]]
+}
+
+@test "consume says where it starts" {
+    fluvio topic create notice
+    seq 3 | fluvio produce notice
+    run -0 at_terminal "NO_COLOR=1 fluvio consume notice --start 1 --end 2" </dev/null
+    [[ ${lines[0]} == "Consuming records from 'notice' starting at offset 1 until offset 2 (inclusive)" ]]
+    run -0 at_terminal "NO_COLOR=1 fluvio consume notice -B -d" </dev/null
+    [[ ${lines[0]} == "Consuming records from 'notice' starting from the beginning of log" ]]
+    run -0 at_terminal "NO_COLOR=1 fluvio consume notice -T 1 -d" </dev/null
+    [[ ${lines[0]} == "Consuming records from 'notice' starting 1 from the end of log" ]]
+}
+
+@test "delete asks, and takes no for an answer" {
+    run -1 at_terminal "fluvio cluster delete" <<<no
+    [[ $output == *"nothing was deleted"* ]]
+    run -0 fluvio cluster status
+    run -0 at_terminal "fluvio cluster delete" <<<yes
+    [ ! -e "$HOME/.fluvio/data" ]
+}

@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# Topics and partitions, with the texts and columns that scripts match.
+
+load lib.bash
+
+setup_file() {
+    cluster_up
+}
+
+teardown_file() {
+    home_down
+}
+
+py() {
+    python3 -c "import json, sys; d = json.load(sys.stdin); print($1)"
+}
+
+@test "create, list, describe and delete" {
+    run -0 fluvio topic list
+    [ "$output" = "No topics found" ]
+    run -0 fluvio partition list
+    [ "$output" = "No partitions found" ]
+    run -0 fluvio topic create one -p 2
+    [ "$output" = 'topic "one" created' ]
+    run -0 fluvio topic list
+    [[ ${lines[0]} =~ ^\ +NAME\ +TYPE\ +PARTITIONS\ +REPLICAS\ +RETENTION\ TIME\ +COMPRESSION\ +DEDUPLICATION\ +STATUS\ +REASON ]]
+    [[ ${lines[1]} =~ ^\ +one\ +computed\ +2\ +1\ +7days\ +any\ +none\ +resolution::provisioned ]]
+    run -0 fluvio topic describe one
+    [ "${lines[0]}" = "   Name:one                     " ]
+    [[ $output == *"Partition Count:2 "* ]]
+    [[ $output == *"Ignore Rack Assignment:false"* ]]
+    [[ $output == *"Status:provisioned"* ]]
+    run -0 fluvio partition list
+    [ "${#lines[@]}" -eq 3 ]
+    [[ ${lines[1]} =~ ^\ +one\ +0\ +5001\ +\[\]\ +Online ]]
+    [[ ${lines[2]} =~ ^\ +one\ +1\ +5001\ +\[\]\ +Online ]]
+    run -0 fluvio topic delete one
+    [ "$output" = 'topic "one" deleted' ]
+    run -0 fluvio topic list
+    [ "$output" = "No topics found" ]
+}
+
+@test "mistakes have Fluvio's texts and exit 1" {
+    fluvio topic create twice
+    run -1 --separate-stderr fluvio topic create twice
+    [ "$stderr" = "Topic already exists" ]
+    [ -z "$output" ]
+    run -1 --separate-stderr fluvio topic delete nothing
+    [ "$stderr" = "Topic not found" ]
+    run -1 --separate-stderr fluvio topic create ''
+    [[ $stderr == *"Topic name is required"* ]]
+    for name in Upper under_score -dash dash- 'a b'; do
+        run -1 --separate-stderr fluvio topic create -- "$name"
+        [[ $stderr == *"Invalid Topic name $name"* ]]
+    done
+    run -1 --separate-stderr fluvio topic create big --max-partition-size 10
+    [[ $stderr == *"max_partition_size 10 is less than minimum 2048"* ]]
+    run -1 --separate-stderr fluvio topic create big --max-partition-size 2048 --segment-size '3 Ki'
+    [[ $stderr == *"max_partition_size 2048 is less than segment size 3072"* ]]
+    run -1 --separate-stderr fluvio topic describe nothing
+    [[ $stderr == *"Topic not found"* ]]
+    run -1 --separate-stderr fluvio topic create d --dedup
+    [[ $stderr == *"SmartModule"* ]]
+    fluvio topic delete twice
+}
+
+@test "options arrive at the cluster" {
+    run -0 fluvio topic create opts -p 3 --retention-time 1h --segment-size 2mb \
+        --max-partition-size 10mb --compression-type lz4
+    [ "$output" = 'topic "opts" created' ]
+    fluvio topic list -O json >"$HOME/list.json"
+    run -0 py 'd[0]["name"], d[0]["spec"]["replicas"]["computed"]["partitions"]' <"$HOME/list.json"
+    [ "$output" = "('opts', 3)" ] || [ "$output" = "opts 3" ]
+    run -0 py 'd[0]["spec"]["compressionType"]' <"$HOME/list.json"
+    [ "$output" = Lz4 ]
+    run -0 py 'd[0]["status"]["replicaMap"]["2"][0]' <"$HOME/list.json"
+    [ "$output" = 5001 ]
+    run -0 fluvio topic list
+    [[ ${lines[1]} =~ \ 1h\ +lz4\  ]]
+    run -0 fluvio topic describe opts -O yaml
+    [[ $output == *"name: opts"* ]]
+    [[ $output == *"  '0':"* ]]
+    fluvio topic delete opts
+}
+
+@test "a dry run creates nothing" {
+    run -0 fluvio topic create dry --dry-run
+    [ "$output" = 'topic "dry" created' ]
+    run -0 fluvio topic list
+    [ "$output" = "No topics found" ]
+}
+
+@test "several topics are deleted, with and without stopping at an error" {
+    fluvio topic create a1
+    fluvio topic create a2
+    run -1 fluvio topic delete a1 missing a2
+    [[ $output == *'topic "a1" deleted'* ]]
+    [[ $output != *'topic "a2" deleted'* ]]
+    run -1 fluvio topic delete -c missing a2
+    [[ $output == *'topic "a2" deleted'* ]]
+    [[ $output == *"Failed deleting topic(s). Check previous errors."* ]]
+}
+
+@test "a topic from a configuration file" {
+    cat >"$HOME/topic.yaml" <<'YAML'
+version: 0.1.0
+meta:
+  name: from-file
+partition:
+  count: 2
+retention:
+  time: 2m
+compression:
+  type: Gzip
+YAML
+    run -0 fluvio topic create --config "$HOME/topic.yaml"
+    [ "$output" = 'topic "from-file" created' ]
+    run -0 fluvio topic list
+    [[ ${lines[1]} =~ from-file\ +computed\ +2\ +1\ +2m\ +gzip ]]
+    fluvio topic delete from-file
+    printf 'meta:\n  name: x\npartition:\n  count: many\n' >"$HOME/bad.yaml"
+    run -1 --separate-stderr fluvio topic create -c "$HOME/bad.yaml"
+    [[ $stderr == *"bad.yaml:4:"* ]]
+    run -1 fluvio topic create -c "$HOME/missing.yaml"
+}
+
+@test "a topic from a replica assignment" {
+    echo '[{"id":0,"replicas":[5001]},{"id":1,"replicas":[5001]}]' >"$HOME/map.json"
+    run -0 fluvio topic create assigned -f "$HOME/map.json"
+    run -0 fluvio topic list
+    [[ ${lines[1]} =~ assigned\ +assigned\ +2 ]]
+    fluvio topic delete assigned
+    run -2 fluvio topic create assigned -f "$HOME/map.json" -p 2
+}
+
+@test "system topics are shown and deleted on request only" {
+    run -0 fluvio topic list --system
+    [[ $output == *"consumer-offset"* ]]
+    run -1 --separate-stderr fluvio topic delete consumer-offset
+    [[ $stderr == *"system topic 'consumer-offset' can only be deleted forcibly"* ]]
+}
+
+@test "partition JSON has the fields that scripts read" {
+    fluvio topic create j
+    seq 5 | fluvio produce j
+    fluvio partition list -O json >"$HOME/p.json"
+    run -0 py 'd[0]["name"], d[0]["status"]["leader"]["leo"], d[0]["status"]["leader"]["hw"], d[0]["status"]["leader"]["spu"]' <"$HOME/p.json"
+    [ "$output" = "('j-0', 5, 5, 5001)" ] || [ "$output" = "j-0 5 5 5001" ]
+    run -0 fluvio partition list
+    [[ ${lines[1]} =~ \ 5\ +5\ +5\ +0\  ]]
+    fluvio topic delete j
+}
