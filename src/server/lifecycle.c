@@ -236,11 +236,11 @@ static void logs_done(struct flv_work *w, flv_rc rc)
     if (op->rc == FLV_OK) {
         op->work.run = put_run;
         op->work.done = put_done;
-        op->rc = flv_pool_submit(op->s->meta_pool, &op->work);
-        if (op->rc == FLV_OK) {
-            return;
+        rc = flv_pool_submit(op->s->meta_pool, &op->work);
+        if (rc == FLV_OK) {
+            return; /* op->rc is the worker's now */
         }
-        (void)flv_fail(&op->err, op->rc, "no thread for the metadata");
+        op->rc = flv_fail(&op->err, rc, "no thread for the metadata");
     }
     op_undo(op);
 }
@@ -277,11 +277,12 @@ static void op_start(struct op *op)
     if (op->rc == FLV_OK) {
         op->work.run = logs_run;
         op->work.done = logs_done;
-        op->rc = flv_pool_submit(op->s->read_pool, &op->work);
-        if (op->rc == FLV_OK) {
+        /* From here on op->rc is the worker's. */
+        flv_rc rc = flv_pool_submit(op->s->read_pool, &op->work);
+        if (rc == FLV_OK) {
             return;
         }
-        (void)flv_fail(&op->err, op->rc, "no thread for the disk");
+        op->rc = flv_fail(&op->err, rc, "no thread for the disk");
     }
     if (t->partitions == NULL) {
         op->count = op->first;
@@ -386,8 +387,7 @@ void flv_lifecycle_delete(struct flv_server *s,
     t->state = FLV_TOPIC_DELETING;
     op->work.run = delete_run;
     op->work.done = delete_done;
-    op->rc = flv_pool_submit(s->meta_pool, &op->work);
-    if (op->rc != FLV_OK) {
+    if (flv_pool_submit(s->meta_pool, &op->work) != FLV_OK) {
         t->state = FLV_TOPIC_ONLINE;
         op_end(op, FLV_WIRE_TOPIC_ERROR, "no thread for the metadata");
     }
