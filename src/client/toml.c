@@ -1,66 +1,14 @@
-#include "client/toml.h"
+#include "client/toml_priv.h"
 
 #include "base/mem.h"
-#include "client/table.h"
+#include "base/text.h"
 #include <assert.h>
-
-/*
- * The text stays the document; everything else indexes it:
- *
- *     text   | [cluster.local]\n | endpoint = "h:1" # why\n | \n | ...
- *     stmts    TABLE              KEY  key span, value span   BLANK
- *     keys     path "cluster\0local\0endpoint\0" -> value, statement
- *
- * An edit splices the text and reads it again, so that an edit can never
- * write what the reader would refuse.
- */
-
-#define PATH_BYTES_MAX 1024u
-
-struct path {
-    char bytes[PATH_BYTES_MAX]; /* every part ends with a NUL */
-    size_t len;
-    unsigned depth;
-};
-
-struct key {
-    char *path; /* owned */
-    size_t path_len;
-    unsigned depth;
-    struct flv__toml_value value;
-    char *str;       /* owned; value.str */
-    bool defined;    /* a table with a header of its own */
-    bool closed;     /* an inline table: nothing can be added later */
-    bool inner;      /* lies within an inline table */
-    bool lost;       /* the hash table had no memory for it */
-    size_t pos, len; /* the value in the text */
-    UT_hash_handle hh;
-};
-
-enum stmt_kind { STMT_BLANK, STMT_TABLE, STMT_ARRAY_TABLE, STMT_KEY };
-
-struct stmt {
-    enum stmt_kind kind;
-    size_t pos, len;         /* with the line feed */
-    size_t key_pos, key_len; /* the key, or what is in a header's brackets */
-    char *path;              /* owned; whole path, NULL when blank */
-    size_t path_len;
-    unsigned table_depth; /* parts that come from the header above */
-};
-
-struct flv__toml {
-    uint8_t *text; /* owned */
-    size_t text_len;
-    struct stmt *stmts; /* owned */
-    size_t stmt_count, stmt_cap;
-    struct key *keys; /* owned hash, in the file's order */
-};
 
 struct parser {
     struct flv__toml *doc; /* borrowed */
     size_t pos;
     unsigned line;
-    struct path table;
+    struct flv__toml_parts table;
     bool opaque; /* below an array of tables: checked, not kept */
 };
 
@@ -96,7 +44,7 @@ static void skip_blanks(struct parser *ps)
     }
 }
 
-static bool is_control(int c)
+bool flv__toml_is_control(int c)
 {
     return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f;
 }
@@ -107,7 +55,7 @@ static flv_rc skip_comment(struct parser *ps, struct flv_err *err)
         return FLV_OK;
     }
     while (peek(ps) != -1 && !at_newline(ps)) {
-        if (is_control(peek(ps))) {
+        if (flv__toml_is_control(peek(ps))) {
             return flv_fail(err, FLV_E_INVALID,
                             "line %u: control character 0x%02x in a comment",
                             ps->line, (unsigned)peek(ps));
@@ -282,7 +230,7 @@ static flv_rc parse_multi_string(struct parser *ps,
         } else if (c == '\\' && quote == '"') {
             ps->pos++;
             rc = parse_escape(ps, true, out, err);
-        } else if (is_control(c)) {
+        } else if (flv__toml_is_control(c)) {
             rc = flv_fail(err, FLV_E_INVALID,
                           "line %u: control character 0x%02x in a string",
                           ps->line, (unsigned)c);
@@ -313,7 +261,7 @@ parse_string(struct parser *ps, struct flv_buf *out, struct flv_err *err)
             return flv_fail(err, FLV_E_INVALID, "line %u: string is not closed",
                             ps->line);
         }
-        if (is_control(c)) {
+        if (flv__toml_is_control(c)) {
             return flv_fail(err, FLV_E_INVALID,
                             "line %u: control character 0x%02x in a string",
                             ps->line, (unsigned)c);
@@ -330,23 +278,23 @@ parse_string(struct parser *ps, struct flv_buf *out, struct flv_err *err)
 
 /* ---------------------------------------------------------------- keys */
 
-static bool is_bare(int c)
+bool flv__toml_is_bare(int c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-static flv_rc path_add(struct path *path,
-                       const void *part,
-                       size_t len,
-                       unsigned line,
-                       struct flv_err *err)
+flv_rc flv__toml_path_add(struct flv__toml_parts *path,
+                          const void *part,
+                          size_t len,
+                          unsigned line,
+                          struct flv_err *err)
 {
     if (path->depth == FLV__TOML_DEPTH_MAX ||
         len + 1 > sizeof(path->bytes) - path->len) {
         return flv_fail(err, FLV_E_LIMIT,
                         "line %u: key longer than %u parts or %u bytes", line,
-                        (unsigned)FLV__TOML_DEPTH_MAX, PATH_BYTES_MAX);
+                        (unsigned)FLV__TOML_DEPTH_MAX, FLV__TOML_PATH_MAX);
     }
     if (len > 0) {
         memcpy(path->bytes + path->len, part, len);
@@ -357,38 +305,39 @@ static flv_rc path_add(struct path *path,
     return FLV_OK;
 }
 
-static flv_rc
-parse_key_part(struct parser *ps, struct path *path, struct flv_err *err)
+static flv_rc parse_key_part(struct parser *ps,
+                             struct flv__toml_parts *path,
+                             struct flv_err *err)
 {
     const size_t start = ps->pos;
     struct flv_buf buf;
     flv_rc rc = FLV_OK;
 
     if (peek(ps) == '"' || peek(ps) == '\'') {
-        flv_buf_init(&buf, PATH_BYTES_MAX);
+        flv_buf_init(&buf, FLV__TOML_PATH_MAX);
         rc = parse_string(ps, &buf, err);
         if (rc == FLV_OK) {
-            rc = path_add(path, buf.data, buf.len, ps->line, err);
+            rc = flv__toml_path_add(path, buf.data, buf.len, ps->line, err);
         } else if (rc == FLV_E_LIMIT) {
             rc = flv_fail(err, rc, "line %u: key too long", ps->line);
         }
         flv_buf_deinit(&buf);
         return rc;
     }
-    while (is_bare(peek(ps))) {
+    while (flv__toml_is_bare(peek(ps))) {
         ps->pos++;
     }
     if (ps->pos == start) {
         return flv_fail(err, FLV_E_INVALID, "line %u: a key is missing",
                         ps->line);
     }
-    return path_add(path, ps->doc->text + start, ps->pos - start, ps->line,
-                    err);
+    return flv__toml_path_add(path, ps->doc->text + start, ps->pos - start,
+                              ps->line, err);
 }
 
 /* Appends a dotted key to path. */
 static flv_rc
-parse_key(struct parser *ps, struct path *path, struct flv_err *err)
+parse_key(struct parser *ps, struct flv__toml_parts *path, struct flv_err *err)
 {
     flv_rc rc = parse_key_part(ps, path, err);
 
@@ -407,16 +356,16 @@ parse_key(struct parser *ps, struct path *path, struct flv_err *err)
     return rc;
 }
 
-static struct key *
-find_bytes(const struct flv__toml *doc, const char *bytes, size_t len)
+struct flv__toml_key *
+flv__toml_find(const struct flv__toml *doc, const char *bytes, size_t len)
 {
-    struct key *key = NULL;
+    struct flv__toml_key *key = NULL;
 
     HASH_FIND(hh, doc->keys, bytes, len, key);
     return key;
 }
 
-static void key_destroy(struct key *key)
+static void key_destroy(struct flv__toml_key *key)
 {
     if (key != NULL) {
         flv_free(key->path);
@@ -429,10 +378,10 @@ static flv_rc add_key(struct parser *ps,
                       const char *bytes,
                       size_t len,
                       unsigned depth,
-                      struct key **out,
+                      struct flv__toml_key **out,
                       struct flv_err *err)
 {
-    struct key *key = NULL;
+    struct flv__toml_key *key = NULL;
 
     if (HASH_COUNT(ps->doc->keys) >= FLV__TOML_KEYS_MAX) {
         return flv_fail(err, FLV_E_LIMIT, "line %u: more than %u keys",
@@ -460,7 +409,7 @@ static flv_rc add_key(struct parser *ps,
     return FLV_OK;
 }
 
-static const char *last_part(const struct path *path)
+const char *flv__toml_last_part(const struct flv__toml_parts *path)
 {
     const char *part = path->bytes;
     const char *last = part;
@@ -474,40 +423,41 @@ static const char *last_part(const struct path *path)
 
 /* Every table above the path exists or is made; none of them may be a value.
  * Parts before `from` are known to exist. */
-static flv_rc
-add_parents(struct parser *ps, const struct path *path, struct flv_err *err)
+static flv_rc add_parents(struct parser *ps,
+                          const struct flv__toml_parts *path,
+                          struct flv_err *err)
 {
     size_t len = 0;
     flv_rc rc = FLV_OK;
 
     for (unsigned depth = 1; rc == FLV_OK && depth < path->depth; depth++) {
-        struct key *key = NULL;
+        struct flv__toml_key *key = NULL;
 
         len += strlen(path->bytes + len) + 1;
-        key = find_bytes(ps->doc, path->bytes, len);
+        key = flv__toml_find(ps->doc, path->bytes, len);
         if (key == NULL) {
             rc = add_key(ps, path->bytes, len, depth, &key, err);
         } else if (key->value.type != FLV__TOML_TABLE || key->closed) {
             rc = flv_fail(err, FLV_E_INVALID,
                           "line %u: '%s' lies below a value set on line %u",
-                          ps->line, last_part(path), key->value.line);
+                          ps->line, flv__toml_last_part(path), key->value.line);
         }
     }
     return rc;
 }
 
 static flv_rc add_value_key(struct parser *ps,
-                            const struct path *path,
-                            struct key **out,
+                            const struct flv__toml_parts *path,
+                            struct flv__toml_key **out,
                             struct flv_err *err)
 {
-    struct key *key = find_bytes(ps->doc, path->bytes, path->len);
+    struct flv__toml_key *key = flv__toml_find(ps->doc, path->bytes, path->len);
     flv_rc rc = FLV_OK;
 
     if (key != NULL) {
         return flv_fail(err, FLV_E_INVALID,
                         "line %u: '%s' was already set on line %u", ps->line,
-                        last_part(path), key->value.line);
+                        flv__toml_last_part(path), key->value.line);
     }
     rc = add_parents(ps, path, err);
     if (rc != FLV_OK) {
@@ -519,8 +469,8 @@ static flv_rc add_value_key(struct parser *ps,
 /* -------------------------------------------------------------- values */
 
 static flv_rc parse_value(struct parser *ps,
-                          const struct path *path,
-                          struct key *key,
+                          const struct flv__toml_parts *path,
+                          struct flv__toml_key *key,
                           unsigned nest,
                           struct flv_err *err);
 
@@ -558,12 +508,12 @@ static flv_rc parse_array(struct parser *ps, unsigned nest, struct flv_err *err)
 
 /* key = value inside braces; kept below `path` unless that is NULL. */
 static flv_rc parse_inline_pair(struct parser *ps,
-                                const struct path *path,
+                                const struct flv__toml_parts *path,
                                 unsigned nest,
                                 struct flv_err *err)
 {
-    struct path inner = {.len = 0};
-    struct key *key = NULL;
+    struct flv__toml_parts inner = {.len = 0};
+    struct flv__toml_key *key = NULL;
     flv_rc rc = FLV_OK;
 
     if (path != NULL) {
@@ -577,7 +527,7 @@ static flv_rc parse_inline_pair(struct parser *ps,
     if (peek(ps) != '=') {
         return flv_fail(err, FLV_E_INVALID,
                         "line %u: '%s' is not followed by '='", ps->line,
-                        last_part(&inner));
+                        flv__toml_last_part(&inner));
     }
     ps->pos++;
     skip_blanks(ps);
@@ -592,7 +542,7 @@ static flv_rc parse_inline_pair(struct parser *ps,
 }
 
 static flv_rc parse_inline_table(struct parser *ps,
-                                 const struct path *path,
+                                 const struct flv__toml_parts *path,
                                  unsigned nest,
                                  struct flv_err *err)
 {
@@ -647,11 +597,11 @@ static bool decode_int(const uint8_t *p, size_t len, int64_t *out)
 
 static bool is_scalar_char(int c)
 {
-    return is_bare(c) || c == '+' || c == '.' || c == ':';
+    return flv__toml_is_bare(c) || c == '+' || c == '.' || c == ':';
 }
 
 static flv_rc
-parse_scalar(struct parser *ps, struct key *key, struct flv_err *err)
+parse_scalar(struct parser *ps, struct flv__toml_key *key, struct flv_err *err)
 {
     static const char *const words[] = {"inf", "+inf", "-inf",
                                         "nan", "+nan", "-nan"};
@@ -693,8 +643,9 @@ parse_scalar(struct parser *ps, struct key *key, struct flv_err *err)
     return FLV_OK;
 }
 
-static flv_rc
-parse_string_value(struct parser *ps, struct key *key, struct flv_err *err)
+static flv_rc parse_string_value(struct parser *ps,
+                                 struct flv__toml_key *key,
+                                 struct flv_err *err)
 {
     const int quote = peek(ps);
     const bool multi = at_text(ps, quote == '"' ? "\"\"\"" : "'''");
@@ -718,8 +669,8 @@ parse_string_value(struct parser *ps, struct key *key, struct flv_err *err)
 }
 
 static flv_rc parse_value(struct parser *ps,
-                          const struct path *path,
-                          struct key *key,
+                          const struct flv__toml_parts *path,
+                          struct flv__toml_key *key,
                           unsigned nest,
                           struct flv_err *err)
 {
@@ -758,11 +709,11 @@ static flv_rc parse_value(struct parser *ps,
 /* ---------------------------------------------------------- statements */
 
 static flv_rc new_stmt(struct flv__toml *doc,
-                       const struct stmt *stmt,
-                       const struct path *path,
+                       const struct flv__toml_stmt *stmt,
+                       const struct flv__toml_parts *path,
                        struct flv_err *err)
 {
-    struct stmt *grown = doc->stmts;
+    struct flv__toml_stmt *grown = doc->stmts;
     char *bytes = NULL;
 
     if (doc->stmt_count == doc->stmt_cap) {
@@ -790,11 +741,11 @@ static flv_rc new_stmt(struct flv__toml *doc,
 }
 
 static flv_rc define_table(struct parser *ps,
-                           const struct path *path,
+                           const struct flv__toml_parts *path,
                            bool array,
                            struct flv_err *err)
 {
-    struct key *key = find_bytes(ps->doc, path->bytes, path->len);
+    struct flv__toml_key *key = flv__toml_find(ps->doc, path->bytes, path->len);
     flv_rc rc = FLV_OK;
 
     if (key == NULL) {
@@ -815,22 +766,23 @@ static flv_rc define_table(struct parser *ps,
                key->closed || array) {
         return flv_fail(err, FLV_E_INVALID,
                         "line %u: '%s' was already set on line %u", ps->line,
-                        last_part(path), key->value.line);
+                        flv__toml_last_part(path), key->value.line);
     }
     key->defined = true;
     return FLV_OK;
 }
 
 /* Whether a table above path (or path itself) is an array of tables. */
-static bool below_array(const struct parser *ps, const struct path *path)
+static bool below_array(const struct parser *ps,
+                        const struct flv__toml_parts *path)
 {
     size_t len = 0;
 
     while (len < path->len) {
-        const struct key *key = NULL;
+        const struct flv__toml_key *key = NULL;
 
         len += strlen(path->bytes + len) + 1;
-        key = find_bytes(ps->doc, path->bytes, len);
+        key = flv__toml_find(ps->doc, path->bytes, len);
         if (key != NULL && key->value.type == FLV__TOML_OTHER &&
             key->len == 0 && len < path->len) {
             return true;
@@ -839,16 +791,17 @@ static bool below_array(const struct parser *ps, const struct path *path)
     return false;
 }
 
-static flv_rc
-parse_header(struct parser *ps, struct stmt *stmt, struct flv_err *err)
+static flv_rc parse_header(struct parser *ps,
+                           struct flv__toml_stmt *stmt,
+                           struct flv_err *err)
 {
     const bool array = at_text(ps, "[[");
     flv_rc rc = FLV_OK;
 
     ps->pos += array ? 2 : 1;
     skip_blanks(ps);
-    ps->table = (struct path){.len = 0};
-    stmt->kind = array ? STMT_ARRAY_TABLE : STMT_TABLE;
+    ps->table = (struct flv__toml_parts){.len = 0};
+    stmt->kind = array ? FLV__TOML_STMT_ARRAY_TABLE : FLV__TOML_STMT_TABLE;
     stmt->key_pos = ps->pos;
     rc = parse_key(ps, &ps->table, err);
     if (rc != FLV_OK) {
@@ -871,14 +824,14 @@ parse_header(struct parser *ps, struct stmt *stmt, struct flv_err *err)
 }
 
 static flv_rc parse_pair(struct parser *ps,
-                         struct stmt *stmt,
-                         struct path *path,
+                         struct flv__toml_stmt *stmt,
+                         struct flv__toml_parts *path,
                          struct flv_err *err)
 {
-    struct key *key = NULL;
+    struct flv__toml_key *key = NULL;
     flv_rc rc = FLV_OK;
 
-    stmt->kind = STMT_KEY;
+    stmt->kind = FLV__TOML_STMT_KEY;
     stmt->key_pos = ps->pos;
     stmt->table_depth = ps->table.depth;
     *path = ps->table;
@@ -891,7 +844,7 @@ static flv_rc parse_pair(struct parser *ps,
     if (peek(ps) != '=') {
         return flv_fail(err, FLV_E_INVALID,
                         "line %u: '%s' is not followed by '='", ps->line,
-                        last_part(path));
+                        flv__toml_last_part(path));
     }
     ps->pos++;
     skip_blanks(ps);
@@ -906,8 +859,8 @@ static flv_rc parse_pair(struct parser *ps,
 
 static flv_rc parse_stmt(struct parser *ps, struct flv_err *err)
 {
-    struct stmt stmt = {.kind = STMT_BLANK, .pos = ps->pos};
-    struct path path = {.len = 0};
+    struct flv__toml_stmt stmt = {.kind = FLV__TOML_STMT_BLANK, .pos = ps->pos};
+    struct flv__toml_parts path = {.len = 0};
     flv_rc rc = FLV_OK;
 
     skip_blanks(ps);
@@ -934,8 +887,8 @@ static flv_rc parse_stmt(struct parser *ps, struct flv_err *err)
         skip_newline(ps);
     }
     stmt.len = ps->pos - stmt.pos;
-    return new_stmt(ps->doc, &stmt, stmt.kind == STMT_BLANK ? NULL : &path,
-                    err);
+    return new_stmt(ps->doc, &stmt,
+                    stmt.kind == FLV__TOML_STMT_BLANK ? NULL : &path, err);
 }
 
 flv_rc flv__toml_parse(struct flv__toml **out,
@@ -949,6 +902,9 @@ flv_rc flv__toml_parse(struct flv__toml **out,
     if (text.len > FLV__TOML_SIZE_MAX) {
         return flv_fail(err, FLV_E_LIMIT, "%zu bytes; at most %u are read",
                         text.len, FLV__TOML_SIZE_MAX);
+    }
+    if (!flv_text_is_utf8(text)) {
+        return flv_fail(err, FLV_E_INVALID, "the text is not UTF-8");
     }
     ps.doc = flv_zalloc(1, sizeof(*ps.doc));
     if (ps.doc == NULL) {
@@ -975,10 +931,10 @@ flv_rc flv__toml_parse(struct flv__toml **out,
     return FLV_OK;
 }
 
-static void clear(struct flv__toml *doc)
+void flv__toml_clear(struct flv__toml *doc)
 {
-    struct key *key = NULL;
-    struct key *tmp = NULL;
+    struct flv__toml_key *key = NULL;
+    struct flv__toml_key *tmp = NULL;
 
     HASH_ITER(hh, doc->keys, key, tmp)
     {
@@ -995,7 +951,7 @@ static void clear(struct flv__toml *doc)
 void flv__toml_destroy(struct flv__toml *doc)
 {
     if (doc != NULL) {
-        clear(doc);
+        flv__toml_clear(doc);
         flv_free(doc);
     }
 }
@@ -1007,37 +963,38 @@ struct flv_slice flv__toml_text(const struct flv__toml *doc)
 
 /* -------------------------------------------------------------- lookups */
 
-static flv_rc path_of(const struct flv__toml_path *from,
-                      struct path *out,
-                      struct flv_err *err)
+flv_rc flv__toml_path_of(const struct flv__toml_path *from,
+                         struct flv__toml_parts *out,
+                         struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
-    *out = (struct path){.len = 0};
+    *out = (struct flv__toml_parts){.len = 0};
     for (size_t i = 0;
          rc == FLV_OK && i < FLV__TOML_DEPTH_MAX && from->parts[i] != NULL;
          i++) {
-        rc = path_add(out, from->parts[i], strlen(from->parts[i]), 0, err);
+        rc = flv__toml_path_add(out, from->parts[i], strlen(from->parts[i]), 0,
+                                err);
     }
     return rc;
 }
 
-static struct key *find_path(const struct flv__toml *doc,
-                             const struct flv__toml_path *path)
+struct flv__toml_key *flv__toml_find_path(const struct flv__toml *doc,
+                                          const struct flv__toml_path *path)
 {
-    struct path bytes;
+    struct flv__toml_parts bytes;
 
-    if (path_of(path, &bytes, NULL) != FLV_OK) {
+    if (flv__toml_path_of(path, &bytes, NULL) != FLV_OK) {
         return NULL;
     }
-    return find_bytes(doc, bytes.bytes, bytes.len);
+    return flv__toml_find(doc, bytes.bytes, bytes.len);
 }
 
 bool flv__toml_get(const struct flv__toml *doc,
                    const struct flv__toml_path *path,
                    struct flv__toml_value *out)
 {
-    const struct key *key = find_path(doc, path);
+    const struct flv__toml_key *key = flv__toml_find_path(doc, path);
 
     if (key == NULL) {
         return false;
@@ -1061,12 +1018,13 @@ const char *flv__toml_child(const struct flv__toml *doc,
                             const struct flv__toml_path *path,
                             size_t i)
 {
-    struct path above;
+    struct flv__toml_parts above;
 
-    if (path_of(path, &above, NULL) != FLV_OK) {
+    if (flv__toml_path_of(path, &above, NULL) != FLV_OK) {
         return NULL;
     }
-    for (const struct key *key = doc->keys; key != NULL; key = key->hh.next) {
+    for (const struct flv__toml_key *key = doc->keys; key != NULL;
+         key = key->hh.next) {
         if (key->depth == above.depth + 1 && key->path_len > above.len &&
             memcmp(key->path, above.bytes, above.len) == 0) {
             if (i == 0) {
@@ -1076,359 +1034,4 @@ const char *flv__toml_child(const struct flv__toml *doc,
         }
     }
     return NULL;
-}
-
-/* ---------------------------------------------------------------- edits */
-
-/* Replaces [pos, pos + len) of the text and reads the result. */
-static flv_rc splice(struct flv__toml *doc,
-                     size_t pos,
-                     size_t len,
-                     struct flv_slice with,
-                     struct flv_err *err)
-{
-    struct flv__toml *fresh = NULL;
-    struct flv_buf buf;
-    flv_rc rc = FLV_OK;
-
-    assert(pos <= doc->text_len && len <= doc->text_len - pos);
-    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
-    rc = flv_buf_add(&buf, doc->text, pos);
-    if (rc == FLV_OK) {
-        rc = flv_buf_add(&buf, with.data, with.len);
-    }
-    if (rc == FLV_OK) {
-        rc =
-            flv_buf_add(&buf, doc->text + pos + len, doc->text_len - pos - len);
-    }
-    if (rc != FLV_OK) {
-        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
-    } else {
-        rc = flv__toml_parse(&fresh, flv_buf_slice(&buf), err);
-    }
-    flv_buf_deinit(&buf);
-    if (rc == FLV_OK) {
-        clear(doc);
-        *doc = *fresh;
-        flv_free(fresh);
-    }
-    return rc;
-}
-
-static flv_rc add_quoted(struct flv_buf *out, const char *text)
-{
-    flv_rc rc = flv_buf_add_u8(out, '"');
-
-    for (const char *p = text; rc == FLV_OK && *p != '\0'; p++) {
-        const unsigned char c = (unsigned char)*p;
-
-        if (c == '"' || c == '\\') {
-            rc = flv_buf_addf(out, "\\%c", c);
-        } else if (c == '\n') {
-            rc = flv_buf_add_str(out, "\\n");
-        } else if (is_control(c)) {
-            rc = flv_buf_addf(out, "\\u%04X", c);
-        } else {
-            rc = flv_buf_add_u8(out, c);
-        }
-    }
-    return rc == FLV_OK ? flv_buf_add_u8(out, '"') : rc;
-}
-
-static flv_rc add_key_part(struct flv_buf *out, const char *part)
-{
-    bool bare = part[0] != '\0';
-
-    for (const char *p = part; *p != '\0'; p++) {
-        bare = bare && is_bare((unsigned char)*p);
-    }
-    return bare ? flv_buf_add_str(out, part) : add_quoted(out, part);
-}
-
-/* Parts [from, to) of the path as a dotted key. */
-static flv_rc
-add_dotted(struct flv_buf *out, const char *bytes, unsigned from, unsigned to)
-{
-    flv_rc rc = FLV_OK;
-
-    for (unsigned i = 0; rc == FLV_OK && i < to; i++) {
-        if (i > from) {
-            rc = flv_buf_add_u8(out, '.');
-        }
-        if (rc == FLV_OK && i >= from) {
-            rc = add_key_part(out, bytes);
-        }
-        bytes += strlen(bytes) + 1;
-    }
-    return rc;
-}
-
-/* Where a new key of the table goes: behind the table's last key, or behind
- * its header. False: the table has no header yet. */
-static bool
-table_end(const struct flv__toml *doc, const struct path *table, size_t *out)
-{
-    bool inside = table->depth == 0;
-    bool found = inside;
-
-    *out = 0;
-    for (size_t i = 0; i < doc->stmt_count; i++) {
-        const struct stmt *s = &doc->stmts[i];
-
-        if (s->kind == STMT_TABLE || s->kind == STMT_ARRAY_TABLE) {
-            inside = s->kind == STMT_TABLE && s->path_len == table->len &&
-                     memcmp(s->path, table->bytes, table->len) == 0;
-            found = found || inside;
-        }
-        if (inside && s->kind != STMT_BLANK) {
-            *out = s->pos + s->len;
-        }
-    }
-    return found;
-}
-
-static flv_rc set_raw(struct flv__toml *doc,
-                      const struct flv__toml_path *path,
-                      struct flv_slice value,
-                      struct flv_err *err)
-{
-    const struct key *key = find_path(doc, path);
-    struct path bytes;
-    struct path table;
-    struct flv_buf buf;
-    size_t pos = 0;
-    bool has_table = false;
-    flv_rc rc = FLV_OK;
-
-    if (key != NULL && key->len > 0) {
-        return splice(doc, key->pos, key->len, value, err);
-    }
-    rc = path_of(path, &bytes, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    assert(bytes.depth > 0);
-    table = bytes;
-    table.depth--;
-    table.len = (size_t)(last_part(&bytes) - bytes.bytes);
-    has_table = table_end(doc, &table, &pos);
-    if (!has_table) {
-        pos = doc->text_len;
-    }
-    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
-    if (pos > 0 && doc->text[pos - 1] != '\n') {
-        rc = flv_buf_add_u8(&buf, '\n');
-    }
-    if (rc == FLV_OK && !has_table) {
-        rc = flv_buf_add_str(&buf, pos > 0 ? "\n[" : "[");
-        if (rc == FLV_OK) {
-            rc = add_dotted(&buf, table.bytes, 0, table.depth);
-        }
-        if (rc == FLV_OK) {
-            rc = flv_buf_add_str(&buf, "]\n");
-        }
-    }
-    if (rc == FLV_OK) {
-        rc = add_key_part(&buf, last_part(&bytes));
-    }
-    if (rc == FLV_OK) {
-        rc = flv_buf_add_str(&buf, " = ");
-    }
-    if (rc == FLV_OK) {
-        rc = flv_buf_add(&buf, value.data, value.len);
-    }
-    if (rc == FLV_OK) {
-        rc = flv_buf_add_u8(&buf, '\n');
-    }
-    if (rc == FLV_OK) {
-        rc = splice(doc, pos, 0, flv_buf_slice(&buf), err);
-    } else {
-        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
-    }
-    flv_buf_deinit(&buf);
-    return rc;
-}
-
-flv_rc flv__toml_set_str(struct flv__toml *doc,
-                         const struct flv__toml_path *path,
-                         const char *value,
-                         struct flv_err *err)
-{
-    struct flv_buf buf;
-    flv_rc rc = FLV_OK;
-
-    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
-    rc = add_quoted(&buf, value);
-    if (rc == FLV_OK) {
-        rc = set_raw(doc, path, flv_buf_slice(&buf), err);
-    } else {
-        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
-    }
-    flv_buf_deinit(&buf);
-    return rc;
-}
-
-flv_rc flv__toml_set_bool(struct flv__toml *doc,
-                          const struct flv__toml_path *path,
-                          bool value,
-                          struct flv_err *err)
-{
-    return set_raw(doc, path, flv_slice_str(value ? "true" : "false"), err);
-}
-
-static bool stmt_is_below(const struct stmt *s, const struct path *path)
-{
-    return s->kind != STMT_BLANK && s->path_len >= path->len &&
-           memcmp(s->path, path->bytes, path->len) == 0;
-}
-
-static flv_rc no_inline(const struct flv__toml *doc,
-                        const struct path *path,
-                        struct flv_err *err)
-{
-    const struct key *key = find_bytes(doc, path->bytes, path->len);
-
-    if (key != NULL && key->inner) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "line %u: '%s' is part of an inline table; edit the "
-                        "file by hand",
-                        key->value.line, last_part(path));
-    }
-    return FLV_OK;
-}
-
-/* Copies every statement but those below path. The blank lines that follow a
- * removed table go with it. */
-static flv_rc copy_without(const struct flv__toml *doc,
-                           const struct path *path,
-                           struct flv_buf *out)
-{
-    bool removed = false;
-    flv_rc rc = FLV_OK;
-
-    for (size_t i = 0; rc == FLV_OK && i < doc->stmt_count; i++) {
-        const struct stmt *s = &doc->stmts[i];
-        const bool empty = s->kind == STMT_BLANK && s->len <= 2;
-
-        if (stmt_is_below(s, path)) {
-            removed = s->kind != STMT_KEY || removed;
-            continue;
-        }
-        if (removed && empty) {
-            continue;
-        }
-        removed = false;
-        rc = flv_buf_add(out, doc->text + s->pos, s->len);
-    }
-    return rc;
-}
-
-flv_rc flv__toml_remove(struct flv__toml *doc,
-                        const struct flv__toml_path *path,
-                        struct flv_err *err)
-{
-    struct path bytes;
-    struct flv_buf buf;
-    flv_rc rc = path_of(path, &bytes, err);
-
-    if (rc == FLV_OK) {
-        rc = no_inline(doc, &bytes, err);
-    }
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    assert(bytes.depth > 0);
-    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
-    rc = copy_without(doc, &bytes, &buf);
-    if (rc == FLV_OK) {
-        rc = splice(doc, 0, doc->text_len, flv_buf_slice(&buf), err);
-    } else {
-        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
-    }
-    flv_buf_deinit(&buf);
-    return rc;
-}
-
-static unsigned count_parts(const char *bytes, size_t len)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        n += bytes[i] == '\0';
-    }
-    return n;
-}
-
-/* Copies a statement whose path begins with `from`, beginning with `to`
- * instead. Parts that come from a header above are that header's business. */
-static flv_rc copy_renamed(const struct flv__toml *doc,
-                           const struct stmt *s,
-                           const struct path *from,
-                           const struct path *to,
-                           struct flv_buf *out)
-{
-    const unsigned skip = s->kind == STMT_KEY ? s->table_depth : 0;
-    const size_t behind = s->key_pos + s->key_len;
-    struct path whole = *to;
-    flv_rc rc = FLV_OK;
-
-    if (skip >= from->depth) {
-        return flv_buf_add(out, doc->text + s->pos, s->len);
-    }
-    if (s->path_len - from->len > sizeof(whole.bytes) - whole.len) {
-        return FLV_E_LIMIT;
-    }
-    memcpy(whole.bytes + whole.len, s->path + from->len,
-           s->path_len - from->len);
-    whole.len += s->path_len - from->len;
-    rc = flv_buf_add(out, doc->text + s->pos, s->key_pos - s->pos);
-    if (rc == FLV_OK) {
-        rc = add_dotted(out, whole.bytes, skip,
-                        count_parts(whole.bytes, whole.len));
-    }
-    if (rc == FLV_OK) {
-        rc = flv_buf_add(out, doc->text + behind, s->pos + s->len - behind);
-    }
-    return rc;
-}
-
-flv_rc flv__toml_rename(struct flv__toml *doc,
-                        const struct flv__toml_path *path,
-                        const char *name,
-                        struct flv_err *err)
-{
-    struct path from;
-    struct path to;
-    struct flv_buf buf;
-    flv_rc rc = path_of(path, &from, err);
-
-    if (rc == FLV_OK) {
-        rc = no_inline(doc, &from, err);
-    }
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    assert(from.depth > 0);
-    to = from;
-    to.len = (size_t)(last_part(&from) - from.bytes);
-    to.depth--;
-    rc = path_add(&to, name, strlen(name), 0, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    flv_buf_init(&buf, FLV__TOML_SIZE_MAX);
-    for (size_t i = 0; rc == FLV_OK && i < doc->stmt_count; i++) {
-        const struct stmt *s = &doc->stmts[i];
-
-        rc = stmt_is_below(s, &from)
-                 ? copy_renamed(doc, s, &from, &to, &buf)
-                 : flv_buf_add(&buf, doc->text + s->pos, s->len);
-    }
-    if (rc == FLV_OK) {
-        rc = splice(doc, 0, doc->text_len, flv_buf_slice(&buf), err);
-    } else {
-        rc = flv_fail(err, rc, "cannot edit: %s", flv_rc_text(rc));
-    }
-    flv_buf_deinit(&buf);
-    return rc;
 }
