@@ -52,31 +52,22 @@ bool cli_is_binary(struct flv_slice value)
 
 static flv_rc hex_line(struct flv_slice v, size_t pos, struct flv_buf *out)
 {
-    char line[96];
-    size_t at = (size_t)snprintf(line, sizeof line, "%08zx", pos);
+    char hex[80];
+    char shown[HEX_COLUMNS + 1];
+    size_t at = 0;
     size_t count = v.len - pos < HEX_COLUMNS ? v.len - pos : HEX_COLUMNS;
     for (size_t i = 0; i < HEX_COLUMNS; i++) {
-        if (i % (HEX_COLUMNS / 2) == 0) {
-            line[at++] = ' ';
-        }
-        if (i < count) {
-            at += (size_t)snprintf(line + at, sizeof line - at, " %02x",
-                                   v.data[pos + i]);
-        } else {
-            memcpy(line + at, "   ", 3);
-            at += 3;
-        }
-    }
-    memcpy(line + at, "  |", 3);
-    at += 3;
-    for (size_t i = 0; i < HEX_COLUMNS; i++) {
         uint8_t c = i < count ? v.data[pos + i] : ' ';
-        line[at++] = c == '\n' ? '.' : c >= 0x20 && c < 0x7f ? (char)c : ' ';
+        const char *gap = i % (HEX_COLUMNS / 2) == 0 ? " " : "";
+        at += (size_t)(i < count
+                           ? snprintf(hex + at, sizeof hex - at, "%s %02x", gap,
+                                      c)
+                           : snprintf(hex + at, sizeof hex - at, "%s   ", gap));
+        shown[i] = c == '\n' ? '.' : c >= 0x20 && c < 0x7f ? (char)c : ' ';
     }
-    memcpy(line + at, "|\n", 2);
-    at += 2;
-    assert(at <= sizeof line);
-    return flv_buf_add(out, line, at);
+    assert(at < sizeof hex);
+    shown[HEX_COLUMNS] = '\0';
+    return flv_buf_addf(out, "%08zx%s  |%s|\n", pos, hex, shown);
 }
 
 static flv_rc put_hex(struct flv_slice v, struct flv_buf *out)

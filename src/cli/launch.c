@@ -112,13 +112,17 @@ static void pick_line(char *text, char *out, size_t size)
     static const char prefix[] = "fluvio-server: ";
     const char *last = "";
     const char *sentence = NULL;
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-        last = line;
+    for (char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        char *next = line + len + (line[len] == '\n');
+        line[len] = '\0';
+        if (len > 0) {
+            last = line;
+        }
         if (strncmp(line, prefix, sizeof prefix - 1) == 0) {
             sentence = line + sizeof prefix - 1;
         }
+        line = next;
     }
     snprintf(out, size, "%s", sentence != NULL ? sentence : last);
 }

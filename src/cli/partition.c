@@ -22,6 +22,11 @@ struct list_call {
     struct flv_buf text;
 };
 
+/* What is sorted. */
+struct part {
+    const struct flv_partition_info *info; /* borrowed */
+};
+
 static const char *state_name(enum flv_partition_state state)
 {
     switch (state) {
@@ -99,7 +104,7 @@ static void list_row(struct cli_table *t, const struct flv_partition_info *p)
     cli_table_end_row(t);
 }
 
-static flv_rc list_table(const struct flv_partition_info *const *parts,
+static flv_rc list_table(const struct part *parts,
                          size_t count,
                          struct flv_buf *out,
                          struct flv_err *err)
@@ -113,7 +118,7 @@ static flv_rc list_table(const struct flv_partition_info *const *parts,
     cli_table_init(&t, 1);
     cli_table_row(&t, header);
     for (size_t i = 0; i < count; i++) {
-        list_row(&t, parts[i]);
+        list_row(&t, parts[i].info);
     }
     flv_rc rc = cli_table_print(&t, out, err);
     cli_table_deinit(&t);
@@ -188,7 +193,7 @@ static void doc_partition(struct cli_doc *d, const struct flv_partition_info *p)
 }
 
 static flv_rc list_doc(enum cli_format format,
-                       const struct flv_partition_info *const *parts,
+                       const struct part *parts,
                        size_t count,
                        struct flv_buf *out,
                        struct flv_err *err)
@@ -197,7 +202,7 @@ static flv_rc list_doc(enum cli_format format,
     cli_doc_init(&d, format);
     cli_doc_list(&d, NULL);
     for (size_t i = 0; i < count; i++) {
-        doc_partition(&d, parts[i]);
+        doc_partition(&d, parts[i].info);
     }
     cli_doc_end(&d);
     flv_rc rc = cli_doc_finish(&d, err);
@@ -212,8 +217,8 @@ static flv_rc list_doc(enum cli_format format,
 
 static int compare(const void *a, const void *b)
 {
-    const struct flv_partition_info *x = *(const void *const *)a;
-    const struct flv_partition_info *y = *(const void *const *)b;
+    const struct flv_partition_info *x = ((const struct part *)a)->info;
+    const struct flv_partition_info *y = ((const struct part *)b)->info;
     int order = strcmp(x->topic, y->topic);
     return order != 0
                ? order
@@ -225,13 +230,12 @@ static flv_rc print_parts(struct list_call *l,
                           size_t count,
                           struct flv_err *err)
 {
-    const struct flv_partition_info **sorted =
-        flv_zalloc(count, sizeof *sorted);
+    struct part *sorted = flv_zalloc(count, sizeof *sorted);
     if (sorted == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < count; i++) {
-        sorted[i] = &parts[i];
+        sorted[i].info = &parts[i];
     }
     qsort(sorted, count, sizeof *sorted, compare);
     flv_rc rc = l->conf->output == CLI_FORMAT_TABLE
