@@ -17,6 +17,7 @@ struct check {
     struct flv_log_check out;
     int64_t *bases; /* owned; sorted */
     uint32_t count, cap;
+    uint32_t newest; /* the last one that has a header */
     bool no_memory;
     struct flv__checkpoint ck;
     bool have_ck, ck_met;
@@ -304,7 +305,7 @@ static flv_rc check_open_segment(struct check *c,
                                  const char *path,
                                  struct flv_err *err)
 {
-    bool newest = i + 1 == c->count;
+    bool newest = i == c->newest;
     struct flv__segment_head head;
     struct flv__scan scan;
     uint64_t bytes = 0;
@@ -342,6 +343,35 @@ static flv_rc check_open_segment(struct check *c,
         rc = check_index(c, &head, bytes, err);
     }
     return rc;
+}
+
+/* Sets c->newest; without any header it is the last file. */
+static flv_rc find_newest(struct check *c, struct flv_err *err)
+{
+    c->newest = c->count > 0 ? c->count - 1 : 0;
+    for (uint32_t i = c->count; i > 0; i--) {
+        struct flv__segment_head head;
+        struct flv_file *file = NULL;
+        char *path = flv__path_segment(c->dir, c->bases[i - 1]);
+        flv_rc rc = path == NULL ? no_memory(c, err)
+                                 : c->io->ops->open(c->io, path, FLV_IO_READ,
+                                                    &file, err);
+
+        if (rc == FLV_OK) {
+            rc = flv__scan_head(file, path, &head, err);
+        }
+        flv_io_close(file);
+        flv_free(path);
+        if (rc == FLV_OK) {
+            c->newest = i - 1;
+            return FLV_OK;
+        }
+        if (rc != FLV_E_CORRUPT && rc != FLV_E_UNSUPPORTED) {
+            return rc;
+        }
+    }
+    flv_err_clear(err);
+    return FLV_OK;
 }
 
 static flv_rc check_segments(struct check *c, struct flv_err *err)
@@ -403,6 +433,9 @@ flv_rc flv_log_check(struct flv_io *io,
         if (c.count > 0) {
             qsort(c.bases, c.count, sizeof(*c.bases), by_value);
         }
+        rc = find_newest(&c, err);
+    }
+    if (rc == FLV_OK) {
         rc = check_segments(&c, err);
     }
     flv_free(c.bases);

@@ -157,7 +157,9 @@ void flv__batch_stamp(uint8_t *batch, int64_t base_offset)
 bool flv__batch_crc_ok(const uint8_t *batch, uint32_t size)
 {
     assert(size >= FLV__BATCH_HEAD);
-    return flv_get_u32(batch + 17) == flv_crc32c(0, batch + 21, size - 21);
+    return flv_get_u32(batch + FLV__BATCH_CRC_POS) ==
+           flv_crc32c(0, batch + FLV__BATCH_CRC_START,
+                      size - FLV__BATCH_CRC_START);
 }
 
 static char *offset_path(const char *dir, int64_t base, const char *ending)

@@ -26,6 +26,8 @@
 #define FLV__SEGMENT_HEAD 64
 #define FLV__GROUP_HEAD 64
 #define FLV__BATCH_HEAD 57 /* bytes before the records of a batch */
+#define FLV__BATCH_CRC_POS 17
+#define FLV__BATCH_CRC_START 21 /* it covers what follows, to the end */
 /* Bytes of a batch that its length field does not count. */
 #define FLV__BATCH_PREFIX 12
 #define FLV__FORMAT 1 /* version of segment, index and checkpoint */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "store/log_impl.h"
 #include "store/scan.h"
+#include "wire/crc32c.h"
 
 #define BUF_MIN 128 /* room for any header */
 
@@ -230,6 +231,44 @@ static flv_rc deliver(struct walk *w,
     return FLV_OK;
 }
 
+/* The first batch does not fit. Before the caller finds memory for it, it has
+ * to be true: a damaged length could ask for a whole segment. */
+static flv_rc ask_for_room(struct walk *w,
+                           const struct flv__batch_head *batch,
+                           struct flv_err *err)
+{
+    struct flv_log_read *rd = w->rd;
+    uint32_t crc = 0, stored = 0;
+
+    assert(rd->len == 0);
+    for (uint32_t at = 0; at < batch->size;) {
+        size_t want = batch->size - at, got = 0;
+        size_t skip = at == 0 ? FLV__BATCH_CRC_START : 0;
+        flv_rc rc;
+
+        want = want < rd->buf_bytes ? want : rd->buf_bytes;
+        rc = flv_io_read_full(rd->file, rd->buf, want, w->at + at, &got, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (got < want) {
+            return corrupt(w, "the file ends before its records do", err);
+        }
+        if (at == 0) {
+            stored = flv_get_u32(rd->buf + FLV__BATCH_CRC_POS);
+        }
+        crc = flv_crc32c(crc, rd->buf + skip, got - skip);
+        at += (uint32_t)got;
+    }
+    if (crc != stored) {
+        return corrupt(w, "the CRC of a batch does not hold", err);
+    }
+    rd->need_bytes = batch->size;
+    return flv_fail(err, FLV_E_LIMIT,
+                    "a batch of %u bytes does not fit into %zu", batch->size,
+                    rd->buf_bytes);
+}
+
 enum step { STEP_ON, STEP_REFILL, STEP_STOP };
 
 static flv_rc step_batch(struct walk *w, enum step *next, struct flv_err *err)
@@ -253,10 +292,7 @@ static flv_rc step_batch(struct walk *w, enum step *next, struct flv_err *err)
             return FLV_OK;
         }
         if (batch.size > rd->buf_bytes) {
-            rd->need_bytes = batch.size;
-            return flv_fail(err, FLV_E_LIMIT,
-                            "a batch of %u bytes does not fit into %zu",
-                            batch.size, rd->buf_bytes);
+            return ask_for_room(w, &batch, err);
         }
         if (batch.size > w->end - w->in) {
             *next = STEP_REFILL;
