@@ -160,7 +160,13 @@ static void on_frame(void *ctx, struct flv_chunk *frame)
 static void on_end(void *ctx, flv_rc rc, const struct flv_err *err)
 {
     struct flv_peer *p = ctx;
-    flv_peer_close(p, rc == FLV_OK ? NULL : err->text);
+    bool left = rc == FLV_OK || rc == FLV_E_CLOSED;
+    if (left) {
+        flv_log_debug("peer", "client left",
+                      FLV_KV_STR("peer", flv_conn_peer(p->conn)),
+                      FLV_KV_STR("how", rc == FLV_OK ? "" : err->text));
+    }
+    flv_peer_close(p, left ? NULL : err->text);
 }
 
 void flv_peer_accept(struct flv_server *server,

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 
 #define TICK_MS 1000
-#define LINGER_MS 500
+#define LINGER_MS 200
 /* A reader that took nothing for so long, while others wait for memory. */
 #define STALLED_MS 30000
 #define COMMIT_THREADS 16
