@@ -77,10 +77,8 @@ def numbers(count):
 def admin_creates_lists_and_deletes_topics():
     create("py-admin", 3)
     admin = FluvioAdmin.connect()
-    assert "py-admin" in [t.name
-                          for t in admin.all_topics()]
-    names = [p.name
-             for p in admin.list_partitions(["py-admin"])]
+    assert "py-admin" in [t.name() for t in admin.all_topics()]
+    names = [p.name() for p in admin.list_partitions(["py-admin"])]
     assert {f"py-admin-{i}" for i in range(3)} <= set(names), names
     admin.delete_topic("py-admin")
     assert admin.list_topics(["py-admin"]) == []
@@ -88,9 +86,8 @@ def admin_creates_lists_and_deletes_topics():
 
 def topic_options_are_accepted():
     FluvioAdmin.connect().create_topic(
-        "py-options",
-        TopicSpec.create().with_retention_time(3600).with_segment_size("10M")
-        .with_max_partition_size("50M").build())
+        "py-options", TopicSpec.create().with_retention_time(3600)
+        .with_segment_size("10M").with_max_partition_size("50M").build())
 
 
 def existing_topic_is_an_error():
