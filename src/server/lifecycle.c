@@ -61,7 +61,7 @@ static void grave_run(struct flv_work *w)
     for (uint32_t i = g->first; i < g->count && rc == FLV_OK; i++) {
         char path[FLV_DATADIR_LOG_PATH_MAX];
         flv_datadir_log_path(&g->s->dir, g->topic_id, i, path);
-        rc = flv_log_delete(NULL, path, &err);
+        rc = flv_log_delete(g->s->conf.io, path, &err);
         rc = rc == FLV_E_NOT_FOUND ? FLV_OK : rc;
     }
     if (rc != FLV_OK) {
@@ -215,8 +215,9 @@ static void logs_run(struct flv_work *w)
         char path[FLV_DATADIR_LOG_PATH_MAX];
         flv_datadir_log_path(dir, op->t->id, i, path);
         /* What an interrupted grow left would be another log's. */
-        flv_rc rc = op->first > 0 ? flv_log_delete(NULL, path, &op->err)
-                                  : FLV_E_NOT_FOUND;
+        flv_rc rc = op->first > 0
+                        ? flv_log_delete(op->s->conf.io, path, &op->err)
+                        : FLV_E_NOT_FOUND;
         if (rc != FLV_OK && rc != FLV_E_NOT_FOUND) {
             op->rc = rc;
             return;

@@ -393,6 +393,7 @@ flv_rc flv_partition_open_log(struct flv_partition *p,
     assert(p->log == NULL && !p->bare);
     struct flv_log_report report = {0};
     const struct flv_log_conf log_conf = {
+        .io = p->env->io,
         .dir = conf->dir,
         .create = conf->create,
         .log_id = conf->log_id,

@@ -15,7 +15,7 @@
  * Errors     An append ends with the store's code (see store/log.h), and with
  *            CANCELED when the partition goes away.
  * Units      offset = record number.
- * See        docs/durability.md, tests/unit/server/test_partition.c
+ * See        docs/durability.md, tests/unit/server/test_server.c, test_disk.c
  */
 #ifndef FLV_SERVER_PARTITION_H
 #define FLV_SERVER_PARTITION_H
@@ -38,6 +38,7 @@ struct flv_part_env {
     struct flv_loop *loop;        /* borrowed */
     struct flv_pool *commit_pool; /* borrowed: write + sync */
     struct flv_pool *read_pool;   /* borrowed: reads, open, close */
+    struct flv_io *io;            /* borrowed; NULL: the real disk */
     struct flv_tail_pool tails;
 };
 

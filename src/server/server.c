@@ -131,6 +131,7 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
         rc = flv_pool_create(&s->meta_pool, s->loop, &meta, err);
     }
     s->part_env.loop = s->loop;
+    s->part_env.io = s->conf.io;
     s->part_env.read_pool = s->read_pool;
     return rc;
 }

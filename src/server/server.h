@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct flv_io;
+
 struct flv_server_conf {
     const char *data_dir;
     const char *bind;           /* address to listen on */
@@ -30,6 +32,7 @@ struct flv_server_conf {
     uint64_t stall_ms_max;      /* silence inside a frame */
     uint64_t frame_ms_max;      /* from its first to its last byte */
     uint64_t stop_ms_max;       /* for what is under way at the end */
+    struct flv_io *io; /* borrowed: disk of the logs; NULL: the real one */
 };
 
 struct flv_server;

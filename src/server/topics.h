@@ -9,7 +9,7 @@
  *            are opened and closed by lifecycle.c. The set owns its topics.
  * Errors     FLV_E_NOMEM, FLV_E_CORRUPT for a stored spec that does not
  *            decode; spec checks return a Fluvio code and a sentence.
- * See        tests/unit/server/test_topics.c
+ * See        tests/unit/server/test_server.c
  */
 #ifndef FLV_SERVER_TOPICS_H
 #define FLV_SERVER_TOPICS_H
