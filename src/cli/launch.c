@@ -129,6 +129,7 @@ static void pick_line(char *text, char *out, size_t size)
 
 static void last_words(const struct launch *s, char *out, size_t size)
 {
+    assert(s->local != NULL);
     char text[LOG_TAIL_BYTES + 1];
     out[0] = '\0';
     int fd = open(s->local->log_file, O_RDONLY | O_CLOEXEC);
@@ -208,6 +209,7 @@ flv_rc cli_local_start(const struct cli_local *l,
                        struct cli_holder *out,
                        struct flv_err *err)
 {
+    assert(l != NULL && conf != NULL);
     struct launch s = {.local = l, .log_fd = -1};
     struct flv_buf program;
     pid_t pid = 0;
