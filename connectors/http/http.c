@@ -70,7 +70,7 @@ static const struct flv_opt opts[] = {
      .fallback = "10s", .min = 1, .max = 86400000,
      .help = "Time limit of connecting"},
     {.name = "max-response-bytes",
-     FLV_SIZE(struct http_conf, response_bytes_max), .fallback = "16 MiB",
+     FLV_SIZE(struct http_conf, response_bytes_max), .fallback = "2 MB",
      .min = 1, .max = VALUE_BYTES_MAX,
      .help = "Largest body of an answer, after decompression"},
     {.name = "ca-file", FLV_STR(struct http_conf, ca_file),

@@ -14,6 +14,8 @@
 /* The cluster has to answer in this time at the start. */
 #define CONNECT_WAIT_MS 1500
 #define CONNECT_LIMIT_MS 1900
+/* How often the log is told of records that nobody acknowledges. */
+#define WATCH_MS 5000
 /* Delivery after a stop; containers are killed after 10 s. */
 #define DRAIN_MS 8000
 
@@ -34,7 +36,9 @@ struct run {
     struct flv_writer *writer;
     struct flv_source *source;
     struct flv_timer connect_limit;
-    struct flv_err cause; /* the first */
+    struct flv_timer watch;
+    uint64_t watched_acked; /* at the last look */
+    struct flv_err cause;   /* the first */
     enum phase phase;
     bool stop_asked;
     bool troubled; /* the stream said that it repeats something */
@@ -69,6 +73,7 @@ static void wind_up(struct run *r)
     }
     r->phase = PHASE_CLOSING;
     flv_timer_stop(&r->connect_limit);
+    flv_timer_stop(&r->watch);
     if (r->writer != NULL) {
         flv_writer_close(r->writer, 0, writer_closed, r);
     } else {
@@ -140,9 +145,16 @@ static const struct flv_out_ops out_ops = {
 static void on_settled(void *user, uint64_t token, const struct flv_err *err)
 {
     struct run *r = user;
-    if (r->source != NULL) {
-        flv__pipeline_settled(r->source, token, err);
+    if (r->source == NULL) {
+        return;
     }
+    struct flv_err named = {0};
+    if (err != NULL) {
+        named = *err;
+        flv_err_prefix(&named, "the topic \"%.60s\" refuses a batch",
+                       topic_of(r));
+    }
+    flv__pipeline_settled(r->source, token, err != NULL ? &named : NULL);
 }
 
 static void on_writable(void *user)
@@ -164,6 +176,24 @@ static void on_trouble(void *user, const struct flv_err *err)
                      FLV_KV_STR("topic", topic_of(r)));
     }
     r->troubled = err != NULL;
+}
+
+/* A lost cluster may be silent; the log says that records wait. */
+static void on_watch(struct flv_timer *timer)
+{
+    struct run *r = (struct run *)((char *)timer - offsetof(struct run, watch));
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(r->source, &n);
+    if (n.out > n.acked && n.acked == r->watched_acked) {
+        flv_log_warn("stream", "records wait for their acknowledgement",
+                     FLV_KV_STR("topic", topic_of(r)),
+                     FLV_KV_STR("cluster", flv_stream_address(r->stream)),
+                     FLV_KV_U64("waiting", n.out - n.acked));
+        r->troubled = true;
+    } else if (r->troubled && n.acked > r->watched_acked) {
+        on_trouble(r, NULL);
+    }
+    r->watched_acked = n.acked;
 }
 
 static void pipeline_done(void *arg)
@@ -196,6 +226,9 @@ static void start_pipeline(struct run *r)
         return;
     }
     r->phase = PHASE_RUNNING;
+    if (flv_timer_start(&r->watch, WATCH_MS, WATCH_MS, &err) != FLV_OK) {
+        flv__pipeline_fail(r->source, &err);
+    }
     flv_log_info(TARGET, "Starting Processing",
                  FLV_KV_STR("type", r->setup->type->name),
                  FLV_KV_STR("version", r->setup->type->version),
@@ -360,6 +393,7 @@ static flv_rc start(struct run *r, struct flv_err *err)
     flv_rc rc = flv_loop_create(&r->loop, 0, err);
     if (rc == FLV_OK) {
         flv_timer_init(&r->connect_limit, r->loop, on_connect_limit);
+        flv_timer_init(&r->watch, r->loop, on_watch);
         rc = flv_loop_on_signal(r->loop, SIGTERM, on_signal, r, err);
     }
     if (rc == FLV_OK) {

@@ -1,0 +1,468 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_out.h"
+
+/* A source that is driven by the test: it gives `ready` more records, at most
+ * `burst` a pull. */
+struct plan {
+    uint32_t ready, burst, credit_seen;
+    uint64_t made, settled;
+    unsigned settle_calls, pulls, closes;
+    bool fail_open, late_close, end_inside, went_back;
+    struct flv_source *src;
+};
+
+struct plan_state {
+    struct plan *plan; /* borrowed */
+};
+
+static struct flv_loop *loop;
+static struct fake_out out;
+
+static flv_rc plan_open(void *state,
+                        const void *conf,
+                        struct flv_source *src,
+                        struct flv_err *err)
+{
+    struct plan_state *s = state;
+    struct plan *plan = *(struct plan *const *)conf;
+    if (plan->fail_open) {
+        return flv_fail(err, FLV_E_INVALID, "does not open");
+    }
+    s->plan = plan;
+    plan->src = src;
+    return FLV_OK;
+}
+
+static void plan_pull(void *state, struct flv_batch *batch, uint32_t credit)
+{
+    struct plan *p = ((struct plan_state *)state)->plan;
+    uint32_t want = p->ready < p->burst ? p->ready : p->burst;
+    p->pulls++;
+    p->credit_seen = credit;
+    for (uint32_t i = 0; i < want && i < credit; i++) {
+        char text[32];
+        int len = snprintf(text, sizeof(text), "r%llu",
+                           (unsigned long long)p->made + 1);
+        if (flv_batch_next_number(batch) != p->made + 1 ||
+            flv_batch_add(batch, NULL, 0, text, (size_t)len, NULL) != FLV_OK) {
+            return;
+        }
+        p->made++;
+        p->ready--;
+    }
+    if (p->end_inside && p->ready == 0) {
+        flv_source_end(p->src);
+    }
+}
+
+static void plan_settled(void *state, uint64_t upto)
+{
+    struct plan *p = ((struct plan_state *)state)->plan;
+    p->went_back = p->went_back || upto <= p->settled;
+    p->settled = upto;
+    p->settle_calls++;
+}
+
+static void plan_close(void *state)
+{
+    struct plan *p = ((struct plan_state *)state)->plan;
+    p->closes++;
+    if (!p->late_close) {
+        flv_source_closed(p->src);
+    }
+}
+
+static const struct flv_source_ops plan_ops = {
+    .state_size = sizeof(struct plan_state),
+    .open = plan_open,
+    .pull = plan_pull,
+    .settled = plan_settled,
+    .close = plan_close,
+};
+static const struct flv_connector plan_type = {
+    .abi = FLV_CONNECTOR_ABI, .name = "plan", .source = &plan_ops};
+
+static struct plan *plan_conf;
+
+static struct flv_source *open_with(struct plan *p,
+                                    struct flv_pipeline_conf conf)
+{
+    struct flv_err err = {0};
+    conf.type = &plan_type;
+    plan_conf = p;
+    conf.conf = &plan_conf;
+    if (flv__pipeline_open(&out.src, &conf, &err) != FLV_OK) {
+        fail_msg("%s", err.text);
+    }
+    return out.src;
+}
+
+static struct flv_source *open_plan(struct plan *p)
+{
+    fake_out_init(&out, loop);
+    return open_with(p, fake_out_conf(&out));
+}
+
+static void finish(struct flv_source *src)
+{
+    assert_true(out.done);
+    assert_int_equal(out.closes, 1);
+    flv__pipeline_destroy(src);
+    fake_out_deinit(&out);
+    flv_loop_run(loop); /* returns: nothing was left behind */
+}
+
+static void ready(struct plan *p, uint32_t more)
+{
+    p->ready += more;
+    flv_source_wake(p->src);
+    fake_out_spin(&out);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static void records_arrive_in_order_and_are_settled(void **state)
+{
+    (void)state;
+    struct plan p = {.ready = 2500, .burst = 100000, .end_inside = true};
+    struct flv_source *src = open_plan(&p);
+    out.acknowledge = true;
+    fake_out_run(&out);
+    assert_int_equal(out.record_count, 2500);
+    for (size_t i = 0; i < 2500; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "r%zu", i + 1);
+        assert_string_equal(out.records[i], text);
+    }
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(src, &n);
+    assert_int_equal(n.stages.in, 2500);
+    assert_int_equal(n.stages.passed, 2500);
+    assert_int_equal(n.out, 2500);
+    assert_int_equal(n.acked, 2500);
+    assert_int_equal(p.settled, 2500);
+    assert_false(p.went_back);
+    assert_null(flv__pipeline_cause(src));
+    finish(src);
+}
+
+static void only_the_longest_durable_prefix_is_settled(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 2};
+    struct flv_source *src = open_plan(&p);
+    ready(&p, 8); /* four appends of two */
+    assert_int_equal(out.append_count, 4);
+    assert_int_equal(p.settle_calls, 0);
+    fake_out_settle(&out, 1, NULL);
+    fake_out_settle(&out, 2, NULL);
+    assert_int_equal(p.settle_calls, 0);
+    fake_out_settle(&out, 0, NULL);
+    assert_int_equal(p.settled, 6);
+    assert_int_equal(p.settle_calls, 1);
+    fake_out_settle(&out, 3, NULL);
+    assert_int_equal(p.settled, 8);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void nothing_behind_a_failure_is_ever_settled(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    struct flv_err first = {0}, second = {0};
+    (void)flv_fail(&first, FLV_E_NOT_FOUND, "the topic is gone");
+    (void)flv_fail(&second, FLV_E_CANCELED, "cancelled");
+    ready(&p, 4);
+    fake_out_settle(&out, 0, NULL);
+    fake_out_settle(&out, 1, &first);
+    fake_out_settle(&out, 2, NULL);
+    fake_out_settle(&out, 3, &second);
+    fake_out_run(&out);
+    assert_int_equal(p.settled, 1);
+    assert_non_null(flv__pipeline_cause(src));
+    assert_string_equal(flv__pipeline_cause(src)->text, "the topic is gone");
+    finish(src);
+}
+
+static void records_in_flight_are_bounded(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    p.ready = 5000;
+    flv_source_wake(src);
+    for (int i = 0; i < 5000; i++) {
+        (void)flv_loop_turn(loop, false);
+    }
+    assert_int_equal(out.append_count, FLV_IN_FLIGHT_BATCHES_MAX);
+    fake_out_settle(&out, 0, NULL);
+    fake_out_spin(&out);
+    assert_int_equal(out.append_count, FLV_IN_FLIGHT_BATCHES_MAX + 1);
+    out.acknowledge = true;
+    out.settled = 1;
+    flv__pipeline_stop(src);
+    for (size_t i = 1; i < out.append_count; i++) {
+        fake_out_settle(&out, i, NULL);
+    }
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void credit_never_exceeds_a_batch(void **state)
+{
+    (void)state;
+    struct plan p = {.ready = 3000, .burst = 100000};
+    struct flv_source *src = open_plan(&p);
+    fake_out_spin(&out);
+    assert_int_equal(p.credit_seen, FLV_BATCH_RECORDS_MAX);
+    assert_int_equal(out.record_count, 3000);
+    assert_int_equal(out.append_count, 3);
+    out.acknowledge = true;
+    flv_loop_defer(loop, &out.task);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void a_full_stream_holds_the_source_back(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    out.full = true;
+    ready(&p, 3);
+    assert_int_equal(p.made, 1);
+    assert_int_equal(out.record_count, 0);
+    ready(&p, 0); /* waking changes nothing */
+    assert_int_equal(p.made, 1);
+    out.full = false;
+    out.acknowledge = true;
+    flv__pipeline_writable(src);
+    fake_out_spin(&out);
+    assert_int_equal(out.record_count, 3);
+    assert_string_equal(out.records[0], "r1");
+    assert_int_equal(p.settled, 3);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void a_stop_delivers_what_was_pulled(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    ready(&p, 1);
+    out.full = true;
+    ready(&p, 1);
+    assert_int_equal(p.made, 2);
+    flv__pipeline_stop(src);
+    flv__pipeline_stop(src);
+    p.ready = 5;
+    flv_source_wake(src);
+    fake_out_spin(&out);
+    assert_int_equal(p.made, 2); /* nothing new is pulled */
+    assert_int_equal(p.closes, 0);
+    assert_true(out.pushes > 0);
+    out.full = false;
+    out.acknowledge = true;
+    flv__pipeline_writable(src);
+    fake_out_run(&out);
+    assert_int_equal(out.record_count, 2);
+    assert_int_equal(p.settled, 2);
+    assert_int_equal(p.closes, 1);
+    assert_null(flv__pipeline_cause(src));
+    finish(src);
+}
+
+static void a_drain_that_takes_too_long_is_a_failure(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 3};
+    fake_out_init(&out, loop);
+    struct flv_pipeline_conf conf = fake_out_conf(&out);
+    conf.drain_ms = 30;
+    struct flv_source *src = open_with(&p, conf);
+    ready(&p, 3);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    assert_int_equal(flv__pipeline_cause(src)->rc, FLV_E_TIMEOUT);
+    assert_string_equal(flv__pipeline_cause(src)->text,
+                        "3 records were not acknowledged within 30 ms of the "
+                        "stop");
+    assert_int_equal(p.settle_calls, 0);
+    finish(src);
+}
+
+static void the_first_cause_is_kept(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    struct flv_err first = {0}, second = {0};
+    (void)flv_fail(&first, FLV_E_IO, "first");
+    (void)flv_fail(&second, FLV_E_IO, "second");
+    ready(&p, 1);
+    flv_source_fail(src, &first);
+    flv_source_fail(src, &second);
+    out.acknowledge = true;
+    flv_loop_defer(loop, &out.task);
+    fake_out_run(&out);
+    assert_string_equal(flv__pipeline_cause(src)->text, "first");
+    assert_int_equal(p.settled, 1); /* what was pulled is still delivered */
+    finish(src);
+}
+
+static void a_refused_append_ends_the_connector(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    out.refuse = FLV_E_LIMIT;
+    ready(&p, 1);
+    fake_out_run(&out);
+    assert_string_equal(flv__pipeline_cause(src)->text, "refused by the test");
+    assert_int_equal(p.settle_calls, 0);
+    finish(src);
+}
+
+static void a_source_may_close_later(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1, .late_close = true};
+    struct flv_source *src = open_plan(&p);
+    flv__pipeline_stop(src);
+    fake_out_spin(&out);
+    assert_int_equal(p.closes, 1);
+    assert_false(out.done);
+    flv_source_closed(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void a_source_that_does_not_open_leaves_nothing(void **state)
+{
+    (void)state;
+    struct plan p = {.fail_open = true};
+    struct flv_err err = {0};
+    fake_out_init(&out, loop);
+    struct flv_pipeline_conf conf = fake_out_conf(&out);
+    conf.type = &plan_type;
+    plan_conf = &p;
+    conf.conf = &plan_conf;
+    assert_int_equal(flv__pipeline_open(&out.src, &conf, &err), FLV_E_INVALID);
+    assert_string_equal(err.text, "does not open");
+    flv_loop_run(loop);
+    assert_false(out.done);
+}
+
+static flv_rc drop_even(void *state,
+                        const struct flv_batch *in,
+                        struct flv_batch *dest,
+                        struct flv_stage_counts *counts,
+                        struct flv_err *err)
+{
+    (void)state;
+    for (uint32_t i = 0; i < in->count; i++) {
+        if ((in->first_number + i) % 2 == 0) {
+            counts->filtered++;
+            continue;
+        }
+        counts->passed++;
+        flv_rc rc = flv_batch_add(dest, NULL, 0, in->msgs[i].value.data,
+                                  in->msgs[i].value.len, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    return FLV_OK;
+}
+
+static void filtered_records_are_settled_in_their_place(void **state)
+{
+    (void)state;
+    static const struct flv_stage stages[] = {
+        {.name = "even", .apply = drop_even}};
+    struct plan p = {.burst = 1};
+    fake_out_init(&out, loop);
+    struct flv_pipeline_conf conf = fake_out_conf(&out);
+    conf.stages = stages;
+    conf.stage_count = 1;
+    struct flv_source *src = open_with(&p, conf);
+    ready(&p, 4); /* 1 and 3 are sent, 2 and 4 are not */
+    assert_int_equal(out.append_count, 2);
+    assert_int_equal(p.settle_calls, 0); /* 2 waits for 1 */
+    fake_out_settle(&out, 0, NULL);
+    assert_int_equal(p.settled, 2);
+    fake_out_settle(&out, 1, NULL);
+    assert_int_equal(p.settled, 4);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(src, &n);
+    assert_int_equal(n.stages.in, 4);
+    assert_int_equal(n.stages.passed, 2);
+    assert_int_equal(n.stages.filtered, 2);
+    assert_int_equal(n.acked, 2);
+    finish(src);
+}
+
+static void counters_belong_to_the_connector(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_plan(&p);
+    flv_source_count(src, 0, 2);
+    flv_source_count(src, 1, 5);
+    flv_source_count(src, 0, 1);
+    assert_int_equal(flv__pipeline_counter(src, 0), 3);
+    assert_int_equal(flv__pipeline_counter(src, 1), 5);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return flv_loop_create(&loop, 0, NULL) == FLV_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    flv_loop_destroy(loop);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_arrive_in_order_and_are_settled),
+        cmocka_unit_test(only_the_longest_durable_prefix_is_settled),
+        cmocka_unit_test(nothing_behind_a_failure_is_ever_settled),
+        cmocka_unit_test(records_in_flight_are_bounded),
+        cmocka_unit_test(credit_never_exceeds_a_batch),
+        cmocka_unit_test(a_full_stream_holds_the_source_back),
+        cmocka_unit_test(a_stop_delivers_what_was_pulled),
+        cmocka_unit_test(a_drain_that_takes_too_long_is_a_failure),
+        cmocka_unit_test(the_first_cause_is_kept),
+        cmocka_unit_test(a_refused_append_ends_the_connector),
+        cmocka_unit_test(a_source_may_close_later),
+        cmocka_unit_test(a_source_that_does_not_open_leaves_nothing),
+        cmocka_unit_test(filtered_records_are_settled_in_their_place),
+        cmocka_unit_test(counters_belong_to_the_connector),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
