@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/local.h"
+#include "cli/plugin.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -264,6 +265,19 @@ set_profile(struct cli *c, const char *host, uint16_t port, struct flv_err *err)
     return rc == FLV_OK ? flv_profiles_save(c->profiles, err) : rc;
 }
 
+/* What would fail behind the start is found before it. */
+static flv_rc check_surroundings(struct cli *c,
+                                 const struct cluster_conf *conf,
+                                 struct flv_err *err)
+{
+    struct flv_buf program;
+    flv_buf_init(&program, CLI_PATH_MAX);
+    flv_rc rc = cli_program_find("fluvio-server", &program, err);
+    flv_buf_deinit(&program);
+    return rc == FLV_OK && !conf->skip_profile_creation ? cli_profiles(c, err)
+                                                        : rc;
+}
+
 static flv_rc start_server(struct cli *c,
                            const struct cluster_conf *conf,
                            const struct cli_local *l,
@@ -282,6 +296,7 @@ static flv_rc start_server(struct cli *c,
     }
     rc = rc == FLV_OK ? cli_local_holder(l, &holder, err) : rc;
     rc = rc == FLV_OK ? refuse_running(l, &holder, err) : rc;
+    rc = rc == FLV_OK ? check_surroundings(c, conf, err) : rc;
     rc = rc == FLV_OK ? cli_local_prepare(l, err) : rc;
     if (rc != FLV_OK) {
         return rc;

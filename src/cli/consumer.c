@@ -180,19 +180,17 @@ static void keep_offsets(void *user,
     struct delete_call *d = user;
     struct flv_err own = {0};
     d->entries = flv_zalloc(count + 1, sizeof *d->entries);
-    for (size_t i = 0; d->entries != NULL && err == NULL && i < count; i++) {
-        if (!wanted(d, &offsets[i])) {
-            continue;
+    bool ok = d->entries != NULL;
+    for (size_t i = 0; ok && err == NULL && i < count; i++) {
+        if (wanted(d, &offsets[i])) {
+            struct entry *e = &d->entries[d->count];
+            e->topic = flv_strdup(offsets[i].topic);
+            e->partition = offsets[i].partition;
+            ok = e->topic != NULL;
+            d->count += ok;
         }
-        struct entry *e = &d->entries[d->count];
-        e->topic = flv_strdup(offsets[i].topic);
-        e->partition = offsets[i].partition;
-        if (e->topic == NULL) {
-            break;
-        }
-        d->count++;
     }
-    if (d->entries == NULL) {
+    if (!ok) {
         (void)flv_fail(&own, FLV_E_NOMEM, "out of memory");
         err = &own;
     }

@@ -448,6 +448,7 @@ static flv_rc producer_conf(struct produce *p,
     if (flv_opts_given(p->opts, "compression")) {
         out->compression = (enum flv_compression)conf->compression;
     }
+    out->fail_on_storage = true;
     out->writable = pump_again;
     out->user = p;
     flv_rc rc = FLV_OK;

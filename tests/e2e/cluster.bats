@@ -180,6 +180,26 @@ sys.stdin.read()' "$FLV_SC_PORT"; }
     run -0 fluvio cluster status
 }
 
+@test "of two starts at once one wins and the other says why" {
+    fluvio cluster start >"$HOME/a" 2>&1 &
+    local a=$!
+    fluvio cluster start >"$HOME/b" 2>&1 &
+    local b=$! failed=0
+    wait "$a" || failed=$((failed + 1))
+    wait "$b" || failed=$((failed + 1))
+    [ "$failed" -eq 1 ]
+    cat "$HOME/a" "$HOME/b" | grep -q -e "in use by" -e "runs already"
+    run -0 fluvio cluster status
+}
+
+@test "a broken profile file is found before anything starts" {
+    mkdir -p "$HOME/.fluvio"
+    echo '[profile' >"$HOME/.fluvio/config"
+    run -1 --separate-stderr fluvio cluster start
+    [[ $stderr == *"$HOME/.fluvio/config"* ]]
+    [ -z "$(server_pid)" ]
+}
+
 @test "a stale server.json misleads nobody" {
     fluvio cluster start
     local pid

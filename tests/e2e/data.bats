@@ -294,6 +294,17 @@ os.execvp(sys.argv[1], sys.argv[1:])' \
     [ "$output" = "no consumers found" ]
 }
 
+@test "a consumer of a deleted topic ends with an error" {
+    topic
+    echo x | fluvio produce "$TOPIC"
+    fluvio consume "$TOPIC" -B >"$HOME/deleted" 2>"$HOME/deleted.err" &
+    local consumer=$!
+    until_true 20 has_lines "$HOME/deleted" 1
+    fluvio topic delete "$TOPIC"
+    ends_with 1 "$consumer"
+    [ -s "$HOME/deleted.err" ]
+}
+
 @test "isolation and delivery in every spelling" {
     topic
     for word in read_committed ReadCommitted read_uncommitted ReadUncommitted; do

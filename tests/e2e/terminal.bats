@@ -53,6 +53,14 @@ PY
     [ "$output" = $'one\ntwo' ]
 }
 
+@test "Ctrl-C ends the prompt, what was said Ok! to is stored" {
+    fluvio topic create interrupted
+    run -130 at_terminal "exec fluvio produce interrupted" <<<$'one\n\x03'
+    [ "$(grep -c 'Ok!' <<<"$output")" -eq 1 ]
+    run -0 fluvio consume interrupted -B -d
+    [ "$output" = one ]
+}
+
 @test "NO_COLOR takes colour and icons away" {
     fluvio topic create plain
     NO_COLOR=1 run -0 at_terminal "fluvio produce plain" <<<one
