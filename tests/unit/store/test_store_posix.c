@@ -1,0 +1,267 @@
+/* The same on real files, with jobs and reads in threads of their own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util.h"
+
+static char dir[64];
+static char log_dir[100];
+
+static int begin(void **state)
+{
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/flv-store-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(log_dir, sizeof(log_dir), "%s/topic-0", dir);
+    return 0;
+}
+
+static int end(void **state)
+{
+    flv_rc rc = flv_log_delete(NULL, log_dir, NULL);
+
+    (void)state;
+    return (rc != FLV_OK && rc != FLV_E_NOT_FOUND) || rmdir(dir) != 0;
+}
+
+static struct flv_log_conf real_conf(void)
+{
+    struct flv_log_conf conf = test_conf(NULL);
+
+    conf.dir = log_dir;
+    conf.segment_bytes = 16 << 10;
+    conf.checkpoint_bytes = 20000;
+    conf.segments_open_max = 2;
+    return conf;
+}
+
+static void what_is_appended_is_there_after_reopening(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log_report report;
+    struct flv_log *log = open_log(&conf, &report);
+
+    (void)state;
+    assert_true(report.created);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(append_plain(log, 500), i);
+        assert_int_equal(run_job(flv_log_upkeep_job(log)), FLV_OK);
+    }
+    assert_int_equal(count_records(log), 100);
+    flv_log_abandon(log);
+    conf.create = false;
+    log = open_log(&conf, &report);
+    assert_false(report.full_scan);
+    assert_int_equal(count_records(log), 100);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    log = open_log(&conf, &report);
+    assert_int_equal(report.bytes_read, 0);
+    assert_int_equal(report.next_offset, 100);
+    flv_log_abandon(log);
+}
+
+static void a_cut_tail_is_set_aside(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log_report report;
+    struct flv_log *log = open_log(&conf, NULL);
+    char path[200];
+    struct stat st;
+
+    (void)state;
+    append_plain(log, 300);
+    append_plain(log, 300);
+    flv_log_abandon(log);
+    snprintf(path, sizeof(path), "%s/00000000000000000000.log", log_dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size - 1), 0);
+    log = open_log(&conf, &report);
+    assert_int_equal(report.torn_bytes, 64 + BATCH_HEAD + 300 - 1);
+    assert_int_equal(report.torn_files, 1);
+    assert_int_equal(count_records(log), 1);
+    append_plain(log, 10);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    snprintf(path, sizeof(path), "%s/00000000000000000000-0000000485-00.torn",
+             log_dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 64 + BATCH_HEAD + 300 - 1);
+}
+
+static void a_directory_that_cannot_be_written_is_an_error(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log = NULL;
+    struct flv_err err;
+    int fd;
+
+    (void)state;
+    /* A file where the directory should be: root is stopped by it, too. */
+    fd = open(log_dir, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(flv_log_open(&conf, &log, NULL, &err), FLV_E_IO);
+    assert_true(strstr(err.text, log_dir) != NULL);
+    assert_int_equal(unlink(log_dir), 0);
+}
+
+static void *run_in_thread(void *job)
+{
+    flv_log_job_run(job);
+    return NULL;
+}
+
+struct reader {
+    struct flv_log_read rd;
+    uint8_t buf[3000];
+    flv_rc rc;
+};
+
+static void *read_in_thread(void *user)
+{
+    struct reader *r = user;
+
+    r->rc = flv_log_read_run(&r->rd, NULL);
+    return NULL;
+}
+
+#define READERS 3
+
+static void start_reads(struct flv_log *log,
+                        struct reader *readers,
+                        pthread_t *threads,
+                        bool *running)
+{
+    for (int i = 0; i < READERS; i++) {
+        int64_t leo = flv_log_leo(log);
+        struct reader *r = &readers[i];
+
+        r->rd = (struct flv_log_read){
+            .offset = leo * i / READERS,
+            .buf = r->buf,
+            .buf_bytes = sizeof(r->buf),
+        };
+        assert_int_equal(flv_log_read_prepare(log, &r->rd, &running[i], NULL),
+                         FLV_OK);
+        if (running[i]) {
+            assert_int_equal(
+                pthread_create(&threads[i], NULL, read_in_thread, r), 0);
+        }
+    }
+}
+
+static void end_reads(struct reader *readers, pthread_t *threads, bool *running)
+{
+    for (int i = 0; i < READERS; i++) {
+        if (!running[i]) {
+            continue;
+        }
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(readers[i].rc, FLV_OK);
+        assert_true(readers[i].rd.next_offset > readers[i].rd.offset);
+        flv_log_read_finish(&readers[i].rd);
+    }
+}
+
+/* A commit, an upkeep job and reads at once, while the loop goes on staging:
+ * for the thread sanitizer to look at. */
+static void jobs_and_reads_run_beside_the_loop(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log;
+    static struct reader readers[READERS];
+    struct sent s[120];
+
+    (void)state;
+    conf.durability = FLV_DURABLE_PAGE_CACHE;
+    log = open_log(&conf, NULL);
+    for (int i = 0; i < 120; i++) {
+        pthread_t commit, upkeep, threads[READERS];
+        bool running[READERS];
+        struct flv_log_job *a, *b;
+
+        make_plain(&s[i], 600);
+        assert_int_equal(flv_log_stage(log, &s[i].append, NULL), FLV_OK);
+        a = flv_log_commit_job(log);
+        b = i % 3 == 0 ? flv_log_sync_job(log) : flv_log_upkeep_job(log);
+        if (a != NULL) {
+            assert_int_equal(pthread_create(&commit, NULL, run_in_thread, a),
+                             0);
+        }
+        if (b != NULL) {
+            assert_int_equal(pthread_create(&upkeep, NULL, run_in_thread, b),
+                             0);
+        }
+        start_reads(log, readers, threads, running);
+        if (i == 80) {
+            (void)flv_log_trim(log, 30);
+        }
+        end_reads(readers, threads, running);
+        if (a != NULL) {
+            assert_int_equal(pthread_join(commit, NULL), 0);
+            assert_int_equal(flv_log_job_finish(a, NULL), FLV_OK);
+        }
+        if (b != NULL) {
+            assert_int_equal(pthread_join(upkeep, NULL), 0);
+            assert_int_equal(flv_log_job_finish(b, NULL), FLV_OK);
+        }
+    }
+    commit_all(log);
+    for (int i = 0; i < 120; i++) {
+        assert_int_equal(s[i].rc, FLV_OK);
+        forget(&s[i]);
+    }
+    assert_int_equal(flv_log_leo(log), 120);
+    assert_int_equal(count_records(log), 120 - flv_log_start_offset(log));
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+}
+
+static void checking_and_deleting_work_on_real_files(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log = open_log(&conf, NULL);
+    struct flv_log_check out;
+    struct stat st;
+    uint64_t space = 0;
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        append_plain(log, 700);
+    }
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    assert_int_equal(flv_log_check(NULL, log_dir, NULL, NULL, &out, NULL),
+                     FLV_OK);
+    assert_int_equal(out.damages, 0);
+    assert_int_equal(out.batches, 50);
+    assert_int_equal(
+        flv_io_posix()->ops->space(flv_io_posix(), dir, &space, NULL), FLV_OK);
+    assert_true(space > 0);
+    assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
+    assert_int_equal(stat(log_dir, &st), -1);
+    assert_int_equal(flv_log_sweep(NULL, dir, NULL), FLV_OK);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_appended_is_there_after_reopening),
+        TEST(a_cut_tail_is_set_aside),
+        TEST(a_directory_that_cannot_be_written_is_an_error),
+        TEST(jobs_and_reads_run_beside_the_loop),
+        TEST(checking_and_deleting_work_on_real_files),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
