@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* What one client may have under way before it is not read for a while. */
 #define IN_FLIGHT_MAX 256
@@ -169,12 +170,39 @@ static void on_end(void *ctx, flv_rc rc, const struct flv_err *err)
     flv_peer_close(p, left ? NULL : err->text);
 }
 
+/* Descriptors that clients must leave to logs: each partition may have its
+ * newest segment, some old ones and a new one open. */
+#define FILES_BASE 64
+#define FILES_PER_PARTITION 4
+#define CLIENTS_MIN 16
+
+static bool has_room(struct flv_server *s)
+{
+    struct rlimit limit;
+    size_t files = FILES_BASE + FILES_PER_PARTITION * s->topics.partition_count;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_cur == RLIM_INFINITY || s->peer_count < CLIENTS_MIN ||
+        s->peer_count + files < limit.rlim_cur) {
+        return true;
+    }
+    uint64_t now_ms = flv_loop_now_ms(s->loop);
+    if (now_ms - s->crowded_ms >= 1000) {
+        s->crowded_ms = now_ms;
+        flv_log_warn("peer",
+                     "a client was turned away: too few descriptors (ulimit "
+                     "-n)",
+                     FLV_KV_U64("clients", s->peer_count),
+                     FLV_KV_U64("limit", limit.rlim_cur));
+    }
+    return false;
+}
+
 void flv_peer_accept(struct flv_server *server,
                      enum flv_wire_side side,
                      struct flv_conn *conn)
 {
     struct flv_peer *p = flv_zalloc(1, sizeof *p);
-    if (p == NULL || server->phase != FLV_SERVER_SERVING) {
+    if (p == NULL || server->phase != FLV_SERVER_SERVING || !has_room(server)) {
         flv_free(p);
         flv_conn_close(conn, NULL, NULL);
         return;

@@ -48,6 +48,7 @@ struct flv_server {
     struct flv_buf scratch; /* of the answer being encoded */
     LIST_HEAD(, flv_peer) peers;
     uint32_t peer_count;
+    uint64_t crowded_ms; /* when a client was last turned away aloud */
     LIST_HEAD(, flv_watch) watchers; /* all peers' */
     int64_t epoch;                   /* of the metadata, for watches */
     struct flv_timer tick;

@@ -11,6 +11,15 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+/* libuv is not built for the thread sanitizer: it closes descriptors unseen,
+ * so that their next use in another thread would look like a race. */
+const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *
+__tsan_default_suppressions(void)
+{
+    return "called_from_lib:libuv.so";
+}
+
 /* ---- the server's process ---- */
 
 void rig_init(struct rig *r)
