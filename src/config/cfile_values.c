@@ -135,7 +135,7 @@ expand(struct flv__cread *r, const struct flv_node *node, struct flv_buf *buf)
                                 "write ${{ secrets.NAME }}",
                                 open);
         }
-        const char *value;
+        const char *value = NULL;
         FLV_TRY(secret_get(r, node, name, &value));
         if (flv_buf_add(buf, p, (size_t)(open - p)) != FLV_OK ||
             flv_buf_add_str(buf, value) != FLV_OK) {
@@ -336,9 +336,7 @@ static flv_rc add_pair(struct flv__cread *r,
     if (text == NULL) {
         return flv__cfile_nomem(r);
     }
-    memcpy(text, key->text, a);
-    text[a] = ':';
-    memcpy(text + a + 1, value, b + 1);
+    (void)snprintf(text, a + b + 2, "%s:%s", key->text, value);
     s->value = text;
     return setting_add(r, s);
 }

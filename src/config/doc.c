@@ -118,18 +118,18 @@ static flv_rc fail_at(const struct flv_doc *doc,
                     text);
 }
 
-flv_rc flv_doc_fail(const struct flv_doc *doc,
-                    const struct flv_node *node,
-                    struct flv_err *err,
-                    const char *fmt,
-                    ...)
+void flv_doc_raise(const struct flv_doc *doc,
+                   const struct flv_node *node,
+                   struct flv_err *err,
+                   const char *fmt,
+                   ...)
 {
     char text[FLV_ERR_TEXT_MAX];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return fail_at(doc, node->line, node->col, err, text);
+    (void)fail_at(doc, node->line, node->col, err, text);
 }
 
 /* --- building the tree --------------------------------------------------- */
@@ -322,7 +322,7 @@ static void scalar_place(struct build *b, struct flv_node *node, bool there)
 
 static flv_rc on_scalar(struct build *b, struct fy_event *event)
 {
-    struct flv_node *node;
+    struct flv_node *node = NULL;
     FLV_TRY(node_new(b, event, FLV_NODE_SCALAR, &node));
     FLV_TRY(check_tag(b, node, event->scalar.tag));
     size_t len = 0;
@@ -344,7 +344,7 @@ static flv_rc on_scalar(struct build *b, struct fy_event *event)
     if (node->text == NULL) {
         return fail_mem(b);
     }
-    const char *anchor;
+    const char *anchor = NULL;
     FLV_TRY(anchor_name(b, event->scalar.anchor, &anchor));
     FLV_TRY(anchor_set(b, anchor, node));
     return attach(b, node, node);
@@ -353,7 +353,7 @@ static flv_rc on_scalar(struct build *b, struct fy_event *event)
 static flv_rc
 on_start(struct build *b, struct fy_event *event, enum flv_node_kind kind)
 {
-    struct flv_node *node;
+    struct flv_node *node = NULL;
     FLV_TRY(node_new(b, event, kind, &node));
     bool map = kind == FLV_NODE_MAP;
     FLV_TRY(check_tag(
@@ -389,7 +389,7 @@ static flv_rc on_alias(struct build *b, struct fy_event *event)
 {
     struct flv_node place = {.kind = FLV_NODE_SCALAR};
     node_place(&place, event);
-    const char *name;
+    const char *name = NULL;
     FLV_TRY(anchor_name(b, event->alias.anchor, &name));
     for (size_t i = 0; name != NULL && i < b->anchor_count; i++) {
         if (strcmp(b->anchors[i].name, name) == 0) {

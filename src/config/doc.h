@@ -68,11 +68,13 @@ const char *flv_node_kind_name(const struct flv_node *node);
 /* Equal when `-` and `_` are taken as one. */
 bool flv_key_eq(const char *a, const char *b);
 
-/* Fails with "name:line:col: text". */
-flv_rc flv_doc_fail(const struct flv_doc *doc,
-                    const struct flv_node *node,
-                    struct flv_err *err,
-                    const char *fmt,
-                    ...) FLV_PRINTF(4, 5);
+/* Fails with "name:line:col: text": FLV_E_INVALID. */
+#define flv_doc_fail(doc, node, err, ...)                                      \
+    (flv_doc_raise((doc), (node), (err), __VA_ARGS__), flv__rc(FLV_E_INVALID))
+void flv_doc_raise(const struct flv_doc *doc,
+                   const struct flv_node *node,
+                   struct flv_err *err,
+                   const char *fmt,
+                   ...) FLV_PRINTF(4, 5);
 
 #endif

@@ -12,10 +12,10 @@
 #ifndef FLV_CONNECTOR_BATCH_H
 #define FLV_CONNECTOR_BATCH_H
 
-#include <fluvio/client.h>
 #include <fluvio/connector.h>
 
 #include "base/arena.h"
+#include "stream/stream.h"
 
 #define FLV_BATCH_RECORDS_MAX 1024
 /* One record with its key; below the largest request of a stream. */
