@@ -124,7 +124,8 @@ static void pick_line(char *text, char *out, size_t size)
         }
         line = next;
     }
-    snprintf(out, size, "%s", sentence != NULL ? sentence : last);
+    snprintf(out, size, "%.*s", (int)size - 1,
+             sentence != NULL ? sentence : last);
 }
 
 static void last_words(const struct launch *s, char *out, size_t size)
