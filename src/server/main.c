@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
@@ -277,6 +278,7 @@ int main(int argc, char **argv)
     /* A few small arenas instead of eight per core. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    umask(077); /* records are nobody else's business */
     struct flv_args args;
     struct flv_err err = {0};
     int code = EXIT_OK;
