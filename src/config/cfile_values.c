@@ -291,17 +291,14 @@ static flv_rc setting_key(struct flv__cread *r,
                           const char *name,
                           const char **out)
 {
-    size_t skip = strlen(prefix), len = strlen(name);
-    char *key = flv_arena_alloc(&r->f->arena, skip + len + 1, 1);
+    size_t size = strlen(prefix) + strlen(name) + 1;
+    char *key = flv_arena_alloc(&r->f->arena, size, 1);
     if (key == NULL) {
         return flv__cfile_nomem(r);
     }
-    memcpy(key, prefix, skip);
-    for (size_t i = 0; i <= len; i++) {
-        key[skip + i] = name[i];
-        if (name[i] == '_') {
-            key[skip + i] = '-';
-        }
+    (void)snprintf(key, size, "%s%s", prefix, name);
+    for (char *p = key; *p != '\0'; p++) {
+        *p = *p == '_' ? '-' : *p;
     }
     *out = key;
     return FLV_OK;
