@@ -415,6 +415,9 @@ struct flv_producer_conf {
     enum flv_delivery delivery;
     uint32_t timeout_ms;          /* 1,500: server's limit for replication */
     uint32_t delivery_timeout_ms; /* 120,000 from send to done; 0: no limit */
+    bool fail_on_storage;         /* a full or failing disk of the server ends
+                                   * a record at once instead of being waited
+                                   * for like other trouble; for people */
     flv_transform_fn transform;   /* may be NULL */
     void *transform_user;
     /* After FLV_E_BUSY: half of the buffer is free again. May be NULL. */

@@ -361,6 +361,15 @@ static void recover(struct flv__lane *lane)
     }
 }
 
+/* Whether the server's disk is at fault and nobody wants to wait for it. */
+static bool ends_at_disk(const struct flv__lane *lane,
+                         const struct flv_err *err)
+{
+    return lane->producer->conf.fail_on_storage &&
+           (err->wire == FLV_WIRE_STORAGE_ERROR ||
+            err->wire == FLV_WIRE_PARTITION_FULL);
+}
+
 /* A batch was not stored, as far as anybody knows. */
 static void batch_failed(struct flv__batch *b, const struct flv_err *err)
 {
@@ -368,7 +377,8 @@ static void batch_failed(struct flv__batch *b, const struct flv_err *err)
     const bool refused =
         b->producer_id >= 0 && err->wire == FLV_WIRE_OFFSET_OUT_OF_RANGE;
 
-    if (!is_numbered(lane) || (!refused && !flv__may_pass(err))) {
+    if (!is_numbered(lane) || ends_at_disk(lane, err) ||
+        (!refused && !flv__may_pass(err))) {
         batch_end(b, -1, err);
         return;
     }
@@ -630,11 +640,15 @@ static void start_linger(struct flv__lane *lane)
 {
     const uint32_t linger_ms = lane->producer->conf.linger_ms;
 
-    if (linger_ms == 0 || flv_batch_builder_size(&lane->builder) >=
-                              lane->producer->conf.batch_size_bytes) {
-        flv__lane_push(lane);
-    } else if (!flv_timer_active(&lane->linger) &&
-               flv_timer_start(&lane->linger, linger_ms, 0, NULL) != FLV_OK) {
+    if (linger_ms > 0 && flv_timer_active(&lane->linger) &&
+        flv_batch_builder_size(&lane->builder) <
+            lane->producer->conf.batch_size_bytes) {
+        return;
+    }
+    if (linger_ms == 0 ||
+        flv_batch_builder_size(&lane->builder) >=
+            lane->producer->conf.batch_size_bytes ||
+        flv_timer_start(&lane->linger, linger_ms, 0, NULL) != FLV_OK) {
         flv__lane_push(lane);
     }
 }
