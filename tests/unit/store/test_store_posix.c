@@ -143,11 +143,12 @@ static void start_reads(struct flv_log *log,
                         bool *running)
 {
     for (int i = 0; i < READERS; i++) {
+        int64_t start = flv_log_start_offset(log);
         int64_t leo = flv_log_leo(log);
         struct reader *r = &readers[i];
 
         r->rd = (struct flv_log_read){
-            .offset = leo * i / READERS,
+            .offset = start + (leo - start) * i / READERS,
             .buf = r->buf,
             .buf_bytes = sizeof(r->buf),
         };
