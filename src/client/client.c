@@ -34,11 +34,6 @@ void flv__op_remove(struct flv__op *op)
     op->prev = NULL;
 }
 
-flv_rc flv__closing(struct flv_err *err)
-{
-    return flv_fail(err, FLV_E_CANCELED, "the client is closing");
-}
-
 flv_rc flv__name_copy(char out[FLV__NAME_MAX],
                       const char *name,
                       const char *what,
@@ -329,6 +324,13 @@ void flv_client_close(struct flv_client *c, flv_closed_fn closed, void *user)
 
 /* ----------------------------------------------------------------- SPUs */
 
+/* One macro of uthash. NOLINTNEXTLINE(readability-function-size) */
+static bool add_link(struct flv_client *c, struct flv__spu_link *link)
+{
+    HASH_ADD(hh, c->spus, id, sizeof(link->id), link);
+    return !link->lost;
+}
+
 static flv_rc make_spu(struct flv_client *c,
                        const struct flv__spu_meta *s,
                        const char *host,
@@ -350,8 +352,7 @@ static flv_rc make_spu(struct flv_client *c,
     }
     c->peers_open++;
     link->id = s->id;
-    HASH_ADD(hh, c->spus, id, sizeof(link->id), link);
-    if (link->lost) {
+    if (!add_link(c, link)) {
         flv__peer_close(link->peer, peer_closed, c);
         flv_free(link);
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a connection");

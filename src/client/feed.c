@@ -485,7 +485,9 @@ static void stream_answer(struct flv__call *call, const struct flv__answer *a)
         flv__consumer_fail(f->consumer, &err);
         return;
     }
-    f->attempts = 0;
+    if (h.err.rc == FLV_OK) {
+        f->attempts = 0;
+    }
     if (h.err.rc != FLV_OK && f->opened_at < f->next_offset) {
         /* It began so early only to learn its id for a commit. */
         flv__commit_fail_all(f, &h.err);

@@ -63,7 +63,10 @@ FLV_CHECKED flv_rc flv__client_spu(struct flv_client *c,
                                    struct flv_err *err);
 
 /* The answer to whatever is asked of a client that is closing. */
-flv_rc flv__closing(struct flv_err *err);
+static inline flv_rc flv__closing(struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_CANCELED, "the client is closing");
+}
 
 /* Copies a name that travels as a protocol string. */
 FLV_CHECKED flv_rc flv__name_copy(char out[FLV__NAME_MAX],

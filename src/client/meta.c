@@ -15,6 +15,9 @@ static struct flv__topic_meta *find_topic(const struct flv__meta *m,
 {
     struct flv__topic_meta *t = NULL;
 
+    if (name.len == 0) {
+        return NULL;
+    }
     HASH_FIND(hh, m->topics, name.data, name.len, t);
     return t;
 }
@@ -28,6 +31,13 @@ static void topic_destroy(struct flv__topic_meta *t)
     }
 }
 
+/* One macro of uthash. NOLINTNEXTLINE(readability-function-size) */
+static bool add_topic(struct flv__meta *m, struct flv__topic_meta *t)
+{
+    HASH_ADD_KEYPTR(hh, m->topics, t->name, strlen(t->name), t);
+    return !t->lost;
+}
+
 static struct flv__topic_meta *make_topic(struct flv__meta *m,
                                           struct flv_slice name)
 {
@@ -36,7 +46,7 @@ static struct flv__topic_meta *make_topic(struct flv__meta *m,
     if (t != NULL) {
         return t;
     }
-    if (HASH_COUNT(m->topics) >= FLV__META_TOPICS_MAX) {
+    if (name.len == 0 || HASH_COUNT(m->topics) >= FLV__META_TOPICS_MAX) {
         return NULL;
     }
     t = flv_zalloc(1, sizeof(*t));
@@ -44,10 +54,7 @@ static struct flv__topic_meta *make_topic(struct flv__meta *m,
         return NULL;
     }
     t->name = flv_slice_dup(name);
-    if (t->name != NULL) {
-        HASH_ADD_KEYPTR(hh, m->topics, t->name, name.len, t);
-    }
-    if (t->name == NULL || t->lost) {
+    if (t->name == NULL || !add_topic(m, t)) {
         topic_destroy(t);
         return NULL;
     }
@@ -173,7 +180,7 @@ bool flv__partition_name(struct flv_slice name,
 
 static flv_rc grow_parts(struct flv__topic_meta *t, uint32_t count)
 {
-    struct flv__part_meta *parts = t->parts;
+    struct flv__part_meta *parts = NULL;
     uint32_t cap = t->part_cap == 0 ? 4 : t->part_cap;
 
     while (cap < count) {
@@ -282,6 +289,21 @@ static struct flv__spu_meta *find_spu(const struct flv__meta *m, int32_t id)
     return s;
 }
 
+static void drop_spu(struct flv__meta *m, struct flv__spu_meta *s)
+{
+    if (s != NULL) {
+        HASH_DEL(m->spus, s);
+        spu_destroy(s);
+    }
+}
+
+/* One macro of uthash. NOLINTNEXTLINE(readability-function-size) */
+static bool add_spu(struct flv__meta *m, struct flv__spu_meta *s)
+{
+    HASH_ADD(hh, m->spus, id, sizeof(s->id), s);
+    return !s->lost;
+}
+
 static flv_rc put_spu(struct flv__meta *m, const struct flv_wire_spu *w)
 {
     const struct flv_wire_ingress_port *pub = &w->spec.public_endpoint;
@@ -289,7 +311,7 @@ static flv_rc put_spu(struct flv__meta *m, const struct flv_wire_spu *w)
     struct flv__spu_meta *s = NULL;
     struct flv_slice host = {.len = 0};
 
-    if (HASH_COUNT(m->spus) >= FLV__META_SPUS_MAX) {
+    if (old == NULL && HASH_COUNT(m->spus) >= FLV__META_SPUS_MAX) {
         return FLV_E_LIMIT;
     }
     if (pub->ingress.len > 0) {
@@ -312,24 +334,12 @@ static flv_rc put_spu(struct flv__meta *m, const struct flv_wire_spu *w)
         spu_destroy(s);
         return FLV_E_NOMEM;
     }
-    if (old != NULL) {
-        HASH_DEL(m->spus, old);
-        spu_destroy(old);
-    }
-    HASH_ADD(hh, m->spus, id, sizeof(s->id), s);
-    if (s->lost) {
+    drop_spu(m, old);
+    if (!add_spu(m, s)) {
         spu_destroy(s);
         return FLV_E_NOMEM;
     }
     return FLV_OK;
-}
-
-static void drop_spu(struct flv__meta *m, struct flv__spu_meta *s)
-{
-    if (s != NULL) {
-        HASH_DEL(m->spus, s);
-        spu_destroy(s);
-    }
 }
 
 static flv_rc apply_spus(struct flv__meta *m,

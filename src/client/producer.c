@@ -212,7 +212,7 @@ static void found(struct flv__finder *l,
     } else if (choose_codec(p, t->compression, &why) == FLV_OK) {
         (void)add_lanes(p, t->partitions, &why);
     }
-    if (why.rc != FLV_OK) {
+    if (t == NULL || why.rc != FLV_OK) {
         p->state = FLV__PRODUCER_FAILED;
         opened(p->opened_user, &why);
         return;
@@ -346,6 +346,7 @@ static uint32_t next_partition(struct flv_producer *p)
     const struct flv__topic_meta *t =
         flv__meta_topic(&p->client->meta, p->topic);
 
+    assert(p->partitions > 0);
     for (uint32_t i = 0; t != NULL && i < p->partitions; i++) {
         const uint32_t n = p->round_robin++ % p->partitions;
 
@@ -358,6 +359,7 @@ static uint32_t next_partition(struct flv_producer *p)
 
 static uint32_t partition_of(struct flv_producer *p, const struct flv_msg *msg)
 {
+    assert(p->partitions > 0);
     if (msg->partition >= 0) {
         return (uint32_t)msg->partition;
     }
@@ -370,7 +372,8 @@ static flv_rc check_state(const struct flv_producer *p, struct flv_err *err)
     if (p->state == FLV__PRODUCER_CLOSING) {
         return flv_fail(err, FLV_E_CANCELED, "the producer is closing");
     }
-    if (p->state == FLV__PRODUCER_FAILED || p->deleted) {
+    if (p->state == FLV__PRODUCER_FAILED || p->deleted ||
+        (p->state == FLV__PRODUCER_OPEN && p->partitions == 0)) {
         return flv_fail(err, FLV_E_NOT_FOUND, "Topic not found: %s", p->topic);
     }
     if (p->state == FLV__PRODUCER_OPENING) {

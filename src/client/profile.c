@@ -202,8 +202,9 @@ static flv_rc replace_file(const char *path,
 flv_rc flv_profiles_save(struct flv_profiles *p, struct flv_err *err)
 {
     struct flv_buf tmp;
-    char *real = realpath(p->path, NULL); /* a link stays a link */
-    const char *path = real != NULL ? real : p->path;
+    char real[PATH_MAX];
+    const bool exists = realpath(p->path, real) != NULL;
+    const char *path = exists ? real : p->path; /* a link stays a link */
     flv_rc rc = make_parents(path, err);
 
     flv_buf_init(&tmp, PATH_MAX + 16);
@@ -217,7 +218,6 @@ flv_rc flv_profiles_save(struct flv_profiles *p, struct flv_err *err)
         rc = replace_file(path, (char *)tmp.data, flv__toml_text(p->doc), err);
     }
     flv_buf_deinit(&tmp);
-    free(real); /* realpath()'s own */
     return rc;
 }
 

@@ -374,6 +374,13 @@ static void key_destroy(struct flv__toml_key *key)
     }
 }
 
+/* One macro of uthash. NOLINTNEXTLINE(readability-function-size) */
+static bool add_to_table(struct flv__toml *doc, struct flv__toml_key *key)
+{
+    HASH_ADD_KEYPTR(hh, doc->keys, key->path, key->path_len, key);
+    return !key->lost;
+}
+
 static flv_rc add_key(struct parser *ps,
                       const char *bytes,
                       size_t len,
@@ -400,8 +407,7 @@ static flv_rc add_key(struct parser *ps,
     key->path_len = len;
     key->depth = depth;
     key->value.line = ps->line;
-    HASH_ADD_KEYPTR(hh, ps->doc->keys, key->path, len, key);
-    if (key->lost) {
+    if (!add_to_table(ps->doc, key)) {
         key_destroy(key);
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a key");
     }
@@ -713,7 +719,7 @@ static flv_rc new_stmt(struct flv__toml *doc,
                        const struct flv__toml_parts *path,
                        struct flv_err *err)
 {
-    struct flv__toml_stmt *grown = doc->stmts;
+    struct flv__toml_stmt *grown = NULL;
     char *bytes = NULL;
 
     if (doc->stmt_count == doc->stmt_cap) {

@@ -642,6 +642,7 @@ static void stream_fetch(struct fake_conn *c,
         body.partition.partition = req.partition;
         body.partition.error.code = f->stream_error;
         answer(c, h, &flv_wire_stream_fetch_response_schema, &body, NULL);
+        s->conn = NULL; /* an error ends the stream */
         return;
     }
     feed_stream(f, s);

@@ -313,6 +313,43 @@ static void a_refused_batch_fails_alone(void **state)
     rig_deinit(&r);
 }
 
+static enum fake_act disk_is_full(struct fake *f,
+                                  uint32_t partition,
+                                  const struct flv_batch_header *h,
+                                  int16_t *code)
+{
+    (void)f;
+    (void)partition;
+    (void)h;
+    *code = FLV_WIRE_PARTITION_FULL;
+    return FAKE_ACT_ERROR;
+}
+
+static void a_full_disk_is_told_at_once_on_request(void **state)
+{
+    struct flv_producer_conf conf = small_batches();
+    struct flv_producer *p = NULL;
+    struct rig r;
+
+    (void)state;
+    forget_sends();
+    rig_init(&r);
+    r.f.on_produce = disk_is_full;
+    rig_client(&r, 0);
+    conf.fail_on_storage = true;
+    p = open_producer(&r, &conf);
+    assert_int_equal(send_n(p, 0, -1), FLV_OK);
+    rig_wait(&r, &sends[0].n);
+    assert_int_equal(sends[0].n.err.wire, FLV_WIRE_PARTITION_FULL);
+    assert_int_equal(r.f.produces, 1);
+    r.f.on_produce = NULL;
+    assert_int_equal(send_n(p, 1, -1), FLV_OK);
+    rig_wait(&r, &sends[1].n);
+    assert_int_equal(sends[1].n.err.rc, FLV_OK);
+    close_producer(&r, p);
+    rig_deinit(&r);
+}
+
 /* A server that forgot the producer takes what is left under a new id. */
 static void a_forgotten_producer_begins_anew(void **state)
 {
@@ -888,6 +925,7 @@ int main(void)
         cmocka_unit_test(losses_neither_repeat_nor_lose_nor_reorder),
         cmocka_unit_test(errors_that_pass_keep_the_order),
         cmocka_unit_test(a_refused_batch_fails_alone),
+        cmocka_unit_test(a_full_disk_is_told_at_once_on_request),
         cmocka_unit_test(a_forgotten_producer_begins_anew),
         cmocka_unit_test(nonsense_for_an_answer_is_an_error),
         cmocka_unit_test(a_hanging_server_is_left_and_asked_again),
