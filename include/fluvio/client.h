@@ -18,7 +18,7 @@
  * Errors     Branch on flv_rc_class(err->rc). err->wire holds the server's
  *            error code where a server answered with one.
  * Units      offset = record number; _ms, _s and _bytes as named.
- * See        docs/architecture.md, src/client/README.md
+ * See        docs/architecture.md, tests/unit/client/
  */
 #ifndef FLUVIO_CLIENT_H
 #define FLUVIO_CLIENT_H

@@ -47,18 +47,11 @@ static void closed(void *user)
 /* Waits for the line that says that it is ready, and which ports it has. */
 static void start(struct server *s)
 {
-    char *const argv[] = {FLV_BIN "/fluvio-server",
-                          "--data-dir",
-                          s->dir,
-                          "--advertise",
-                          "127.0.0.1",
-                          "--log-level",
-                          "error",
-                          "--sc-port",
-                          s->ports[0],
-                          "--spu-port",
-                          s->ports[1],
-                          NULL};
+    char program[] = FLV_BIN "/fluvio-server";
+    char *const argv[] = {program,       "--data-dir", s->dir,
+                          "--advertise", "127.0.0.1",  "--log-level",
+                          "error",       "--sc-port",  s->ports[0],
+                          "--spu-port",  s->ports[1],  NULL};
     posix_spawn_file_actions_t actions;
     int fds[2] = {-1, -1};
     char line[128] = "";
@@ -173,8 +166,8 @@ static void disconnect(struct flv_loop *loop, struct flv_client *c)
 
 struct sent {
     struct flv_send send;
-    unsigned times;
     int64_t offset;
+    unsigned times;
     flv_rc rc;
 };
 
