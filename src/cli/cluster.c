@@ -323,13 +323,18 @@ static int cluster_start(struct flv_args *args, void *ctx)
     const struct cluster_conf *conf = flv_args_conf(args);
     struct cli_local l;
     struct flv_err err = {0};
+    int lock_fd = -1;
     flv_rc rc = check_start(flv_args_opts(args), conf, &err);
     if (rc == FLV_OK) {
         rc = cli_local_find(&l, conf->data_dir, conf->log_dir, false, &err);
     }
     if (rc == FLV_OK) {
         step("📝", "Running pre-flight checks");
+        rc = cli_local_lock(&lock_fd, &err);
+    }
+    if (rc == FLV_OK) {
         rc = start_server(c, conf, &l, &err);
+        close(lock_fd);
     }
     if (rc != FLV_OK) {
         return cli_fail(&err);

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -389,12 +390,34 @@ flv_rc cli_local_remove(const struct cli_local *l,
 
 /* ---- Preparing --------------------------------------------------------- */
 
+flv_rc cli_local_lock(int *out_fd, struct flv_err *err)
+{
+    char path[CLI_PATH_MAX];
+    flv_rc rc = in_home("", path, err);
+    rc = rc == FLV_OK ? make_folders(path, err) : rc;
+    rc = rc == FLV_OK ? in_home(RECORD ".lock", path, err) : rc;
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int locked = -1;
+    do {
+        locked = fd >= 0 ? flock(fd, LOCK_EX) : -1;
+    } while (fd >= 0 && locked != 0 && errno == EINTR);
+    if (locked != 0) {
+        int sys = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return flv_fail_sys(err, FLV_E_IO, sys, "cannot lock %.120s", path);
+    }
+    *out_fd = fd;
+    return FLV_OK;
+}
+
 flv_rc cli_local_prepare(const struct cli_local *l, struct flv_err *err)
 {
-    char home[CLI_PATH_MAX];
-    flv_rc rc = in_home("", home, err);
-    rc = rc == FLV_OK ? make_folders(home, err) : rc;
-    rc = rc == FLV_OK ? make_folders(l->data_dir, err) : rc;
+    flv_rc rc = make_folders(l->data_dir, err);
     rc = rc == FLV_OK ? make_folders(l->log_dir, err) : rc;
     return rc == FLV_OK ? write_record(l, err) : rc;
 }

@@ -50,6 +50,9 @@ struct cli_server_conf {
     uint16_t spu_port;
     bool insecure;
 };
+/* One start at a time for this user: waits for one that is under way. Closing
+ * *out_fd lets the next one in. */
+FLV_CHECKED flv_rc cli_local_lock(int *out_fd, struct flv_err *err);
 /* Creates the folders and remembers them for the commands that follow. */
 FLV_CHECKED flv_rc cli_local_prepare(const struct cli_local *l,
                                      struct flv_err *err);
