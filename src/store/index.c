@@ -160,7 +160,7 @@ flv_rc flv__index_get(struct flv__index *ix,
             (struct flv__index_entry){flv_get_u32(p), flv_get_u32(p + 4)};
     }
     /* Goes on at the distance that it had reached. */
-    while (count > ix->max / 2 && distance < end.pos / count / 2) {
+    while (count > 0 && count > ix->max / 2 && distance < end.pos / count / 2) {
         distance *= 2;
     }
     ix->interval = distance;

@@ -1,9 +1,10 @@
 /*
  * log_impl.h - what the files of store share about a struct flv_log.
  *
- * Purpose    The log's parts. log.c owns the state machine (staging, jobs'
- *            beginning and end), job.c what jobs do on disk, read.c reading,
- *            recover.c opening. Internal to store.
+ * Purpose    The log's parts. stage.c, commit.c and upkeep.c are the state
+ *            machine (staging; jobs' beginning and end), job.c is what jobs
+ *            do on disk, read.c reading, recover.c opening. Internal to
+ *            store.
  * Threads    Loop thread, except what a job or a read carries with it: those
  *            fields do not change while it is out.
  *
@@ -108,6 +109,58 @@ static inline struct flv__segment *flv__active(const struct flv_log *log)
     return log->segments[log->segment_count - 1];
 }
 
+static inline void flv__queue_init(struct flv__queue *q)
+{
+    q->head = NULL;
+    q->tail = &q->head;
+}
+
+static inline void flv__queue_push(struct flv__queue *q, struct flv_append *req)
+{
+    req->next = NULL;
+    *q->tail = req;
+    q->tail = &req->next;
+}
+
+static inline struct flv_append *flv__queue_pop(struct flv__queue *q)
+{
+    struct flv_append *req = q->head;
+
+    q->head = req->next;
+    if (q->head == NULL) {
+        q->tail = &q->head;
+    }
+    req->next = NULL;
+    return req;
+}
+
+/* Moves everything from `from` behind `to`. */
+static inline void flv__queue_move(struct flv__queue *to,
+                                   struct flv__queue *from)
+{
+    if (from->head != NULL) {
+        *to->tail = from->head;
+        to->tail = from->tail;
+        flv__queue_init(from);
+    }
+}
+
+/* log.c */
+void flv__log_free(struct flv_log *log);
+/* Takes no more appends until it is opened again. */
+void flv__log_poison(struct flv_log *log, const struct flv_err *cause);
+/* Why not, for a log in another state than OK. */
+FLV_CHECKED flv_rc flv__log_refuse(const struct flv_log *log,
+                                   struct flv_err *err);
+
+/* commit.c, upkeep.c: what job_finish does */
+FLV_CHECKED flv_rc flv__commit_finish(struct flv_log *log,
+                                      struct flv_log_job *job,
+                                      struct flv_err *err);
+FLV_CHECKED flv_rc flv__upkeep_finish(struct flv_log *log,
+                                      struct flv_log_job *job,
+                                      struct flv_err *err);
+
 /* segment.c */
 struct flv__segment *flv__segment_new(const struct flv_log_conf *conf,
                                       const struct flv__segment_head *head);
@@ -150,8 +203,5 @@ FLV_CHECKED flv_rc flv__recover(struct flv_log *log,
 /* job.c */
 void flv__job_commit(struct flv_log_job *job);
 void flv__job_upkeep(struct flv_log_job *job);
-
-/* log.c */
-void flv__log_free(struct flv_log *log);
 
 #endif

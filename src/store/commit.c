@@ -1,0 +1,295 @@
+/* Commit jobs on the loop: from what waits to a group, and from its fate to
+ * the fate of every append in it. */
+#include <assert.h>
+
+#include "store/log_impl.h"
+
+/* Everything in `q` is over. The queue is the caller's own: callbacks may
+ * stage again. */
+static void complete(struct flv__queue *q, flv_rc rc, const struct flv_err *err)
+{
+    while (q->head != NULL) {
+        struct flv_append *req = flv__queue_pop(q);
+
+        req->done(req, rc, err);
+    }
+}
+
+/* Takes an append off the books. */
+static void unstage(struct flv_log *log, struct flv_append *req)
+{
+    assert(log->staged_bytes >= req->size);
+    log->staged_bytes -= req->size;
+    if (req->producer != NULL) {
+        flv__producers_unstage(&log->producers, req->producer);
+        req->producer = NULL;
+    }
+}
+
+/* Ends what waits, and `group` before it, without having stored it. */
+static void fail_all(struct flv_log *log,
+                     struct flv__queue *group,
+                     const struct flv_err *err)
+{
+    struct flv__queue all;
+
+    flv__queue_init(&all);
+    flv__queue_move(&all, group);
+    flv__queue_move(&all, &log->staged);
+    for (struct flv_append *r = all.head; r != NULL; r = r->next) {
+        unstage(log, r);
+    }
+    log->next_offset = log->leo;
+    assert(log->staged_bytes == 0);
+    complete(&all, err->rc, err);
+}
+
+void flv_log_cancel(struct flv_log *log)
+{
+    struct flv__queue all;
+    struct flv_err err;
+    flv_rc rc = flv_fail(&err, FLV_E_CANCELED, "the partition is being closed");
+
+    log->closing = true;
+    flv__queue_init(&all);
+    flv__queue_move(&all, &log->staged);
+    for (struct flv_append *r = all.head; r != NULL; r = r->next) {
+        if (r->size > 0 && log->next_offset > r->base_offset) {
+            log->next_offset = r->base_offset;
+        }
+        unstage(log, r);
+    }
+    complete(&all, rc, &err);
+}
+
+/* How many bytes of what waits go into the next group, given `room`. Zero if
+ * not even the first append fits. */
+static uint32_t group_size(const struct flv_log *log, uint64_t room)
+{
+    uint64_t bytes = 0;
+    uint64_t max = log->conf.group_bytes_max;
+
+    for (const struct flv_append *r = log->staged.head; r != NULL;
+         r = r->next) {
+        if (bytes + r->size + FLV__GROUP_HEAD > room ||
+            (bytes > 0 && bytes + r->size > max)) {
+            break;
+        }
+        bytes += r->size;
+    }
+    return (uint32_t)bytes;
+}
+
+static bool has_to_roll(const struct flv_log *log)
+{
+    const struct flv__segment *active = flv__active(log);
+    const struct flv_append *first = log->staged.head;
+
+    return active->bytes > FLV__SEGMENT_HEAD &&
+           ((uint64_t)active->bytes + FLV__GROUP_HEAD + first->size >
+                log->conf.segment_bytes ||
+            first->base_offset + first->records - active->head.base_offset >
+                UINT32_MAX);
+}
+
+static flv_rc prepare_roll(struct flv_log *log, struct flv_log_job *job)
+{
+    struct flv__segment *active = flv__active(log);
+    struct flv__segment_head head = {
+        .log_id = log->log_id,
+        .base_offset = log->leo,
+        .first_group = log->next_group,
+        .prev_base = active->head.base_offset,
+        .prev_bytes = active->bytes,
+    };
+
+    job->fresh = NULL;
+    if (flv__segments_reserve(log) != FLV_OK) {
+        return FLV_E_NOMEM;
+    }
+    job->fresh = flv__segment_new(&log->conf, &head);
+    return job->fresh != NULL ? FLV_OK : FLV_E_NOMEM;
+}
+
+/* Moves appends of `bytes` bytes into the job, repetitions among them too. */
+static void take_group(struct flv_log *log,
+                       struct flv_log_job *job,
+                       uint32_t bytes,
+                       int64_t base)
+{
+    uint32_t pos = 0;
+    int64_t next = log->leo;
+
+    while (log->staged.head != NULL && pos + log->staged.head->size <= bytes &&
+           next - base <= UINT32_MAX) {
+        struct flv_append *req = log->staged.head;
+
+        if (req->size > 0 &&
+            req->base_offset + req->records - base > UINT32_MAX) {
+            break;
+        }
+        flv__queue_pop(&log->staged);
+        req->pos = pos;
+        pos += req->size;
+        next = req->size > 0 ? req->base_offset + req->records : next;
+        flv__queue_push(&job->group, req);
+    }
+    assert(pos > 0 && next > log->leo);
+    job->head = (struct flv__group_head){
+        .log_id = log->log_id,
+        .number = log->next_group,
+        .synced = log->synced,
+        .first_offset = log->leo,
+        .next_offset = next,
+        .bytes = pos,
+    };
+}
+
+struct flv_log_job *flv_log_commit_job(struct flv_log *log)
+{
+    struct flv_log_job *job = &log->commit;
+    struct flv__segment *active = flv__active(log);
+    uint64_t room;
+
+    if (job->out || log->state != FLV_LOG_OK || log->staged.head == NULL) {
+        return NULL;
+    }
+    assert(log->staged.head->size > 0 && job->group.head == NULL);
+    job->roll = has_to_roll(log);
+    if (job->roll && log->upkeep.out && log->upkeep.flush) {
+        return NULL; /* two syncs of one file: each might miss an error */
+    }
+    /* Without memory it is tried again after the next event. */
+    if (job->roll && prepare_roll(log, job) != FLV_OK) {
+        return NULL;
+    }
+    job->pos = job->roll ? FLV__SEGMENT_HEAD : active->bytes;
+    room = log->conf.segment_bytes - job->pos;
+    take_group(log, job, group_size(log, room),
+               job->roll ? log->leo : active->head.base_offset);
+    job->segment = active;
+    job->segment->holds++;
+    job->out = true;
+    job->ran = false;
+    job->outcome = FLV__DONE;
+    flv_err_clear(&job->err);
+    return job;
+}
+
+static void index_append(struct flv__segment *segment,
+                         const struct flv_append *req,
+                         uint32_t pos)
+{
+    for (uint32_t at = 0; at < req->size;) {
+        struct flv__batch_head b;
+        flv_rc rc = flv__batch_head_get(req->data + at, &b);
+
+        assert(rc == FLV_OK);
+        (void)rc;
+        flv__index_add(&segment->index,
+                       (uint32_t)(b.base_offset - segment->head.base_offset),
+                       pos + at);
+        if (req->size < segment->index.interval) {
+            break; /* no second entry in so few bytes */
+        }
+        at += b.size;
+    }
+}
+
+static void store_append(struct flv_log *log, const struct flv_append *req)
+{
+    for (uint32_t at = 0; req->producer != NULL && at < req->size;) {
+        struct flv__batch_head b;
+        flv_rc rc = flv__batch_head_get(req->data + at, &b);
+
+        assert(rc == FLV_OK);
+        rc = flv__producers_store(&log->producers, &b);
+        assert(rc == FLV_OK); /* it is there since staging */
+        (void)rc;
+        at += b.size;
+    }
+}
+
+/* The group is in the log. */
+static void publish(struct flv_log *log, struct flv_log_job *job)
+{
+    struct flv__segment *active = flv__active(log);
+
+    assert(job->head.first_offset == log->leo && job->pos == active->bytes);
+    for (struct flv_append *r = job->group.head; r != NULL; r = r->next) {
+        index_append(active, r, (uint32_t)job->pos + FLV__GROUP_HEAD + r->pos);
+        store_append(log, r);
+        unstage(log, r);
+    }
+    active->bytes = (uint32_t)job->pos + FLV__GROUP_HEAD + job->head.bytes;
+    active->end_offset = log->leo = job->head.next_offset;
+    log->next_group = job->head.number + 1;
+    log->unkept_bytes += FLV__GROUP_HEAD + job->head.bytes;
+    if (log->conf.durability == FLV_DURABLE_DISK) {
+        log->synced = job->head.number;
+        log->hw = log->leo;
+        log->hw_base = active->head.base_offset;
+        log->hw_pos = active->bytes;
+    }
+}
+
+/* The new segment is durable, whatever became of the group. */
+static void publish_roll(struct flv_log *log, struct flv_log_job *job)
+{
+    assert(job->fresh->head.base_offset == log->leo);
+    log->hw = log->leo; /* the old one was synced on the way */
+    log->synced = log->next_group - 1;
+    job->segment->index_unsaved = true;
+    flv__segments_push(log, job->fresh);
+    log->hw_base = job->fresh->head.base_offset;
+    log->hw_pos = job->fresh->bytes;
+    job->fresh = NULL;
+    log->keep_due = true;
+    flv__segments_cool(log);
+}
+
+/* Repetitions of what is stored by now, at the head of the queue. */
+static void take_repetitions(struct flv_log *log, struct flv__queue *out)
+{
+    while (log->staged.head != NULL && log->staged.head->size == 0) {
+        struct flv_append *req = flv__queue_pop(&log->staged);
+
+        assert(req->base_offset + req->records <= log->leo);
+        flv__queue_push(out, req);
+    }
+}
+
+flv_rc flv__commit_finish(struct flv_log *log,
+                          struct flv_log_job *job,
+                          struct flv_err *err)
+{
+    struct flv__queue done;
+    struct flv_err why = job->err;
+
+    flv__queue_init(&done);
+    if (job->fresh != NULL && job->fresh->file != NULL &&
+        job->outcome != FLV__FAILED) {
+        publish_roll(log, job);
+    }
+    flv__segment_free(job->fresh);
+    job->fresh = NULL;
+    if (job->outcome == FLV__FAILED) {
+        flv__log_poison(log, &why);
+    }
+    if (log->state == FLV_LOG_POISONED) {
+        (void)!flv__log_refuse(log, &why);
+    }
+    if (log->state == FLV_LOG_OK && job->outcome == FLV__DONE) {
+        publish(log, job);
+        flv__queue_move(&done, &job->group);
+        take_repetitions(log, &done);
+        complete(&done, FLV_OK, NULL);
+        return FLV_OK;
+    }
+    flv__queue_move(&done, &job->group);
+    if (err != NULL) {
+        *err = job->outcome == FLV__DONE ? why : job->err;
+    }
+    fail_all(log, &done, &why);
+    return why.rc;
+}
