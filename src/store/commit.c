@@ -156,7 +156,8 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
     }
     assert(log->staged.head->size > 0 && job->group.head == NULL);
     job->roll = has_to_roll(log);
-    if (job->roll && log->upkeep.out && log->upkeep.flush) {
+    job->settle = log->unsettled && !job->roll;
+    if ((job->roll || job->settle) && log->upkeep.out && log->upkeep.flush) {
         return NULL; /* two syncs of one file: each might miss an error */
     }
     /* Without memory it is tried again after the next event. */
@@ -279,6 +280,7 @@ flv_rc flv__commit_finish(struct flv_log *log,
     if (log->state == FLV_LOG_POISONED) {
         (void)!flv__log_refuse(log, &why);
     }
+    log->unsettled = job->outcome != FLV__DONE;
     if (log->state == FLV_LOG_OK && job->outcome == FLV__DONE) {
         publish(log, job);
         flv__queue_move(&done, &job->group);

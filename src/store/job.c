@@ -83,20 +83,6 @@ static uint32_t group_crc(const struct flv_log_job *job)
     return crc;
 }
 
-/* Synced, because what is left of a refused group could be completed by what
- * comes after it: a record that ends in zeros by nothing but a file size. */
-static bool cut_back(struct flv_log_job *job, struct flv_file *file)
-{
-    struct flv_err err = {0};
-
-    if (file->io->ops->truncate(file, job->pos, &err) == FLV_OK &&
-        file->io->ops->sync(file, FLV_SYNC_ROLL_BACK, &err) == FLV_OK) {
-        return true;
-    }
-    job->err = err;
-    return false;
-}
-
 void flv__job_commit(struct flv_log_job *job)
 {
     struct flv_file *file;
@@ -106,11 +92,20 @@ void flv__job_commit(struct flv_log_job *job)
         return;
     }
     file = job->roll ? job->fresh->file : job->segment->file;
+    /* Before anything is written behind a refused group: what is left of it
+     * on disk could be completed by that, a record that ends in zeros by
+     * nothing but a larger file. */
+    if (job->settle &&
+        file->io->ops->sync(file, FLV_SYNC_ROLL_BACK, &job->err) != FLV_OK) {
+        poison(job);
+        return;
+    }
     job->head.crc = group_crc(job);
     rc = write_group(job, file);
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
-        if (job->outcome == FLV__ROLLED_BACK && !cut_back(job, file)) {
+        if (job->outcome == FLV__ROLLED_BACK &&
+            file->io->ops->truncate(file, job->pos, &job->err) != FLV_OK) {
             poison(job);
         }
         return;

@@ -56,6 +56,7 @@ struct flv_log_job {
     struct flv__group_head head;
     uint64_t pos; /* of the group */
     bool roll;
+    bool settle;                /* the file was cut back and not synced since */
     struct flv__segment *fresh; /* owned until published */
 
     /* sync and upkeep */
@@ -100,7 +101,8 @@ struct flv_log {
     struct flv_log_job commit, upkeep;
     uint64_t unkept_bytes; /* written since the last checkpoint */
     bool keep_due;
-    bool closing;                     /* canceled: no more appends */
+    bool closing;   /* canceled: no more appends */
+    bool unsettled; /* the active file's end may not be on disk */
     struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
 };
 

@@ -932,6 +932,8 @@ static void finish(struct recovery *r)
     log->hw_base = flv__active(log)->head.base_offset;
     log->hw_pos = flv__active(log)->bytes;
     log->synced = log->next_group - 1;
+    /* Whoever wrote before may have cut back and not synced. */
+    log->unsettled = !report->created;
     log->unkept_bytes = report->bytes_read;
     log->keep_due = report->full_scan;
     if (r->have_ck) {

@@ -12,7 +12,8 @@ static bool begin_upkeep(struct flv_log *log)
         return false;
     }
     job->flush = log->hw < log->leo;
-    if (job->flush && log->commit.out && log->commit.roll) {
+    if (job->flush && log->commit.out &&
+        (log->commit.roll || log->commit.settle)) {
         return false;
     }
     return true;
