@@ -9,6 +9,9 @@
 #include "store/log.h"
 #include "store/scan.h"
 
+/* Segments that never got a header are marked in check.bases. */
+#define MARK(base) (-1 - (base))
+
 struct check {
     struct flv_io *io; /* borrowed */
     const char *dir;   /* borrowed */
@@ -21,7 +24,6 @@ struct check {
     bool no_memory;
     struct flv__checkpoint ck;
     bool have_ck, ck_met;
-    bool torn_head; /* the segment before has no header */
     /* where the segment before ended, if that is known */
     bool have_prev;
     int64_t prev_base;
@@ -122,10 +124,11 @@ static void check_head(struct check *c,
                        const char *path,
                        int64_t base)
 {
-    if (c->torn_head) {
-        tell(c, FLV_NOTE_DAMAGE, path, 0,
-             "a segment before it has no valid header");
-        c->torn_head = false;
+    for (uint32_t i = 0; head->prev_base >= 0 && i < c->count; i++) {
+        if (c->bases[i] == MARK(head->prev_base)) {
+            tell(c, FLV_NOTE_DAMAGE, path, 0,
+                 "the segment before it has no valid header");
+        }
     }
     if (head->base_offset != base) {
         tell(c, FLV_NOTE_DAMAGE, path, 0, "its header names another offset");
@@ -286,15 +289,18 @@ static flv_rc check_index(struct check *c,
     return rc;
 }
 
-/* No header: unfinished or damaged? */
-static void judge_head(struct check *c, const char *path, uint64_t bytes)
+/* No header: was it only being made, or is it damaged? */
+static void
+judge_head(struct check *c, uint32_t i, const char *path, uint64_t bytes)
 {
     if (bytes <= FLV__SEGMENT_HEAD &&
-        !(c->have_ck && c->ck.segment_base >= c->prev_base)) {
+        !(c->have_ck && c->ck.segment_base >= c->bases[i])) {
         c->out.torn_bytes += bytes;
-        c->torn_head = true;
+        c->bases[i] = MARK(c->bases[i]);
         tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
     } else {
+        c->have_prev = false;
+        c->next_offset = -1;
         tell(c, FLV_NOTE_DAMAGE, path, 0, "it has no valid header");
     }
 }
@@ -317,10 +323,7 @@ static flv_rc check_open_segment(struct check *c,
     c->out.bytes += bytes;
     rc = flv__scan_head(file, path, &head, err);
     if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED) {
-        c->prev_base = c->bases[i];
-        judge_head(c, path, bytes);
-        c->have_prev = false;
-        c->next_offset = -1;
+        judge_head(c, i, path, bytes);
         flv_err_clear(err);
         return FLV_OK;
     }

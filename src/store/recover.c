@@ -31,7 +31,7 @@ struct recovery {
     bool have_ck;
     /* the scan */
     struct flv__segment *scanned; /* borrowed; the one being scanned */
-    uint32_t torn_rolls;          /* last files that have no header yet */
+    bool torn_rolls;              /* files that never got a header, marked */
     bool damaged;
     uint32_t damaged_at;   /* segment to read up to its damage, ... */
     bool none_readable;    /* ... if it can be read at all */
@@ -272,14 +272,27 @@ static void damage_at_base(struct recovery *r, int64_t base, const char *what)
 /* ---- headers ---- */
 
 /* Segment i has no valid header: was it just being made? Then it holds no
- * group, no checkpoint, which comes later, knows it, and no whole segment
- * follows. There may be several: one that was given up for want of space is
- * not removed durably before another is begun. */
+ * group, no checkpoint, which comes later, is at or behind it, and no segment
+ * says that it follows it. Such files can lie anywhere at the end: one that
+ * was given up is not removed durably before another is begun. */
 static bool is_torn_roll(const struct recovery *r, uint32_t i, uint64_t bytes)
 {
     return bytes <= FLV__SEGMENT_HEAD &&
-           !(r->have_ck && r->ck.segment_base == r->bases[i]) &&
+           !(r->have_ck && r->ck.segment_base >= r->bases[i]) &&
            !(r->report->checkpoint_bad && i == 0);
+}
+
+/* Torn rolls are marked in r->bases. */
+#define MARK(base) (-1 - (base))
+
+static bool is_marked(const struct recovery *r, int64_t base)
+{
+    for (uint32_t i = r->leftovers; base >= 0 && i < r->count; i++) {
+        if (r->bases[i] == MARK(base)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What the header of segment i has to be, seen from the one before. */
@@ -297,6 +310,10 @@ static bool continues(struct recovery *r,
     }
     if (log->log_id != 0 && head->log_id != log->log_id) {
         damage_at_base(r, base, "it belongs to another log");
+        return false;
+    }
+    if (is_marked(r, head->prev_base)) {
+        damage_at_base(r, head->prev_base, "it has no valid header");
         return false;
     }
     if (prev == NULL && r->have_ck && base != r->ck.start_offset) {
@@ -333,7 +350,8 @@ static flv_rc take_segment(struct recovery *r,
     if (rc == FLV_E_CORRUPT) {
         flv_err_clear(err);
         if (is_torn_roll(r, i, bytes)) {
-            r->torn_rolls++;
+            r->torn_rolls = true;
+            r->bases[i] = MARK(r->bases[i]);
         } else {
             damage_at_base(r, r->bases[i], "it has no valid header");
         }
@@ -347,10 +365,6 @@ static flv_rc take_segment(struct recovery *r,
             return foreign(r, head.log_id, err);
         }
         r->log->log_id = head.log_id;
-    }
-    if (r->torn_rolls > 0) {
-        damage_at_base(r, r->bases[i - 1], "it has no valid header");
-        return FLV_OK;
     }
     if (!continues(r, &head, r->bases[i])) {
         return FLV_OK;
@@ -632,11 +646,12 @@ static flv_rc scan_to_damage(struct recovery *r, struct flv_err *err)
 static flv_rc stand_in(struct recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
+    int64_t first = r->count > r->leftovers ? r->bases[r->leftovers] : 0;
     struct flv__segment_head head = {
         .log_id = log->log_id,
-        .base_offset = r->have_ck     ? r->ck.start_offset
-                       : r->count > 0 ? r->bases[r->leftovers]
-                                      : 0,
+        .base_offset = r->have_ck  ? r->ck.start_offset
+                       : first < 0 ? MARK(first)
+                                   : first,
         .first_group = 1,
         .prev_base = -1,
     };
@@ -837,16 +852,20 @@ static void remove_leftovers(const struct recovery *r)
     unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
 }
 
-/* They hold nothing, and the segment before them goes on. Should the power
- * fail they may be met again; the next roll makes their removal durable. */
+/* They hold nothing; the segment before them goes on, or another does. Should
+ * the power fail they may be met again; the next roll makes their removal
+ * durable. */
 static flv_rc remove_torn_rolls(const struct recovery *r, struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
-    for (uint32_t i = r->count - r->torn_rolls; rc == FLV_OK && i < r->count;
-         i++) {
-        char *path = flv__path_segment(r->log->dir, r->bases[i]);
+    for (uint32_t i = r->leftovers; rc == FLV_OK && i < r->count; i++) {
+        char *path;
 
+        if (r->bases[i] >= 0) {
+            continue;
+        }
+        path = flv__path_segment(r->log->dir, MARK(r->bases[i]));
         rc = path == NULL ? no_memory(r, err)
                           : r->log->io->ops->unlink(r->log->io, path, err);
         if (rc == FLV_OK) {
@@ -901,7 +920,7 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     }
     check_against_checkpoint(r, &from);
     if (!r->damaged && log->segment_count == 0) {
-        assert(r->torn_rolls > 0);
+        assert(r->torn_rolls);
         rc = r->conf->create ? remove_torn_rolls(r, err) : FLV_OK;
         return rc == FLV_OK ? create_log(r, err) : rc;
     }
