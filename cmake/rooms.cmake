@@ -29,6 +29,15 @@ foreach(kind RELEASE RELWITHDEBINFO MINSIZEREL)
     string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${kind} "${CMAKE_C_FLAGS_${kind}}")
 endforeach()
 
+# Targets to build a part of the tree: all programs, all tests of one label.
+add_custom_target(programs)
+function(flv_part part name)
+    if(NOT TARGET ${part})
+        add_custom_target(${part})
+    endif()
+    add_dependencies(${part} ${name})
+endfunction()
+
 # flv_room(NAME [ROOMS room...] [PKG pkg-config modules...] [LIBS targets...])
 # One static library per folder. ROOMS are the rooms it may know. A check
 # program links the whole room against exactly that list, so that a symbol
@@ -50,6 +59,10 @@ function(flv_room name)
         target_link_libraries(flv_${name} PUBLIC PkgConfig::${id})
     endforeach()
     target_link_libraries(flv_${name} PUBLIC ${R_LIBS})
+    set_target_properties(flv_${name} PROPERTIES FLV_PKG "${R_PKG}")
+    if(NOT FLV_TESTS)
+        return()
+    endif()
     file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/link_${name}.c
         CONTENT "int main(void)\n{\n    return 0;\n}\n")
     add_executable(link_${name} ${CMAKE_CURRENT_BINARY_DIR}/link_${name}.c)
@@ -64,11 +77,13 @@ function(flv_program name)
     target_link_libraries(${name} PRIVATE ${P_LIBS} flv_flags)
     set_target_properties(${name} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${FLV_BIN_DIR})
+    flv_part(programs ${name})
     install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
 # flv_test(NAME LIBS... [SOURCES...] [TIMEOUT s] [LABEL l]): one cmocka
-# program, NAME.c plus SOURCES, run alone with a time limit.
+# program, NAME.c plus SOURCES, run alone with a time limit. The target
+# tests-LABEL builds all programs of a label.
 function(flv_test name)
     cmake_parse_arguments(T "" "TIMEOUT;LABEL" "SOURCES;LIBS" ${ARGN})
     if(NOT TARGET PkgConfig::cmocka)
@@ -84,6 +99,7 @@ function(flv_test name)
     target_link_libraries(${name} PRIVATE ${T_LIBS} flv_flags PkgConfig::cmocka)
     target_compile_definitions(${name} PRIVATE
         FLV_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    flv_part(tests-${T_LABEL} ${name})
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT}
         LABELS ${T_LABEL} ENVIRONMENT "CMOCKA_MESSAGE_OUTPUT=TAP")
