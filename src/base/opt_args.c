@@ -119,17 +119,14 @@ flv_args_fail(struct flv_args *a, struct flv_err *err, const char *fmt, ...)
 /* A word of the user's, without control bytes, cut to fit a sentence. */
 static const char *show(const char *word, char out[WORD_SHOWN_MAX])
 {
-    size_t len = strnlen(word, WORD_SHOWN_MAX - 1);
+    size_t i = 0;
 
-    for (size_t i = 0; i < len; i++) {
+    for (; i < WORD_SHOWN_MAX - 1 && word[i] != '\0'; i++) {
         unsigned char c = (unsigned char)word[i];
 
-        out[i] = word[i];
-        if (c < 0x20 || c == 0x7f) {
-            out[i] = '?';
-        }
+        out[i] = c < 0x20 || c == 0x7f ? '?' : word[i];
     }
-    out[len] = '\0';
+    out[i] = '\0';
     return out;
 }
 

@@ -82,29 +82,30 @@ static flv_rc resolve(struct flv_datadir *dir,
 
 /* ---- is it ours? ---- */
 
+/* True for what stands in a new folder, or was left there by a first start
+ * that was interrupted. */
+static bool is_blank(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+           strcmp(name, "lock") == 0 || strcmp(name, MARKER ".new") == 0 ||
+           strcmp(name, "lost+found") == 0;
+}
+
 static bool is_ours(const char *name)
 {
-    static const char *const names[] = {".",           "..",
-                                        "lock",        MARKER,
-                                        "topics",      "meta.db",
-                                        "meta.db-wal", "meta.db-shm",
-                                        MARKER ".new", "meta.db-journal",
-                                        "server.json", "server.json.new",
-                                        "lost+found"};
+    static const char *const names[] = {
+        MARKER,        "topics",          "meta.db",     "meta.db-wal",
+        "meta.db-shm", "meta.db-journal", "server.json", "server.json.new",
+    };
+    if (is_blank(name)) {
+        return true;
+    }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
         }
     }
     return false;
-}
-
-/* True when nothing but the traces of an interrupted first start is there. */
-static bool is_blank(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           strcmp(name, "lock") == 0 || strcmp(name, MARKER ".new") == 0 ||
-           strcmp(name, "lost+found") == 0;
 }
 
 struct contents {

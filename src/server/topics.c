@@ -110,7 +110,7 @@ insert(struct flv_topics *set, struct flv_topic *t, struct flv_err *err)
     assert(!found);
     if (set->len == set->cap) {
         size_t cap = set->cap > 0 ? set->cap * 2 : 16;
-        void *grown = flv_realloc(set->sorted, cap * sizeof *set->sorted);
+        void *grown = flv_realloc(set->sorted, cap * sizeof(set->sorted[0]));
         if (grown == NULL) {
             return flv_fail(err, FLV_E_NOMEM, "out of memory");
         }
@@ -118,7 +118,7 @@ insert(struct flv_topics *set, struct flv_topic *t, struct flv_err *err)
         set->cap = cap;
     }
     memmove(&set->sorted[at + 1], &set->sorted[at],
-            (set->len - at) * sizeof *set->sorted);
+            (set->len - at) * sizeof(set->sorted[0]));
     set->sorted[at] = t;
     set->len++;
     return FLV_OK;
@@ -130,7 +130,7 @@ void flv_topics_remove(struct flv_topics *set, struct flv_topic *t)
     size_t at = place(set, flv_slice_str(t->name), &found);
     assert(found && set->sorted[at] == t);
     memmove(&set->sorted[at], &set->sorted[at + 1],
-            (set->len - at - 1) * sizeof *set->sorted);
+            (set->len - at - 1) * sizeof(set->sorted[0]));
     set->len--;
     topic_free(t);
 }
@@ -441,7 +441,8 @@ int16_t flv_topic_spec_check(const struct flv_wire_topic_spec *spec,
     return FLV_WIRE_NONE;
 }
 
-bool flv_topic_codec_ok(const struct flv_wire_topic_spec *spec, int codec)
+bool flv_topic_codec_ok(const struct flv_wire_topic_spec *spec,
+                        enum flv_codec codec)
 {
     switch (spec->compression) {
     case FLV_WIRE_COMPRESSION_ANY:

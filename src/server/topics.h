@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "server/metadb.h"
 #include "server/partition.h"
+#include "wire/compress.h"
 #include "wire/ext.h"
 #include "wire/sc.h"
 
@@ -111,7 +112,8 @@ bool flv_topic_name_ok(struct flv_slice name);
 int16_t flv_topic_spec_check(const struct flv_wire_topic_spec *spec,
                              uint32_t *out_partitions,
                              char *why);
-/* Whether a batch of that codec may enter (enum flv_codec). */
-bool flv_topic_codec_ok(const struct flv_wire_topic_spec *spec, int codec);
+/* Whether a batch of that codec may enter. */
+bool flv_topic_codec_ok(const struct flv_wire_topic_spec *spec,
+                        enum flv_codec codec);
 
 #endif

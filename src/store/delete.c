@@ -1,5 +1,6 @@
 /* Removing a partition: renamed away first, so that it is there or gone. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/bytes.h"
 #include "base/mem.h"
@@ -66,8 +67,8 @@ remove_dir(struct flv_io *io, const char *dir, struct flv_err *err)
 
 flv_rc flv_log_delete(struct flv_io *io, const char *dir, struct flv_err *err)
 {
-    size_t len = strlen(dir);
-    char *away = flv_alloc(len + sizeof(FLV__ENDING_DELETED));
+    size_t size = strlen(dir) + sizeof(FLV__ENDING_DELETED);
+    char *away = flv_alloc(size);
     char *parent = flv__path_parent(dir);
     flv_rc rc;
 
@@ -76,8 +77,7 @@ flv_rc flv_log_delete(struct flv_io *io, const char *dir, struct flv_err *err)
         rc = flv_fail(err, FLV_E_NOMEM, "no memory to delete %s", dir);
         goto out;
     }
-    memcpy(away, dir, len);
-    memcpy(away + len, FLV__ENDING_DELETED, sizeof(FLV__ENDING_DELETED));
+    (void)snprintf(away, size, "%s%s", dir, FLV__ENDING_DELETED);
     rc = remove_dir(io, away, err); /* of an earlier one */
     if (rc != FLV_OK && rc != FLV_E_NOT_FOUND) {
         goto out;
