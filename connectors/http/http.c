@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/loop.h"
@@ -228,9 +229,7 @@ static void on_answer(void *arg,
 
 static void on_tick(struct flv_timer *timer)
 {
-    struct http_state *s =
-        (struct http_state *)((char *)timer -
-                              offsetof(struct http_state, tick));
+    struct http_state *s = FLV_OWNER_OF(timer, struct http_state, tick);
     const struct http_conf *conf = s->conf;
     const struct flv_http_request req = {
         .method = conf->method,

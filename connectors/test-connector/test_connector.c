@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/field.h"
 #include "base/opt.h"
 #include "loop/loop.h"
 
@@ -67,9 +68,7 @@ static bool is_over(const struct test_state *s)
 
 static void on_pause_over(struct flv_timer *timer)
 {
-    struct test_state *s =
-        (struct test_state *)((char *)timer -
-                              offsetof(struct test_state, pause));
+    struct test_state *s = FLV_OWNER_OF(timer, struct test_state, pause);
     flv_source_wake(s->src);
 }
 

@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/field.h"
 
 struct flv_list {
     char **items; /* owned, each owned */
@@ -89,22 +90,16 @@ struct flv_opt {
     char letter; /* short name, or 0 */
 };
 
-/* clang-format off */
-/* offsetof() that rejects a field of another type; T is a type. */
-#define FLV_AT(S, f, T)                                                        \
-    (offsetof(S, f) + 0 * sizeof(char[_Generic(&((S *)0)->f,                   \
-                                               T *: 1, default: -1)]))
-#define FLV_FLAG(S, f)     .type = FLV_OPT_FLAG, .offset = FLV_AT(S, f, bool)
-#define FLV_STR(S, f)      .type = FLV_OPT_STR, .offset = FLV_AT(S, f, char *)
-#define FLV_U64(S, f)      .type = FLV_OPT_U64, .offset = FLV_AT(S, f, uint64_t)
-#define FLV_I64(S, f)      .type = FLV_OPT_I64, .offset = FLV_AT(S, f, int64_t)
-#define FLV_DURATION(S, f)                                                     \
-    .type = FLV_OPT_DURATION, .offset = FLV_AT(S, f, uint64_t)
-#define FLV_SIZE(S, f)     .type = FLV_OPT_SIZE, .offset = FLV_AT(S, f, uint64_t)
-#define FLV_CHOICE(S, f)   .type = FLV_OPT_CHOICE, .offset = FLV_AT(S, f, int)
-#define FLV_LIST(S, f)                                                         \
-    .type = FLV_OPT_LIST, .offset = FLV_AT(S, f, struct flv_list)
-/* clang-format on */
+#define FLV_OPT_AT(S, f, KIND, T)                                              \
+    .type = FLV_OPT_##KIND, .offset = FLV_FIELD_AT(S, f, T)
+#define FLV_FLAG(S, f) FLV_OPT_AT(S, f, FLAG, bool)
+#define FLV_STR(S, f) FLV_OPT_AT(S, f, STR, char *)
+#define FLV_U64(S, f) FLV_OPT_AT(S, f, U64, uint64_t)
+#define FLV_I64(S, f) FLV_OPT_AT(S, f, I64, int64_t)
+#define FLV_DURATION(S, f) FLV_OPT_AT(S, f, DURATION, uint64_t)
+#define FLV_SIZE(S, f) FLV_OPT_AT(S, f, SIZE, uint64_t)
+#define FLV_CHOICE(S, f) FLV_OPT_AT(S, f, CHOICE, int)
+#define FLV_LIST(S, f) FLV_OPT_AT(S, f, LIST, struct flv_list)
 
 /* ---- One table and its conf ------------------------------------------- */
 

@@ -2,6 +2,7 @@
  * plain structs of the public header. */
 #include "client/internal.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "wire/ext.h"
 #include "wire/spu.h"
@@ -66,7 +67,7 @@ static void fail(struct admin_op *o, const struct flv_err *err)
 
 static void cancel(struct flv__op *op, const struct flv_err *err)
 {
-    fail(FLV__CONTAINER(op, struct admin_op, op), err);
+    fail(FLV_OWNER_OF(op, struct admin_op, op), err);
 }
 
 static flv_rc new_op(struct flv_client *c,
@@ -738,7 +739,7 @@ static void offsets_home(struct flv__finder *l,
                          const struct flv__topic_meta *t,
                          const struct flv_err *err)
 {
-    struct admin_op *o = FLV__CONTAINER(l, struct admin_op, lookup);
+    struct admin_op *o = FLV_OWNER_OF(l, struct admin_op, lookup);
     struct flv__peer *peer = NULL;
     struct flv_err why = {.rc = FLV_OK};
     flv_rc rc = FLV_OK;

@@ -1,5 +1,6 @@
 #include "client/internal.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/text.h"
@@ -291,7 +292,7 @@ static void peer_closed(void *user)
 
 static void close_all(struct flv_task *t)
 {
-    struct flv_client *c = FLV__CONTAINER(t, struct flv_client, close_task);
+    struct flv_client *c = FLV_OWNER_OF(t, struct flv_client, close_task);
     struct flv__spu_link *link = NULL;
     struct flv__spu_link *tmp = NULL;
     struct flv_err err;
@@ -426,13 +427,13 @@ static void connect_end(struct connect_op *o, const struct flv_err *err)
 
 static void connect_up(struct flv__peer_listener *l)
 {
-    connect_end(FLV__CONTAINER(l, struct connect_op, link), NULL);
+    connect_end(FLV_OWNER_OF(l, struct connect_op, link), NULL);
 }
 
 static void connect_down(struct flv__peer_listener *l,
                          const struct flv_err *err)
 {
-    struct connect_op *o = FLV__CONTAINER(l, struct connect_op, link);
+    struct connect_op *o = FLV_OWNER_OF(l, struct connect_op, link);
 
     o->last_err = *err;
     if (o->wait_ms == 0) {
@@ -442,7 +443,7 @@ static void connect_down(struct flv__peer_listener *l,
 
 static void connect_expired(struct flv_timer *t)
 {
-    struct connect_op *o = FLV__CONTAINER(t, struct connect_op, timer);
+    struct connect_op *o = FLV_OWNER_OF(t, struct connect_op, timer);
 
     if (o->last_err.rc == FLV_OK) {
         (void)flv_fail(&o->last_err, FLV_E_TIMEOUT,
@@ -454,7 +455,7 @@ static void connect_expired(struct flv_timer *t)
 
 static void connect_ready(struct flv_task *t)
 {
-    struct connect_op *o = FLV__CONTAINER(t, struct connect_op, ready);
+    struct connect_op *o = FLV_OWNER_OF(t, struct connect_op, ready);
 
     if (flv__peer_is_ready(o->client->sc)) {
         connect_end(o, NULL);
@@ -463,7 +464,7 @@ static void connect_ready(struct flv_task *t)
 
 static void connect_cancel(struct flv__op *op, const struct flv_err *err)
 {
-    connect_end(FLV__CONTAINER(op, struct connect_op, op), err);
+    connect_end(FLV_OWNER_OF(op, struct connect_op, op), err);
 }
 
 flv_rc flv_client_connect(struct flv_client *c,

@@ -1,5 +1,6 @@
 #include "client/consumer.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include <assert.h>
 
@@ -28,7 +29,7 @@ static void end(struct flv__commit *c, const struct flv_err *err)
 
 static void expired(struct flv_timer *t)
 {
-    struct flv__commit *c = FLV__CONTAINER(t, struct flv__commit, timer);
+    struct flv__commit *c = FLV_OWNER_OF(t, struct flv__commit, timer);
     const struct flv_consumer *k = c->feed->consumer;
     struct flv_err err;
 

@@ -1,5 +1,6 @@
 #include "client/consumer.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include <assert.h>
@@ -71,7 +72,7 @@ void flv__consumer_feed_ended(struct flv_consumer *k)
 
 static void tell_end(struct flv_task *t)
 {
-    struct flv_consumer *k = FLV__CONTAINER(t, struct flv_consumer, end_task);
+    struct flv_consumer *k = FLV_OWNER_OF(t, struct flv_consumer, end_task);
 
     if (k->failed) {
         for (size_t i = 0; i < k->feed_count; i++) {
@@ -87,7 +88,7 @@ static void tell_end(struct flv_task *t)
 
 static void topic_changed(struct flv__meta_listener *l)
 {
-    struct flv_consumer *k = FLV__CONTAINER(l, struct flv_consumer, changes);
+    struct flv_consumer *k = FLV_OWNER_OF(l, struct flv_consumer, changes);
     const struct flv__meta *m = &k->client->meta;
     struct flv_err err;
 
@@ -191,7 +192,7 @@ static void found(struct flv__finder *l,
                   const struct flv__topic_meta *t,
                   const struct flv_err *err)
 {
-    struct flv_consumer *k = FLV__CONTAINER(l, struct flv_consumer, lookup);
+    struct flv_consumer *k = FLV_OWNER_OF(l, struct flv_consumer, lookup);
     struct flv_err why = {.rc = FLV_OK};
     flv_rc rc = FLV_OK;
 
@@ -394,12 +395,12 @@ static void finalize(struct flv_consumer *k, const struct flv_err *err)
 
 static void client_closes(struct flv__op *op, const struct flv_err *err)
 {
-    finalize(FLV__CONTAINER(op, struct flv_consumer, op), err);
+    finalize(FLV_OWNER_OF(op, struct flv_consumer, op), err);
 }
 
 static void close_now(struct flv_task *t)
 {
-    struct flv_consumer *k = FLV__CONTAINER(t, struct flv_consumer, close_task);
+    struct flv_consumer *k = FLV_OWNER_OF(t, struct flv_consumer, close_task);
     struct flv_err err;
 
     (void)flv_fail(&err, FLV_E_CANCELED, "the consumer was closed");

@@ -1,5 +1,6 @@
 #include "client/consumer.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include <assert.h>
 
@@ -27,7 +28,7 @@ static void back_off(struct flv__feed *f)
 
 static void retry_now(struct flv_timer *t)
 {
-    struct flv__feed *f = FLV__CONTAINER(t, struct flv__feed, retry);
+    struct flv__feed *f = FLV_OWNER_OF(t, struct flv__feed, retry);
 
     f->backing_off = false;
     flv__feed_pump(f);
@@ -568,7 +569,7 @@ static void open_stream(struct flv__feed *f)
 
 static void link_up(struct flv__peer_listener *l)
 {
-    flv__feed_pump(FLV__CONTAINER(l, struct flv__feed, link));
+    flv__feed_pump(FLV_OWNER_OF(l, struct flv__feed, link));
 }
 
 static void link_down(struct flv__peer_listener *l, const struct flv_err *err)
@@ -629,7 +630,7 @@ static void connect(struct flv__feed *f)
 
 static void pump(struct flv_task *t)
 {
-    struct flv__feed *f = FLV__CONTAINER(t, struct flv__feed, pump);
+    struct flv__feed *f = FLV_OWNER_OF(t, struct flv__feed, pump);
     const struct flv_consumer *k = f->consumer;
 
     deliver(f);

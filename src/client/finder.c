@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "base/field.h"
+
 static bool is_complete(const struct flv__topic_meta *t)
 {
     if (t->partitions == 0) {
@@ -40,17 +42,17 @@ static void check(struct flv__finder *l)
 
 static void changed(struct flv__meta_listener *listener)
 {
-    check(FLV__CONTAINER(listener, struct flv__finder, listener));
+    check(FLV_OWNER_OF(listener, struct flv__finder, listener));
 }
 
 static void first_look(struct flv_task *t)
 {
-    check(FLV__CONTAINER(t, struct flv__finder, task));
+    check(FLV_OWNER_OF(t, struct flv__finder, task));
 }
 
 static void expired(struct flv_timer *timer)
 {
-    struct flv__finder *l = FLV__CONTAINER(timer, struct flv__finder, timer);
+    struct flv__finder *l = FLV_OWNER_OF(timer, struct flv__finder, timer);
     const struct flv_client *c = l->client;
     struct flv_err err;
 

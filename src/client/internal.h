@@ -103,7 +103,4 @@ FLV_CHECKED flv_rc flv__finder_start(struct flv__finder *l,
 /* `done` does not run any more; nothing happens to a zeroed one. */
 void flv__finder_stop(struct flv__finder *l);
 
-#define FLV__CONTAINER(ptr, type, member)                                      \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
 #endif

@@ -1,6 +1,7 @@
 #include "client/producer.h"
 
 #include "base/clock.h"
+#include "base/field.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "wire/crc32c.h"
@@ -269,12 +270,12 @@ static void seal_or_fail(struct flv__lane *lane)
 
 static void lane_up(struct flv__peer_listener *l)
 {
-    pump_later(FLV__CONTAINER(l, struct flv__lane, link));
+    pump_later(FLV_OWNER_OF(l, struct flv__lane, link));
 }
 
 static void lane_down(struct flv__peer_listener *l, const struct flv_err *err)
 {
-    struct flv__lane *lane = FLV__CONTAINER(l, struct flv__lane, link);
+    struct flv__lane *lane = FLV_OWNER_OF(l, struct flv__lane, link);
 
     if (!ring_is_empty(lane)) {
         flv__producer_trouble(lane->producer, err);
@@ -328,6 +329,20 @@ static bool choose_peer(struct flv__lane *lane)
     return true;
 }
 
+/* The server's disk took one batch no more, and nobody wants to wait: those
+ * behind it end with it, so that what is stored has no hole. */
+static void end_at_disk(struct flv__lane *lane)
+{
+    const struct flv_err why = lane->disk;
+
+    flv_err_clear(&lane->disk);
+    lane->producer_id = -1; /* what comes later is numbered anew */
+    lane->next_send = NULL;
+    while (!ring_is_empty(lane)) {
+        batch_end(lane->ring.next, -1, &why);
+    }
+}
+
 /* All is answered after a failure: whatever is left goes out again, from the
  * head. */
 static void recover(struct flv__lane *lane)
@@ -337,6 +352,9 @@ static void recover(struct flv__lane *lane)
 
     assert(lane->stalled && lane->in_flight == 0);
     lane->stalled = false;
+    if (lane->disk.rc != FLV_OK) {
+        end_at_disk(lane);
+    }
     if (ring_is_empty(lane)) {
         return;
     }
@@ -377,8 +395,13 @@ static void batch_failed(struct flv__batch *b, const struct flv_err *err)
     const bool refused =
         b->producer_id >= 0 && err->wire == FLV_WIRE_OFFSET_OUT_OF_RANGE;
 
-    if (!is_numbered(lane) || ends_at_disk(lane, err) ||
-        (!refused && !flv__may_pass(err))) {
+    if (ends_at_disk(lane, err)) {
+        lane->disk = *err;
+        lane->stalled = true;
+        batch_end(b, -1, err);
+        return;
+    }
+    if (!is_numbered(lane) || (!refused && !flv__may_pass(err))) {
         batch_end(b, -1, err);
         return;
     }
@@ -531,7 +554,7 @@ static void send_ready(struct flv__lane *lane)
 
 static void pump(struct flv_task *t)
 {
-    struct flv__lane *lane = FLV__CONTAINER(t, struct flv__lane, pump);
+    struct flv__lane *lane = FLV_OWNER_OF(t, struct flv__lane, pump);
 
     arm_expiry(lane);
     if (lane->stalled && lane->in_flight == 0) {
@@ -555,12 +578,12 @@ static void pump(struct flv_task *t)
 
 static void linger_over(struct flv_timer *t)
 {
-    flv__lane_push(FLV__CONTAINER(t, struct flv__lane, linger));
+    flv__lane_push(FLV_OWNER_OF(t, struct flv__lane, linger));
 }
 
 static void retry_now(struct flv_timer *t)
 {
-    struct flv__lane *lane = FLV__CONTAINER(t, struct flv__lane, retry);
+    struct flv__lane *lane = FLV_OWNER_OF(t, struct flv__lane, retry);
 
     lane->backing_off = false;
     pump_later(lane);
@@ -591,7 +614,7 @@ static void fail_expired(struct flv__batch *b)
 
 static void expired(struct flv_timer *t)
 {
-    struct flv__lane *lane = FLV__CONTAINER(t, struct flv__lane, expiry);
+    struct flv__lane *lane = FLV_OWNER_OF(t, struct flv__lane, expiry);
     const uint64_t now = now_ms(lane);
 
     while (!ring_is_empty(lane) && lane->ring.next->deadline_ms <= now) {

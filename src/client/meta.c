@@ -1,5 +1,6 @@
 #include "client/meta.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include <assert.h>
 
@@ -454,9 +455,7 @@ static void watch_done(struct flv__call *call,
 
 static void link_up(struct flv__peer_listener *l)
 {
-    struct flv__meta *m =
-        (struct flv__meta *)(void *)((char *)l -
-                                     offsetof(struct flv__meta, link));
+    struct flv__meta *m = FLV_OWNER_OF(l, struct flv__meta, link);
 
     for (size_t i = 0; i < FLV__META_WATCHES; i++) {
         struct flv__call *call = &m->watches[i];
@@ -484,9 +483,7 @@ static void link_up(struct flv__peer_listener *l)
 
 static void link_down(struct flv__peer_listener *l, const struct flv_err *err)
 {
-    struct flv__meta *m =
-        (struct flv__meta *)(void *)((char *)l -
-                                     offsetof(struct flv__meta, link));
+    struct flv__meta *m = FLV_OWNER_OF(l, struct flv__meta, link);
 
     for (size_t i = 0; i < FLV__META_WATCHES; i++) {
         m->fresh[i] = false;

@@ -1,5 +1,6 @@
 #include "client/peer.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include <assert.h>
@@ -169,9 +170,7 @@ fail_calls(struct flv__peer *p, bool waiting, const struct flv_err *err)
 
 static void call_expired(struct flv_timer *t)
 {
-    struct flv__call *call =
-        (struct flv__call *)(void *)((char *)t -
-                                     offsetof(struct flv__call, timer));
+    struct flv__call *call = FLV_OWNER_OF(t, struct flv__call, timer);
     struct flv__peer *p = call->peer;
     const bool was_sent = call->state == FLV__CALL_SENT;
     struct flv_err err = {.rc = FLV_OK};
@@ -593,9 +592,7 @@ static void connected(struct flv_connect *c,
                       struct flv_conn *conn,
                       const struct flv_err *err)
 {
-    struct flv__peer *p =
-        (struct flv__peer *)(void *)((char *)c -
-                                     offsetof(struct flv__peer, connect));
+    struct flv__peer *p = FLV_OWNER_OF(c, struct flv__peer, connect);
     const bool moved = p->moved;
     struct flv_err why;
 
@@ -645,9 +642,7 @@ static void start_connect(struct flv__peer *p)
 
 static void timer_fired(struct flv_timer *t)
 {
-    struct flv__peer *p =
-        (struct flv__peer *)(void *)((char *)t -
-                                     offsetof(struct flv__peer, timer));
+    struct flv__peer *p = FLV_OWNER_OF(t, struct flv__peer, timer);
 
     if (p->state == PEER_GREETING) {
         struct flv_err err;
@@ -695,9 +690,7 @@ static void finish_close(struct flv__peer *p)
 
 static void pump(struct flv_task *t)
 {
-    struct flv__peer *p =
-        (struct flv__peer *)(void *)((char *)t -
-                                     offsetof(struct flv__peer, pump));
+    struct flv__peer *p = FLV_OWNER_OF(t, struct flv__peer, pump);
 
     if (p->closing) {
         finish_close(p);

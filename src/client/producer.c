@@ -1,5 +1,6 @@
 #include "client/producer.h"
 
+#include "base/field.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include <assert.h>
@@ -171,7 +172,7 @@ static void set_partitions(struct flv_producer *p, uint32_t count)
 
 static void metadata_changed(struct flv__meta_listener *l)
 {
-    struct flv_producer *p = FLV__CONTAINER(l, struct flv_producer, changes);
+    struct flv_producer *p = FLV_OWNER_OF(l, struct flv_producer, changes);
     const struct flv__meta *m = &p->client->meta;
     const struct flv__topic_meta *t = flv__meta_topic(m, p->topic);
     struct flv_err err;
@@ -202,7 +203,7 @@ static void found(struct flv__finder *l,
                   const struct flv__topic_meta *t,
                   const struct flv_err *err)
 {
-    struct flv_producer *p = FLV__CONTAINER(l, struct flv_producer, lookup);
+    struct flv_producer *p = FLV_OWNER_OF(l, struct flv_producer, lookup);
     struct flv_err why = {.rc = FLV_OK};
     const flv_done_fn opened = p->opened;
 
@@ -621,12 +622,12 @@ static void finalize(struct flv_producer *p, const struct flv_err *err)
 
 static void client_closes(struct flv__op *op, const struct flv_err *err)
 {
-    finalize(FLV__CONTAINER(op, struct flv_producer, op), err);
+    finalize(FLV_OWNER_OF(op, struct flv_producer, op), err);
 }
 
 static void close_now(struct flv_task *t)
 {
-    struct flv_producer *p = FLV__CONTAINER(t, struct flv_producer, close_task);
+    struct flv_producer *p = FLV_OWNER_OF(t, struct flv_producer, close_task);
     struct flv_err err;
 
     (void)flv_fail(&err, FLV_E_CANCELED, "the producer was closed");
@@ -635,7 +636,7 @@ static void close_now(struct flv_task *t)
 
 static void drain_over(struct flv_timer *t)
 {
-    struct flv_producer *p = FLV__CONTAINER(t, struct flv_producer, drain);
+    struct flv_producer *p = FLV_OWNER_OF(t, struct flv_producer, drain);
     struct flv_err err;
 
     (void)flv_fail(
@@ -648,7 +649,7 @@ static void drain_over(struct flv_timer *t)
 
 static void do_work(struct flv_task *t)
 {
-    struct flv_producer *p = FLV__CONTAINER(t, struct flv_producer, work);
+    struct flv_producer *p = FLV_OWNER_OF(t, struct flv_producer, work);
 
     end_empty(p);
     end_flushes(p, NULL);

@@ -72,6 +72,7 @@ struct flv__lane {
     bool stalled;
     bool backing_off; /* the retry timer decides when to go on */
     unsigned attempts;
+    struct flv_err disk; /* with fail_on_storage: what ends all that waits */
     int64_t producer_id;
     int32_t next_sequence;
 

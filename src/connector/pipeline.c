@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 
 /* RUNNING -> DRAINING -> CLOSING_SOURCE -> CLOSING_OUT -> DONE */
@@ -96,9 +97,7 @@ static bool is_drained(const struct flv_source *src)
 
 static void run_finish(struct flv_task *task)
 {
-    struct flv_source *src =
-        (struct flv_source *)((char *)task -
-                              offsetof(struct flv_source, finish));
+    struct flv_source *src = FLV_OWNER_OF(task, struct flv_source, finish);
     if (src->phase == PHASE_DRAINING && is_drained(src)) {
         close_source(src);
     } else if (src->phase == PHASE_CLOSING_SOURCE) {
@@ -115,9 +114,7 @@ void flv_source_closed(struct flv_source *src)
 
 static void drain_over(struct flv_timer *timer)
 {
-    struct flv_source *src =
-        (struct flv_source *)((char *)timer -
-                              offsetof(struct flv_source, drain));
+    struct flv_source *src = FLV_OWNER_OF(timer, struct flv_source, drain);
     struct flv_err err = {0};
     (void)flv_fail(&err, FLV_E_TIMEOUT,
                    "%u records were not acknowledged within %u ms of the stop",
@@ -286,8 +283,7 @@ static void pull(struct flv_source *src, uint32_t limit)
 /* One batch a turn, so that the loop stays fair. */
 static void run_pump(struct flv_task *task)
 {
-    struct flv_source *src =
-        (struct flv_source *)((char *)task - offsetof(struct flv_source, pump));
+    struct flv_source *src = FLV_OWNER_OF(task, struct flv_source, pump);
     if (src->stuck != NULL) {
         deliver(src, src->stuck);
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/field.h"
 #include "base/log.h"
 #include "connector/pipeline.h"
 #include "stream/stream.h"
@@ -181,7 +182,7 @@ static void on_trouble(void *user, const struct flv_err *err)
 /* A lost cluster may be silent; the log says that records wait. */
 static void on_watch(struct flv_timer *timer)
 {
-    struct run *r = (struct run *)((char *)timer - offsetof(struct run, watch));
+    struct run *r = FLV_OWNER_OF(timer, struct run, watch);
     struct flv_pipeline_counts n;
     flv__pipeline_counts(r->source, &n);
     if (n.out > n.acked && n.acked == r->watched_acked) {
@@ -359,8 +360,7 @@ static void on_connected(void *user, const struct flv_err *err)
 
 static void on_connect_limit(struct flv_timer *timer)
 {
-    struct run *r =
-        (struct run *)((char *)timer - offsetof(struct run, connect_limit));
+    struct run *r = FLV_OWNER_OF(timer, struct run, connect_limit);
     if (r->phase == PHASE_CONNECTING) {
         no_cluster(r, flv_rc_text(FLV_E_TIMEOUT));
     }

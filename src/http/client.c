@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "http/call.h"
 
@@ -61,8 +62,7 @@ static void complete(struct flv_http_call *call, flv_rc rc)
 static void client_gone(struct flv_task *task)
 {
     struct flv_http_client *c =
-        (struct flv_http_client *)((char *)task -
-                                   offsetof(struct flv_http_client, gone));
+        FLV_OWNER_OF(task, struct flv_http_client, gone);
     void (*closed)(void *arg) = c->closed;
     void *arg = c->closed_arg;
     curl_global_cleanup();
@@ -191,8 +191,7 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 static void on_time(struct flv_timer *timer)
 {
     struct flv_http_client *c =
-        (struct flv_http_client *)((char *)timer -
-                                   offsetof(struct flv_http_client, timer));
+        FLV_OWNER_OF(timer, struct flv_http_client, timer);
     run(c, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -305,9 +304,7 @@ void flv_http_client_destroy(struct flv_http_client *c,
 
 static void call_cancelled(struct flv_task *task)
 {
-    struct flv_http_call *call =
-        (struct flv_http_call *)((char *)task -
-                                 offsetof(struct flv_http_call, task));
+    struct flv_http_call *call = FLV_OWNER_OF(task, struct flv_http_call, task);
     complete(call, call->err.rc);
 }
 

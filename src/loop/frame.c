@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/field.h"
 #include "loop/loop_priv.h"
 
 /* From that many missing bytes on, a frame is read straight into its chunk;
@@ -10,9 +11,6 @@
 #define DIRECT_MIN (16U << 10)
 /* One read takes no more, so that one connection does not hold up others. */
 #define DIRECT_MAX (1U << 20)
-
-#define OF(ptr, member)                                                        \
-    ((struct flv_frames *)((char *)(ptr)-offsetof(struct flv_frames, member)))
 
 static bool is_blocked(const struct flv_frames *f)
 {
@@ -98,7 +96,7 @@ static bool arm(struct flv_frames *f, uint64_t now)
 
 static void timer_cb(struct flv_timer *t)
 {
-    struct flv_frames *f = OF(t, timer);
+    struct flv_frames *f = FLV_OWNER_OF(t, struct flv_frames, timer);
     uint64_t now = flv_loop_now_ms(f->loop);
     struct flv_err err = {.rc = FLV_OK};
 
@@ -240,7 +238,7 @@ static void settle(struct flv_frames *f)
 
 static void *space_cb(struct flv_reader *r, size_t *out_size)
 {
-    struct flv_frames *f = OF(r, reader);
+    struct flv_frames *f = FLV_OWNER_OF(r, struct flv_frames, reader);
     size_t missing = f->chunk != NULL ? f->chunk->size - f->filled : 0;
 
     f->direct = missing >= DIRECT_MIN;
@@ -253,7 +251,7 @@ static void *space_cb(struct flv_reader *r, size_t *out_size)
 
 static void data_cb(struct flv_reader *r, size_t n)
 {
-    struct flv_frames *f = OF(r, reader);
+    struct flv_frames *f = FLV_OWNER_OF(r, struct flv_frames, reader);
     bool gone = false;
     size_t size = 0, used;
     const uint8_t *scratch;
@@ -286,7 +284,7 @@ static void data_cb(struct flv_reader *r, size_t n)
 
 static void end_cb(struct flv_reader *r, flv_rc rc)
 {
-    struct flv_frames *f = OF(r, reader);
+    struct flv_frames *f = FLV_OWNER_OF(r, struct flv_frames, reader);
     struct flv_err err = {.rc = FLV_OK};
 
     if (rc != FLV_OK) {
@@ -304,7 +302,7 @@ static void end_cb(struct flv_reader *r, flv_rc rc)
 /* Cuts what is stashed, then goes on reading. */
 static void again_cb(struct flv_task *t)
 {
-    struct flv_frames *f = OF(t, again);
+    struct flv_frames *f = FLV_OWNER_OF(t, struct flv_frames, again);
     bool gone = false;
     const uint8_t *left = f->stash.data;
     size_t used;
@@ -335,7 +333,7 @@ static void again_cb(struct flv_task *t)
 
 static void granted_cb(struct flv_budget_waiter *w)
 {
-    struct flv_frames *f = OF(w, waiter);
+    struct flv_frames *f = FLV_OWNER_OF(w, struct flv_frames, waiter);
 
     f->granted = w->need;
     flv_loop_defer(f->loop, &f->again);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "loop/net.h"
 #include "loop/net_priv.h"
@@ -60,8 +61,7 @@ static void deliver_over(struct flv_conn *conn)
 
 static void flush_cb(struct flv_task *t)
 {
-    struct flv_conn *conn =
-        (struct flv_conn *)((char *)t - offsetof(struct flv_conn, flush));
+    struct flv_conn *conn = FLV_OWNER_OF(t, struct flv_conn, flush);
 
     deliver_over(conn);
 }
@@ -425,8 +425,7 @@ void flv_conn_close(struct flv_conn *conn, void (*closed)(void *ctx), void *ctx)
 
 static void linger_cb(struct flv_timer *t)
 {
-    close_now(
-        (struct flv_conn *)((char *)t - offsetof(struct flv_conn, linger)));
+    close_now(FLV_OWNER_OF(t, struct flv_conn, linger));
 }
 
 static void shutdown_cb(uv_shutdown_t *req, int status)
@@ -459,15 +458,13 @@ static void discard_data(struct flv_reader *r, size_t n)
 
 static void *discard_space(struct flv_reader *r, size_t *out_size)
 {
-    return flv_conn_scratch(
-        (struct flv_conn *)((char *)r - offsetof(struct flv_conn, discard)),
-        out_size);
+    return flv_conn_scratch(FLV_OWNER_OF(r, struct flv_conn, discard),
+                            out_size);
 }
 
 static void discard_end(struct flv_reader *r, flv_rc rc)
 {
-    struct flv_conn *conn =
-        (struct flv_conn *)((char *)r - offsetof(struct flv_conn, discard));
+    struct flv_conn *conn = FLV_OWNER_OF(r, struct flv_conn, discard);
 
     if (rc != FLV_OK || conn->shut) {
         close_now(conn);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "loop/net.h"
 #include "loop/net_priv.h"
@@ -149,8 +150,7 @@ static void found_cb(void *ctx, int gai, const struct addrinfo *list)
 
 static void next_cb(struct flv_task *t)
 {
-    struct attempt *a =
-        (struct attempt *)((char *)t - offsetof(struct attempt, next));
+    struct attempt *a = FLV_OWNER_OF(t, struct attempt, next);
 
     if (a->over || (a->count > 0 && a->at == a->count)) {
         finish(a, a->err.rc);
@@ -170,8 +170,7 @@ static void next_cb(struct flv_task *t)
 
 static void limit_cb(struct flv_timer *t)
 {
-    struct attempt *a =
-        (struct attempt *)((char *)t - offsetof(struct attempt, limit));
+    struct attempt *a = FLV_OWNER_OF(t, struct attempt, limit);
 
     (void)flv_fail(&a->err, FLV_E_TIMEOUT,
                    "no answer from %.80s:%u within %llu ms", a->host, a->port,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "loop/loop_priv.h"
 
@@ -142,8 +143,7 @@ static void deliver(struct flv_pool *p)
 
 static void report_cb(struct flv_task *t)
 {
-    struct flv_pool *p =
-        (struct flv_pool *)((char *)t - offsetof(struct flv_pool, report));
+    struct flv_pool *p = FLV_OWNER_OF(t, struct flv_pool, report);
 
     /* Only here: drain and destroy leave a queued report where it is. */
     pthread_mutex_lock(&p->gate);

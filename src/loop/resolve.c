@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "loop/net_priv.h"
 
@@ -91,9 +92,7 @@ static void forget(struct flv__resolver *r, struct flv__lookup *l)
 
 static void report_cb(struct flv_task *t)
 {
-    struct flv__lookup *l =
-        (struct flv__lookup *)((char *)t -
-                               offsetof(struct flv__lookup, report));
+    struct flv__lookup *l = FLV_OWNER_OF(t, struct flv__lookup, report);
     struct flv__resolver *r = l->resolver;
 
     forget(r, l);

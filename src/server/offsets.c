@@ -1,5 +1,6 @@
 #include "server/offsets.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -17,8 +18,7 @@ void flv_offsets_init(struct flv_offsets *o,
 
 static struct flv_offsets *of_work(struct flv_work *w)
 {
-    return (struct flv_offsets *)((char *)w -
-                                  offsetof(struct flv_offsets, work));
+    return FLV_OWNER_OF(w, struct flv_offsets, work);
 }
 
 /* ---- changes ---- */
@@ -72,8 +72,7 @@ static void group_done(struct flv_work *w, flv_rc rc)
 
 static void group_late(struct flv_task *t)
 {
-    group_over(
-        (struct flv_offsets *)((char *)t - offsetof(struct flv_offsets, late)));
+    group_over(FLV_OWNER_OF(t, struct flv_offsets, late));
 }
 
 static void group_start(struct flv_offsets *o)

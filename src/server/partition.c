@@ -1,5 +1,6 @@
 #include "server/partition.h"
 
+#include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -128,9 +129,7 @@ void flv_partition_unwait(struct flv_part_reader *r)
 
 static void end_early(struct flv_task *t)
 {
-    struct flv_part_append *a =
-        (struct flv_part_append *)((char *)t -
-                                   offsetof(struct flv_part_append, task));
+    struct flv_part_append *a = FLV_OWNER_OF(t, struct flv_part_append, task);
     a->done(a, a->err.rc, a->err.rc == FLV_OK ? NULL : &a->err);
 }
 
@@ -288,7 +287,7 @@ static void job_done(struct flv_work *w, flv_rc rc)
 
 static void job_late(struct flv_task *t)
 {
-    job_over((struct job *)((char *)t - offsetof(struct job, late)));
+    job_over(FLV_OWNER_OF(t, struct job, late));
 }
 
 static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
@@ -307,9 +306,7 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
 
 static void kick(struct flv_task *t)
 {
-    struct flv_partition *p =
-        (struct flv_partition *)((char *)t -
-                                 offsetof(struct flv_partition, kick));
+    struct flv_partition *p = FLV_OWNER_OF(t, struct flv_partition, kick);
     if (p->state != FLV_PART_ONLINE || p->log == NULL) {
         return;
     }
@@ -445,9 +442,7 @@ void flv_partition_opened(struct flv_partition *p)
 
 static void close_run(struct flv_work *w)
 {
-    struct flv_partition *p =
-        (struct flv_partition *)((char *)w -
-                                 offsetof(struct flv_partition, close_work));
+    struct flv_partition *p = FLV_OWNER_OF(w, struct flv_partition, close_work);
     struct flv_err err = {0};
     if (p->orderly && flv_log_close(p->log, &err) != FLV_OK) {
         flv_log_error("partition", "closing failed",
@@ -470,9 +465,7 @@ static void close_over(struct flv_partition *p)
 
 static void close_done(struct flv_work *w, flv_rc rc)
 {
-    struct flv_partition *p =
-        (struct flv_partition *)((char *)w -
-                                 offsetof(struct flv_partition, close_work));
+    struct flv_partition *p = FLV_OWNER_OF(w, struct flv_partition, close_work);
     if (rc != FLV_OK) {
         close_run(w);
     }
@@ -481,9 +474,7 @@ static void close_done(struct flv_work *w, flv_rc rc)
 
 static void close_late(struct flv_task *t)
 {
-    struct flv_partition *p =
-        (struct flv_partition *)((char *)t -
-                                 offsetof(struct flv_partition, close_late));
+    struct flv_partition *p = FLV_OWNER_OF(t, struct flv_partition, close_late);
     if (p->log != NULL) {
         close_run(&p->close_work);
     }

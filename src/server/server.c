@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/lifecycle.h"
@@ -65,9 +66,7 @@ static void end_stalled(struct flv_server *s, uint64_t now_ms)
 
 static void tick(struct flv_timer *timer)
 {
-    struct flv_server *s =
-        (struct flv_server *)((char *)timer -
-                              offsetof(struct flv_server, tick));
+    struct flv_server *s = FLV_OWNER_OF(timer, struct flv_server, tick);
     uint64_t now_ms = flv_loop_now_ms(s->loop);
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
@@ -306,9 +305,7 @@ static void begin_closing(struct flv_server *s)
 
 static void stop_step(struct flv_task *t)
 {
-    struct flv_server *s =
-        (struct flv_server *)((char *)t -
-                              offsetof(struct flv_server, stop_task));
+    struct flv_server *s = FLV_OWNER_OF(t, struct flv_server, stop_task);
     if (s->phase == FLV_SERVER_DRAINING && !has_requests(s)) {
         flv_timer_stop(&s->stop_timer);
         begin_closing(s);
@@ -324,9 +321,7 @@ static void stop_step(struct flv_task *t)
 
 static void stop_late(struct flv_timer *timer)
 {
-    struct flv_server *s =
-        (struct flv_server *)((char *)timer -
-                              offsetof(struct flv_server, stop_timer));
+    struct flv_server *s = FLV_OWNER_OF(timer, struct flv_server, stop_timer);
     if (s->phase == FLV_SERVER_DRAINING) {
         flv_log_warn("server", "requests were still open when time was up");
         begin_closing(s);

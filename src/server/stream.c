@@ -1,5 +1,6 @@
 #include "server/stream.h"
 
+#include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/state.h"
@@ -159,8 +160,7 @@ static void send_final(struct flv_stream *s)
 
 static void gone(struct flv_part_reader *r)
 {
-    struct flv_stream *s =
-        (struct flv_stream *)((char *)r - offsetof(struct flv_stream, reader));
+    struct flv_stream *s = FLV_OWNER_OF(r, struct flv_stream, reader);
     s->partition = NULL;
     if (server_of(s)->phase == FLV_SERVER_SERVING) {
         finish(s, flv_wire_error(FLV_WIRE_TOPIC_DELETED));
@@ -170,8 +170,7 @@ static void gone(struct flv_part_reader *r)
 
 static void ready(struct flv_part_reader *r)
 {
-    pump(
-        (struct flv_stream *)((char *)r - offsetof(struct flv_stream, reader)));
+    pump(FLV_OWNER_OF(r, struct flv_stream, reader));
 }
 
 /* ---- sending ---- */
@@ -288,8 +287,7 @@ static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
 
 static void read_run(struct flv_work *w)
 {
-    struct flv_stream *s =
-        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, work));
+    struct flv_stream *s = FLV_OWNER_OF(w, struct flv_stream, work);
     s->read_rc = flv_log_read_run(&s->read, &s->read_err);
 }
 
@@ -347,8 +345,7 @@ static void read_over(struct flv_stream *s)
 
 static void read_done(struct flv_work *w, flv_rc rc)
 {
-    struct flv_stream *s =
-        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, work));
+    struct flv_stream *s = FLV_OWNER_OF(w, struct flv_stream, work);
     if (rc != FLV_OK) {
         s->read_rc = flv_fail(&s->read_err, rc, "the server is stopping");
     }
@@ -402,14 +399,12 @@ static void read_from_disk(struct flv_stream *s, size_t bytes)
 
 static void granted_later(struct flv_task *t)
 {
-    pump((struct flv_stream *)((char *)t -
-                               offsetof(struct flv_stream, granted_task)));
+    pump(FLV_OWNER_OF(t, struct flv_stream, granted_task));
 }
 
 static void granted(struct flv_budget_waiter *w)
 {
-    struct flv_stream *s =
-        (struct flv_stream *)((char *)w - offsetof(struct flv_stream, waiter));
+    struct flv_stream *s = FLV_OWNER_OF(w, struct flv_stream, waiter);
     s->charge += w->need;
     flv_loop_defer(server_of(s)->loop, &s->granted_task);
 }

@@ -246,8 +246,8 @@ void flv_wire_error_describe(const struct flv_wire_error *e,
                  e->offset, e->next_available);
         break;
     case FLV_WIRE_PARTITION_FULL:
-        snprintf(out, size, "%s: %.*s-%u", text, TEXT(e->topic),
-                 (unsigned)e->partition);
+        snprintf(out, size, "%s: no space is left for %.*s-%u", text,
+                 TEXT(e->topic), (unsigned)e->partition);
         break;
     case FLV_WIRE_SMARTMODULE_NOT_FOUND:
         snprintf(out, size, "SmartModule %.*s was not found", TEXT(e->text));

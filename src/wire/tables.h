@@ -8,6 +8,7 @@
 #ifndef FLV_WIRE_TABLES_H
 #define FLV_WIRE_TABLES_H
 
+#include "base/field.h"
 #include "wire/codec.h"
 
 /* The versions of a field, last in its entry. */
@@ -16,13 +17,7 @@
 #define FLV_WIRE_SPAN(min, max) (min), (max)
 
 /* clang-format off */
-/* offsetof() that rejects a member of another type; T names a type and
- * cannot be put in parentheses. */
-#define FLV_WIRE_AT(S, f, T)                                                   \
-    (uint16_t)(offsetof(S, f) +                                                \
-               0 * sizeof(char[_Generic(&((S *)0)->f,                          \
-                   T *: 1, /* NOLINT(bugprone-macro-parentheses) */            \
-                   default: -1)]))
+#define FLV_WIRE_AT(S, f, T) (uint16_t) FLV_FIELD_AT(S, f, T)
 
 #define FLV_WIRE_C_BOOL bool
 #define FLV_WIRE_C_U8 uint8_t

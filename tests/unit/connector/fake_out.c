@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/field.h"
+
 static void acknowledge(struct flv_task *task)
 {
-    struct fake_out *o =
-        (struct fake_out *)((char *)task - offsetof(struct fake_out, task));
+    struct fake_out *o = FLV_OWNER_OF(task, struct fake_out, task);
     while (o->settled < o->append_count) {
         fake_out_settle(o, o->settled, NULL);
         o->settled++;
@@ -16,9 +17,7 @@ static void acknowledge(struct flv_task *task)
 
 static void close_now(struct flv_task *task)
 {
-    struct fake_out *o =
-        (struct fake_out *)((char *)task -
-                            offsetof(struct fake_out, close_task));
+    struct fake_out *o = FLV_OWNER_OF(task, struct fake_out, close_task);
     o->closed(o->closed_arg);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <netinet/in.h>
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "loop/net.h"
 
@@ -45,7 +46,7 @@ static void *give_space(struct flv_reader *r, size_t *out_size)
 
 static void wrote(struct flv_write *w, flv_rc rc)
 {
-    struct end *e = (struct end *)((char *)w - offsetof(struct end, write));
+    struct end *e = FLV_OWNER_OF(w, struct end, write);
 
     e->wrote += e->inside ? 1000 : 1;
     e->write_rc = rc;
