@@ -1,5 +1,6 @@
-#include "commits.h"
+#include "cli/commits.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -14,9 +15,7 @@ struct cli_commit {
 
 static void timer_fired(struct flv_timer *t)
 {
-    struct cli_commits *c =
-        (struct cli_commits *)(void *)((char *)t -
-                                       offsetof(struct cli_commits, timer));
+    struct cli_commits *c = FLV_OWNER_OF(t, struct cli_commits, timer);
     cli_commits_flush(c);
 }
 

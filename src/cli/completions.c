@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "cli/cli.h"
 
 #define SCRIPT_BYTES_MAX (1 << 20)
 

@@ -1,6 +1,7 @@
-#include "cli.h"
+#include "cli/cli.h"
 
 #include "base/clock.h"
+#include "base/field.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/commits.h"
@@ -484,8 +485,7 @@ static void commit_failed(void *user, const struct flv_err *err)
 /* The reader of our output is stuck: leave what it does not take. */
 static void grace_over(struct flv_timer *t)
 {
-    struct consume *k =
-        (struct consume *)(void *)((char *)t - offsetof(struct consume, grace));
+    struct consume *k = FLV_OWNER_OF(t, struct consume, grace);
     k->cli->leave = true;
     flv_loop_stop(k->cli->loop);
 }

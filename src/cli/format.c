@@ -1,9 +1,9 @@
-#include "format.h"
+#include "cli/format.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "json.h"
+#include "cli/json.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-#include "local.h"
+#include "cli/local.h"
 
 #include "cli/plugin.h"
 

@@ -1,4 +1,4 @@
-#include "plugin.h"
+#include "cli/plugin.h"
 
 #include "cli/cli.h"
 

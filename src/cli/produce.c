@@ -1,5 +1,6 @@
-#include "cli.h"
+#include "cli/cli.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 #include "cli/smart.h"
 #include "cli/source.h"
@@ -155,8 +156,7 @@ static struct produce *produce_of(struct flv_send *send)
 
 static struct token *token_of(struct flv_send *send)
 {
-    return (struct token *)(void *)((char *)send -
-                                    offsetof(struct token, send));
+    return FLV_OWNER_OF(send, struct token, send);
 }
 
 /* ---- Failures ---------------------------------------------------------- */

@@ -1,20 +1,20 @@
-#include "sink.h"
+#include "cli/sink.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include "base/field.h"
+
 static struct cli_sink *of_work(struct flv_work *w)
 {
-    return (struct cli_sink *)(void *)((char *)w -
-                                       offsetof(struct cli_sink, work));
+    return FLV_OWNER_OF(w, struct cli_sink, work);
 }
 
 static struct cli_sink *of_task(struct flv_task *t)
 {
-    return (struct cli_sink *)(void *)((char *)t -
-                                       offsetof(struct cli_sink, task));
+    return FLV_OWNER_OF(t, struct cli_sink, task);
 }
 
 /* On the worker: `writing` and `sys` belong to it until done. */

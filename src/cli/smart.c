@@ -1,4 +1,4 @@
-#include "smart.h"
+#include "cli/smart.h"
 
 #include <strings.h>
 

@@ -1,5 +1,6 @@
-#include "source.h"
+#include "cli/source.h"
 
+#include "base/field.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -9,8 +10,7 @@
 
 static struct cli_source *of_work(struct flv_work *w)
 {
-    return (struct cli_source *)(void *)((char *)w -
-                                         offsetof(struct cli_source, work));
+    return FLV_OWNER_OF(w, struct cli_source, work);
 }
 
 /* On the worker: next, next_len, eof and sys belong to it until done. */

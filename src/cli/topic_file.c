@@ -1,4 +1,4 @@
-#include "topic_file.h"
+#include "cli/topic_file.h"
 
 #include "base/mem.h"
 #include "base/text.h"
