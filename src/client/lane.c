@@ -341,6 +341,9 @@ static void end_at_disk(struct flv__lane *lane)
     while (!ring_is_empty(lane)) {
         batch_end(lane->ring.next, -1, &why);
     }
+    if (lane->open.len > 0) {
+        fail_open(lane, &why);
+    }
 }
 
 /* All is answered after a failure: whatever is left goes out again, from the
