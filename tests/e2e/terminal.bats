@@ -20,6 +20,8 @@ pid, fd = pty.fork()
 if pid == 0:
     os.execvp("bash", ["bash", "-c", sys.argv[1]])
 typed = os.fdopen(3, "rb").read().splitlines(keepends=True)
+# Nobody presses Enter behind Ctrl-C: it could be read as an empty record.
+typed = [b"\x03" if line == b"\x03\n" else line for line in typed]
 seen = b""
 # Types the next line when a prompt or a question has been shown.
 deadline = time.monotonic() + 30
