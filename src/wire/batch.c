@@ -129,6 +129,37 @@ static flv_rc check_count(const struct flv_batch_header *h,
     return FLV_OK;
 }
 
+/* Where each record ends, without looking inside: else one client's nonsense
+ * would be every later reader's failure. What is compressed stays closed. */
+static flv_rc check_ends(const struct flv_batch_header *h,
+                         struct flv_slice section,
+                         struct flv_err *err)
+{
+    size_t pos = COUNT_SIZE;
+
+    if (h->codec != FLV_CODEC_NONE || h->count == 0) {
+        return FLV_OK;
+    }
+    for (uint32_t i = 0; i < h->count; i++) {
+        int64_t len = 0;
+        size_t n = flv_varint_get(
+            flv_slice(section.data + pos, section.len - pos), &len);
+
+        if (n == 0 || len < 0 || (uint64_t)len > section.len - pos - n) {
+            return flv_fail(err, FLV_E_CORRUPT,
+                            "record %u of %u is longer than its batch", i,
+                            h->count);
+        }
+        pos += n + (size_t)len;
+    }
+    if (pos != section.len) {
+        return flv_fail(err, FLV_E_CORRUPT,
+                        "%zu bytes follow the %u records of a batch",
+                        section.len - pos, h->count);
+    }
+    return FLV_OK;
+}
+
 static flv_rc read_count(const struct flv_batch_header *h,
                          struct flv_slice section,
                          struct flv_compressor *z,
@@ -178,6 +209,9 @@ flv_rc flv_batch_check(struct flv_slice batch,
     rc = read_count(&h, section, z, &count, err);
     if (rc == FLV_OK) {
         rc = check_count(&h, section, count, err);
+    }
+    if (rc == FLV_OK) {
+        rc = check_ends(&h, section, err);
     }
     if (rc == FLV_OK) {
         *out = h;

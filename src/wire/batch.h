@@ -57,9 +57,9 @@ FLV_CHECKED flv_rc flv_batch_parse(struct flv_slice bytes,
 bool flv_batch_is_cut(struct flv_slice bytes);
 
 /* Everything a server verifies of exactly one batch (nothing may follow):
- * flv_batch_parse, the CRC, and that the count at the head of the records
- * section is the header's. Of a compressed batch only the head of the section
- * is decompressed. */
+ * flv_batch_parse, the CRC, that the count at the head of the records section
+ * is the header's, and that so many records fill the section. Of a compressed
+ * batch only the head of the section is decompressed: its records may lie. */
 FLV_CHECKED flv_rc flv_batch_check(struct flv_slice batch,
                                    struct flv_compressor *z,
                                    struct flv_batch_header *out,
