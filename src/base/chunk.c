@@ -10,18 +10,27 @@ void flv_budget_init(struct flv_budget *g, size_t max)
     *g = (struct flv_budget){.max = max};
 }
 
+static bool fits_spare(const struct flv_budget *g, size_t n)
+{
+    return n <= FLV_BUDGET_SMALL && n <= g->spare_max - g->spare_used;
+}
+
 flv_rc flv_budget_take(struct flv_budget *g, size_t n)
 {
-    assert(g->used <= g->max);
+    assert(g->used <= g->max && g->spare_used <= g->spare_max);
     if (n > g->max) {
         return FLV_E_LIMIT;
     }
     /* Nobody overtakes those who wait: else a large frame would starve. */
-    if (g->head != NULL || n > g->max - g->used) {
-        return FLV_E_BUSY;
+    if (g->head == NULL && n <= g->max - g->used) {
+        g->used += n;
+        return FLV_OK;
     }
-    g->used += n;
-    return FLV_OK;
+    if (fits_spare(g, n)) {
+        g->spare_used += n;
+        return FLV_OK;
+    }
+    return FLV_E_BUSY;
 }
 
 static void unlink_waiter(struct flv_budget *g, struct flv_budget_waiter *w)
@@ -45,11 +54,35 @@ static void grant_waiters(struct flv_budget *g)
     }
 }
 
+/* The spare goes to the small ones in line, wherever they stand. */
+static void grant_small(struct flv_budget *g)
+{
+    struct flv_budget_waiter *w = g->head;
+
+    while (w != NULL && g->spare_used < g->spare_max) {
+        struct flv_budget_waiter *next = w->next;
+
+        if (fits_spare(g, w->need)) {
+            unlink_waiter(g, w);
+            g->spare_used += w->need;
+            w->granted(w);
+        }
+        w = next;
+    }
+}
+
 void flv_budget_give(struct flv_budget *g, size_t n)
 {
-    assert(n <= g->used);
-    g->used -= n;
+    size_t spare = n < g->spare_used ? n : g->spare_used;
+
+    assert(n - spare <= g->used);
+    /* All bytes are alike: the spare is filled up first. */
+    g->spare_used -= spare;
+    g->used -= n - spare;
     grant_waiters(g);
+    if (spare > 0) {
+        grant_small(g);
+    }
 }
 
 void flv_budget_wait(struct flv_budget *g, struct flv_budget_waiter *w)
@@ -61,7 +94,7 @@ void flv_budget_wait(struct flv_budget *g, struct flv_budget_waiter *w)
     g->tail = w;
     w->waiting = true;
     /* A take() that found nothing free came just before: somebody holds it. */
-    assert(g->used > 0);
+    assert(g->used > 0 || g->spare_used > 0);
 }
 
 void flv_budget_cancel(struct flv_budget *g, struct flv_budget_waiter *w)

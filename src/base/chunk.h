@@ -30,14 +30,22 @@ struct flv_budget_waiter {
     bool waiting;                          /* private */
 };
 
+/* Up to this size a charge is a small one. */
+#define FLV_BUDGET_SMALL ((size_t)64 << 10)
+
+/* The spare is for small charges alone: who asks for little is not held up by
+ * those who hold much and do not move. */
 struct flv_budget {
     size_t used, max;
+    size_t spare_used, spare_max;
     struct flv_budget_waiter *head, *tail; /* borrowed, in order of arrival */
 };
 
+/* Without a spare; who wants one sets spare_max: it comes on top of max. */
 void flv_budget_init(struct flv_budget *g, size_t max);
 /* Charges n bytes. FLV_E_BUSY when they are not free now or others wait
- * already, FLV_E_LIMIT when n is more than the whole budget. */
+ * already, FLV_E_LIMIT when n is more than max. A small charge may come from
+ * the spare, past those who wait. */
 FLV_CHECKED flv_rc flv_budget_take(struct flv_budget *g, size_t n);
 /* Gives n bytes back; may run `granted` of those who wait. */
 void flv_budget_give(struct flv_budget *g, size_t n);

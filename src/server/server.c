@@ -179,13 +179,24 @@ static void init(struct flv_server *s, struct flv_loop *loop)
     flv_buf_init(&s->scratch, SCRATCH_MAX);
 }
 
+static void init_budget(struct flv_budget *g, size_t bytes, size_t spare)
+{
+    flv_budget_init(g, bytes - spare);
+    g->spare_max = spare;
+}
+
 /* Half for what comes in, half for what goes out, so that slow readers never
- * starve producers. The tail takes a part of the first. */
+ * starve producers; of each a part for small ones alone, so that a few clients
+ * who announce much and send nothing, or read nothing, starve nobody. A frame
+ * of the largest size still fits. The tail takes a part of the first. */
 static void share_memory(struct flv_server *s)
 {
     size_t half = (size_t)s->conf.memory_bytes_max / 2;
-    flv_budget_init(&s->requests, half);
-    flv_budget_init(&s->answers, half);
+    size_t largest = flv_chunk_cost((size_t)s->conf.frame_bytes_max);
+    size_t beside = half > largest ? half - largest : 0;
+    size_t spare = half / 8 < beside ? half / 8 : beside;
+    init_budget(&s->requests, half, spare);
+    init_budget(&s->answers, half, spare);
     s->part_env.tails =
         (struct flv_tail_pool){.max = half / 4, .max_of_one = half / 16};
 }

@@ -330,7 +330,8 @@ static void read_over(struct flv_stream *s)
         send_parts(s, &part, &chunk, 1);
     } else {
         flv_chunk_unref(chunk);
-        if (s->read_rc == FLV_E_LIMIT && s->read.need_bytes > s->bytes_max) {
+        if (s->read_rc == FLV_E_LIMIT &&
+            s->read.need_bytes > s->read.buf_bytes) {
             s->need = s->read.need_bytes;
         } else if (s->read_rc != FLV_OK) {
             finish(s, read_error(s));
@@ -424,6 +425,22 @@ static size_t bytes_wanted(const struct flv_stream *s)
     return bytes > s->need ? bytes : s->need;
 }
 
+/* While memory is short, a client that reads what it gets may have little at
+ * once instead of much later. */
+static size_t bytes_now(const struct flv_stream *s)
+{
+    const struct flv_budget *answers = &server_of(s)->answers;
+    const size_t small = FLV_BUDGET_SMALL - flv_chunk_cost(0);
+    size_t bytes = bytes_wanted(s);
+    bool is_short = answers->head != NULL ||
+                    flv_chunk_cost(bytes) > answers->max - answers->used;
+    if (!is_short || s->charge > 0 || bytes <= small || s->need > small ||
+        flv_conn_write_pending(s->peer->conn) > 0) {
+        return bytes;
+    }
+    return small;
+}
+
 /* Holds a charge for `bytes` afterwards, or waits for it. */
 static bool take_charge(struct flv_stream *s, size_t bytes)
 {
@@ -480,7 +497,7 @@ static bool step(struct flv_stream *s)
         flv_partition_wait(s->partition, &s->reader);
         return false;
     }
-    size_t bytes = bytes_wanted(s);
+    size_t bytes = bytes_now(s);
     if (take_charge(s, bytes) && !send_from_tail(s, visible_end)) {
         read_from_disk(s, bytes);
     }
