@@ -47,7 +47,9 @@ static flv_rc fill_topic(const struct flv_server *s,
             continue;
         }
         o->start_offset = flv_partition_start(p);
-        o->last_stable_offset = flv_partition_end(p, FLV_READ_COMMITTED);
+        /* What was acknowledged counts, also where a page-cache topic has not
+         * synced it yet: a reader "to the end" must not stop before it. */
+        o->last_stable_offset = flv_partition_end(p, FLV_READ_UNCOMMITTED);
     }
     return FLV_OK;
 }
