@@ -214,6 +214,36 @@ static void buffers_stop_at_their_ceiling(void **state)
     flv_buf_deinit(&b);
 }
 
+static void a_spare_serves_small_charges_alone(void **state)
+{
+    struct flv_budget g;
+    const size_t large = FLV_BUDGET_SMALL + 1;
+    struct waiting big = {.waiter = {.granted = note_grant, .need = large}};
+    struct waiting late = {
+        .waiter = {.granted = note_grant, .need = FLV_BUDGET_SMALL}};
+
+    (void)state;
+    flv_budget_init(&g, 2 * large);
+    g.spare_max = 2 * FLV_BUDGET_SMALL;
+    assert_int_equal(flv_budget_take(&g, large), FLV_OK);
+    assert_int_equal(flv_budget_take(&g, large), FLV_OK);
+    assert_int_equal(flv_budget_take(&g, large), FLV_E_BUSY);
+    flv_budget_wait(&g, &big.waiter);
+    assert_int_equal(flv_budget_take(&g, FLV_BUDGET_SMALL), FLV_OK);
+    assert_int_equal(flv_budget_take(&g, FLV_BUDGET_SMALL), FLV_OK);
+    assert_int_equal(flv_budget_take(&g, 1), FLV_E_BUSY);
+    flv_budget_wait(&g, &late.waiter);
+    /* What comes back fills the spare up first, for the small one in line. */
+    flv_budget_give(&g, FLV_BUDGET_SMALL);
+    assert_int_equal(late.granted, 1);
+    assert_int_equal(big.granted, 0);
+    flv_budget_give(&g, large + 2 * FLV_BUDGET_SMALL);
+    assert_int_equal(big.granted, 1);
+    flv_budget_give(&g, 2 * large);
+    assert_int_equal(g.used, 0);
+    assert_int_equal(g.spare_used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(chunks_are_charged_until_the_last_reference),
         cmocka_unit_test(waiters_are_granted_in_line),
         cmocka_unit_test(a_waiter_who_leaves_lets_others_pass),
+        cmocka_unit_test(a_spare_serves_small_charges_alone),
         cmocka_unit_test(buffers_survive_failing_memory),
         cmocka_unit_test(buffers_stop_at_their_ceiling),
     };
