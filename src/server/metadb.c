@@ -74,30 +74,29 @@ struct flv_metadb {
 
 /* ---- errors and statements ---- */
 
+static flv_rc rc_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return FLV_E_NOSPACE;
+    case SQLITE_NOMEM:
+        return FLV_E_NOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return FLV_E_CORRUPT;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return FLV_E_LOCKED;
+    default:
+        return FLV_E_IO;
+    }
+}
+
 static flv_rc
 sql_fail(const struct flv_metadb *db, const char *what, struct flv_err *err)
 {
-    int code = sqlite3_errcode(db->sql);
+    flv_rc rc = rc_of(sqlite3_errcode(db->sql));
     int sys = sqlite3_system_errno(db->sql);
-    flv_rc rc = FLV_E_IO;
-    switch (code & 0xff) {
-    case SQLITE_FULL:
-        rc = FLV_E_NOSPACE;
-        break;
-    case SQLITE_NOMEM:
-        rc = FLV_E_NOMEM;
-        break;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        rc = FLV_E_CORRUPT;
-        break;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        rc = FLV_E_LOCKED;
-        break;
-    default:
-        break;
-    }
     const char *text = sqlite3_errmsg(db->sql);
     return sys != 0 ? flv_fail_sys(err, rc, sys, "cannot %s in meta.db: %s",
                                    what, text)
@@ -184,19 +183,23 @@ static flv_rc read_schema(struct flv_metadb *db, int *out, struct flv_err *err)
 static flv_rc
 set_up(struct flv_metadb *db, const char *path, struct flv_err *err)
 {
-    flv_rc rc = run(db,
-                    "PRAGMA cache_size = -256;"
-                    "PRAGMA temp_store = MEMORY",
-                    "prepare", err);
-    if (rc == FLV_OK && !db->read_only) {
+    flv_rc rc = FLV_OK;
+    if (!db->read_only) {
         /* The exclusive mode keeps the index of the journal in our memory;
-         * the folder's lock already keeps every other server out. */
+         * the folder's lock already keeps every other server out. It comes
+         * first: whatever reads the file before it maps the index. */
         rc = run(db,
                  "PRAGMA locking_mode = EXCLUSIVE;"
                  "PRAGMA journal_mode = WAL;"
                  "PRAGMA synchronous = FULL;"
                  "PRAGMA wal_autocheckpoint = 256;"
                  "PRAGMA journal_size_limit = 1048576",
+                 "prepare", err);
+    }
+    if (rc == FLV_OK) {
+        rc = run(db,
+                 "PRAGMA cache_size = -256;"
+                 "PRAGMA temp_store = MEMORY",
                  "prepare", err);
     }
     int schema = 0;
@@ -245,6 +248,65 @@ open_file(struct flv_metadb *db, const char *path, struct flv_err *err)
                            : flv_fail(err, FLV_E_NOMEM, "out of memory");
 }
 
+/* Reads and writes the same bytes, then syncs them. */
+static int rewrite(sqlite3_file *file)
+{
+    static const int step = 65536;
+    sqlite3_int64 size = 0;
+    void *buf = flv_alloc((size_t)step);
+    int code =
+        buf == NULL ? SQLITE_NOMEM : file->pMethods->xFileSize(file, &size);
+    for (sqlite3_int64 pos = 0; pos < size && code == SQLITE_OK; pos += step) {
+        int len = size - pos < step ? (int)(size - pos) : step;
+        code = file->pMethods->xRead(file, buf, len, pos);
+        if (code == SQLITE_OK) {
+            code = file->pMethods->xWrite(file, buf, len, pos);
+        }
+    }
+    if (code == SQLITE_OK && size > 0) {
+        code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    }
+    flv_free(buf);
+    return code;
+}
+
+/* A journal that is there before the first read comes from a process that was
+ * ended. What a failed or missing sync left of it in memory reads well and may
+ * not be on disk, and all that is committed from now on would hang on it. So
+ * it is written again and synced before SQLite believes in it; by SQLite's own
+ * door, under the name that SQLite uses. */
+static flv_rc rescue_journal(struct flv_metadb *db, struct flv_err *err)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    const char *path =
+        sqlite3_filename_wal(sqlite3_db_filename(db->sql, "main"));
+    assert(vfs != NULL && path != NULL);
+    int there = 0;
+    int code = vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &there);
+    if (code == SQLITE_OK && there == 0) {
+        return FLV_OK;
+    }
+    sqlite3_file *file = flv_zalloc(1, (size_t)vfs->szOsFile);
+    if (file == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    if (code == SQLITE_OK) {
+        code = vfs->xOpen(vfs, path, file,
+                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, NULL);
+    }
+    if (code == SQLITE_OK) {
+        code = rewrite(file);
+    }
+    if (file->pMethods != NULL) {
+        file->pMethods->xClose(file);
+    }
+    flv_free(file);
+    return code == SQLITE_OK
+               ? FLV_OK
+               : flv_fail(err, rc_of(code), "cannot write %s again: %s", path,
+                          sqlite3_errstr(code));
+}
+
 flv_rc flv_metadb_create(struct flv_metadb **out,
                          const char *path,
                          bool read_only,
@@ -256,6 +318,9 @@ flv_rc flv_metadb_create(struct flv_metadb **out,
     }
     db->read_only = read_only;
     flv_rc rc = open_file(db, path, err);
+    if (rc == FLV_OK && !read_only) {
+        rc = rescue_journal(db, err);
+    }
     if (rc == FLV_OK) {
         rc = set_up(db, path, err);
     }

@@ -373,7 +373,6 @@ static flv_rc fail(struct flv_err *err, flv_rc rc, int sys, const char *path)
 }
 
 static flv_rc sim_create(struct sim *s,
-                         const char *path,
                          enum flv_io_open how,
                          struct sim_node *dir,
                          const char *name,
@@ -381,14 +380,14 @@ static flv_rc sim_create(struct sim *s,
                          struct flv_err *err)
 {
     if (one_in(s, s->faults.names)) {
-        return fail(err, FLV_E_IO, EIO, path);
+        return fail(err, FLV_E_IO, EIO, name);
     }
     if (one_in(s, s->faults.no_space)) {
-        return fail(err, FLV_E_NOSPACE, ENOSPC, path);
+        return fail(err, FLV_E_NOSPACE, ENOSPC, name);
     }
     if (*node != NULL) {
         if (how == FLV_IO_CREATE) {
-            return fail(err, FLV_E_EXISTS, EEXIST, path);
+            return fail(err, FLV_E_EXISTS, EEXIST, name);
         }
         set_size(&(*node)->cache, 0);
         add_change(*node, true, 0, NULL, 0);
@@ -420,7 +419,7 @@ static flv_rc sim_open(struct flv_io *io,
         return fail(err, FLV_E_NOT_FOUND, ENOENT, path);
     }
     if (how >= FLV_IO_CREATE) {
-        flv_rc rc = sim_create(s, path, how, dir, name, &node, err);
+        flv_rc rc = sim_create(s, how, dir, name, &node, err);
 
         if (rc != FLV_OK) {
             return rc;
@@ -987,6 +986,7 @@ const char *sim_name(struct sim *s, const char *dir, size_t i)
         for (size_t k = 0; k < n->cache_names.len; k++) {
             const char *name = n->cache_names.at[k].name;
 
+            assert(name != NULL);
             if ((after == NULL || strcmp(name, after) > 0) &&
                 (best == NULL || strcmp(name, best) < 0)) {
                 best = name;

@@ -1,0 +1,538 @@
+#include "meta_twin.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/metadb.h"
+
+#define DIR_NAME "/data"
+#define DB_NAME DIR_NAME "/meta.db"
+#define TOPICS 4
+#define PARTITIONS 3
+#define CONSUMERS 64
+#define FEW 5 /* consumers of a story that is not big */
+#define MAYBES 24
+#define SPEC_MAX 3000
+#define CHANGES_MAX 600
+
+/* Without padding: compared byte by byte. */
+struct topic {
+    uint64_t id; /* 0: there is none */
+    uint64_t partitions, durability, spec_seed, spec_len;
+};
+
+struct position {
+    int64_t offset, modified_s; /* -1: there is none */
+};
+
+/* All that meta.db holds. */
+struct state {
+    uint64_t next_id;
+    struct topic topics[TOPICS]; /* by name */
+    struct position at[TOPICS][PARTITIONS][CONSUMERS];
+};
+
+struct twin {
+    struct meta_disk disk;
+    struct meta_stats *stats;
+    struct flv_metadb *db; /* NULL between lives */
+    bool faulty;           /* this life: calls may fail on their own */
+    bool big;              /* groups and specs that fill many pages */
+    struct state sure;     /* what was answered */
+    /* What is there instead if a change without an answer was made. */
+    struct state maybe[MAYBES];
+    unsigned maybe_count;
+    struct state seen;
+    char *why;
+    size_t why_size;
+    bool broken;
+};
+
+static uint64_t below(struct twin *t, uint64_t n)
+{
+    return sim_below(&t->disk.sim, n);
+}
+
+__attribute__((format(printf, 2, 3))) static void
+broken(struct twin *t, const char *text, ...)
+{
+    va_list ap;
+
+    if (t->broken) {
+        return;
+    }
+    t->broken = true;
+    va_start(ap, text);
+    vsnprintf(t->why, t->why_size, text, ap);
+    va_end(ap);
+}
+
+/* A call failed: may it? */
+static void excuse(struct twin *t, const char *what, const struct flv_err *err)
+{
+    t->stats->failures++;
+    if (!t->faulty && !t->disk.sim.down && !t->disk.stopped) {
+        broken(t, "%s failed on a disk without faults: %s", what, err->text);
+    }
+}
+
+/* ---- what rows look like ---- */
+
+static void empty(struct state *s)
+{
+    memset(s, 0, sizeof *s);
+    s->next_id = 1;
+    for (size_t i = 0; i < TOPICS * PARTITIONS * CONSUMERS; i++) {
+        (&s->at[0][0][0])[i] = (struct position){-1, -1};
+    }
+}
+
+static void topic_name(char out[16], unsigned topic)
+{
+    snprintf(out, 16, "topic-%u", topic);
+}
+
+/* Those that only big stories have are long, so that rows fill pages. */
+static void consumer_name(char out[256], unsigned consumer)
+{
+    snprintf(out, 256, "c%02u%0*u", consumer, consumer < FEW ? 1 : 240, 0u);
+}
+
+static void fill_spec(uint8_t *out, const struct topic *topic)
+{
+    uint64_t z = topic->spec_seed;
+
+    assert(topic->spec_len >= 8 && topic->spec_len <= SPEC_MAX);
+    memcpy(out, &z, 8);
+    for (size_t i = 8; i < topic->spec_len; i++) {
+        z = z * 6364136223846793005u + 1442695040888963u;
+        out[i] = (uint8_t)(z >> 56);
+    }
+}
+
+/* ---- reading it all ---- */
+
+static flv_rc
+see_topic(const struct flv_topic_row *row, void *arg, struct flv_err *err)
+{
+    struct twin *t = arg;
+    uint8_t spec[SPEC_MAX];
+    char name[16];
+    struct topic seen = {.id = row->id,
+                         .partitions = row->partition_count,
+                         .durability = row->durability,
+                         .spec_len = row->spec.len};
+
+    (void)err;
+    for (unsigned i = 0; i < TOPICS; i++) {
+        topic_name(name, i);
+        if (!flv_slice_eq_str(row->name, name)) {
+            continue;
+        }
+        if (seen.spec_len >= 8 && seen.spec_len <= SPEC_MAX) {
+            memcpy(&seen.spec_seed, row->spec.data, 8);
+            fill_spec(spec, &seen);
+            if (memcmp(spec, row->spec.data, seen.spec_len) == 0 &&
+                t->seen.topics[i].id == 0 && row->system == (i == 0)) {
+                t->seen.topics[i] = seen;
+                return FLV_OK;
+            }
+        }
+    }
+    broken(t, "an invented topic: %.*s", (int)row->name.len,
+           (const char *)row->name.data);
+    return FLV_OK;
+}
+
+static flv_rc
+see_offset(const struct flv_offset_row *row, void *arg, struct flv_err *err)
+{
+    struct twin *t = arg;
+    char name[256];
+    unsigned topic = 0, c = 0;
+
+    (void)err;
+    while (topic < TOPICS && t->seen.topics[topic].id != row->topic_id) {
+        topic++;
+    }
+    if (row->consumer.len > 3) {
+        c = (unsigned)(row->consumer.data[1] - '0') * 10 +
+            (unsigned)(row->consumer.data[2] - '0');
+    }
+    consumer_name(name, c < CONSUMERS ? c : 0);
+    if (topic == TOPICS || row->partition >= PARTITIONS ||
+        !flv_slice_eq_str(row->consumer, name) ||
+        t->seen.at[topic][row->partition][c].offset != -1) {
+        broken(t, "an invented offset: topic %" PRIu64 ", consumer %.*s",
+               row->topic_id, (int)row->consumer.len,
+               (const char *)row->consumer.data);
+        return FLV_OK;
+    }
+    t->seen.at[topic][row->partition][c] =
+        (struct position){row->offset, row->modified_s};
+    return FLV_OK;
+}
+
+/* False: it could not be read. */
+static bool read_all(struct twin *t)
+{
+    struct flv_err err = {0};
+    struct flv_offset_query every = {.topic_id = 0};
+
+    empty(&t->seen);
+    flv_rc rc = flv_metadb_next_id(t->db, &t->seen.next_id, &err);
+    if (rc == FLV_OK) {
+        rc = flv_metadb_each_topic(t->db, see_topic, t, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_metadb_each_offset(t->db, &every, see_offset, t, &err);
+    }
+    if (rc != FLV_OK) {
+        excuse(t, "reading", &err);
+    }
+    return rc == FLV_OK;
+}
+
+static bool same(const struct state *a, const struct state *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Says how what was seen differs from what was answered. */
+static void tell_difference(struct twin *t, const char *when)
+{
+    const struct state *want = &t->sure, *got = &t->seen;
+
+    if (got->next_id != want->next_id) {
+        broken(t, "%s the next id is %" PRIu64 ", not %" PRIu64, when,
+               got->next_id, want->next_id);
+    }
+    for (unsigned i = 0; i < TOPICS; i++) {
+        const struct topic *a = &want->topics[i], *b = &got->topics[i];
+
+        if (memcmp(a, b, sizeof *a) != 0) {
+            broken(t, "%s topic %u has id %" PRIu64 ", not %" PRIu64 "%s", when,
+                   i, b->id, a->id, a->id == b->id ? ", but differs" : "");
+        }
+    }
+    for (unsigned i = 0; i < TOPICS * PARTITIONS * CONSUMERS; i++) {
+        const struct position *a = &(&want->at[0][0][0])[i];
+        const struct position *b = &(&got->at[0][0][0])[i];
+
+        if (memcmp(a, b, sizeof *a) != 0) {
+            broken(t,
+                   "%s topic %u partition %u consumer %u is at %" PRId64
+                   ", not %" PRId64,
+                   when, i / (PARTITIONS * CONSUMERS),
+                   i / CONSUMERS % PARTITIONS, i % CONSUMERS, b->offset,
+                   a->offset);
+        }
+    }
+}
+
+/* In one life a change that failed has not been made. */
+static void check_now(struct twin *t)
+{
+    if (read_all(t) && !same(&t->seen, &t->sure)) {
+        tell_difference(t, "in the same life");
+    }
+}
+
+/* After a new start each change without an answer is there as a whole or not
+ * at all; what is seen now has to stay. */
+static void check_start(struct twin *t)
+{
+    if (!read_all(t)) {
+        return;
+    }
+    for (unsigned i = 0; i < t->maybe_count; i++) {
+        if (same(&t->seen, &t->maybe[i]) && !same(&t->seen, &t->sure)) {
+            t->stats->late_new++;
+            t->sure = t->seen;
+            t->maybe_count = 0;
+            return;
+        }
+    }
+    if (!same(&t->seen, &t->sure)) {
+        tell_difference(t, "after a new start");
+        return;
+    }
+    t->stats->late_gone += t->maybe_count > 0;
+    t->maybe_count = 0;
+}
+
+/* ---- changes ---- */
+
+/* maybe[maybe_count] is what the change makes of it all. */
+static struct state *draft(struct twin *t)
+{
+    assert(t->maybe_count < MAYBES);
+    t->maybe[t->maybe_count] = t->sure;
+    return &t->maybe[t->maybe_count];
+}
+
+static void
+answered(struct twin *t, const char *what, flv_rc rc, const struct flv_err *err)
+{
+    const struct state *made = &t->maybe[t->maybe_count];
+
+    if (rc != FLV_OK) {
+        t->maybe_count++;
+        excuse(t, what, err);
+        return;
+    }
+    t->stats->commits++;
+    /* It took the place of what failed before it, unless it did nothing. */
+    if (!same(made, &t->sure)) {
+        t->sure = *made;
+        t->maybe_count = 0;
+    }
+}
+
+static void forget_offsets(struct state *s, unsigned topic)
+{
+    for (size_t i = 0; i < PARTITIONS * CONSUMERS; i++) {
+        (&s->at[topic][0][0])[i] = (struct position){-1, -1};
+    }
+}
+
+static void put_topic(struct twin *t, unsigned i)
+{
+    struct state *s = draft(t);
+    struct flv_err err = {0};
+    uint8_t spec[SPEC_MAX];
+    char name[16];
+
+    if (s->topics[i].id == 0) {
+        s->topics[i].id = s->next_id++;
+    }
+    s->topics[i].partitions = 1 + below(t, 9);
+    s->topics[i].durability = below(t, 2);
+    s->topics[i].spec_seed = sim_random(&t->disk.sim);
+    s->topics[i].spec_len = 8 + below(t, t->big ? SPEC_MAX - 8 : 60);
+    fill_spec(spec, &s->topics[i]);
+    topic_name(name, i);
+    struct flv_topic_row row = {
+        .id = s->topics[i].id,
+        .name = flv_slice_str(name),
+        .partition_count = (uint32_t)s->topics[i].partitions,
+        .durability = (uint8_t)s->topics[i].durability,
+        .system = i == 0,
+        .spec_version = 19,
+        .spec = flv_slice(spec, s->topics[i].spec_len),
+    };
+    flv_rc rc = flv_metadb_put_topic(t->db, &row, &err);
+    answered(t, "storing a topic", rc, &err);
+}
+
+static void delete_topic(struct twin *t, unsigned i)
+{
+    struct state *s = draft(t);
+    struct flv_err err = {0};
+    uint64_t id = s->topics[i].id;
+
+    memset(&s->topics[i], 0, sizeof s->topics[i]);
+    forget_offsets(s, i);
+    flv_rc rc =
+        flv_metadb_delete_topic(t->db, id != 0 ? id : s->next_id + 7, &err);
+    answered(t, "deleting a topic", rc, &err);
+}
+
+/* One change of a group, made in the draft too. True: its row or topic is
+ * there to be found. */
+static bool make_change(struct twin *t,
+                        struct state *s,
+                        struct flv_offset_change *change,
+                        char name[256])
+{
+    unsigned i = (unsigned)below(t, TOPICS);
+    unsigned p = (unsigned)below(t, PARTITIONS);
+    unsigned c = (unsigned)below(t, t->big ? CONSUMERS : FEW);
+    uint64_t id = s->topics[i].id;
+    struct position *at = &s->at[i][p][c];
+    bool was_there = at->offset != -1;
+
+    consumer_name(name, c);
+    *change = (struct flv_offset_change){
+        .row = {.topic_id = id != 0 ? id : s->next_id + i,
+                .partition = p,
+                .consumer = flv_slice_str(name),
+                .offset = (int64_t)below(t, 1u << 30),
+                .modified_s = (int64_t)below(t, 1u << 30)},
+        .remove = below(t, 8) == 0,
+    };
+    if (change->remove) {
+        *at = (struct position){-1, -1};
+        return was_there;
+    }
+    if (id != 0) {
+        *at = (struct position){change->row.offset, change->row.modified_s};
+    }
+    return id != 0;
+}
+
+static void commit_offsets(struct twin *t)
+{
+    static struct flv_offset_change changes[CHANGES_MAX];
+    static char names[CHANGES_MAX][256];
+    static bool want[CHANGES_MAX], found[CHANGES_MAX];
+    struct state *s = draft(t);
+    struct flv_err err = {0};
+    size_t n = 1 + below(t, t->big && below(t, 2) == 0 ? CHANGES_MAX : 4);
+
+    for (size_t i = 0; i < n; i++) {
+        want[i] = make_change(t, s, &changes[i], names[i]);
+        found[i] = false;
+    }
+    flv_rc rc = flv_metadb_change_offsets(t->db, changes, n, found, &err);
+    answered(t, "storing offsets", rc, &err);
+    if (rc == FLV_OK && memcmp(want, found, n * sizeof *want) != 0) {
+        broken(t, "a group of offsets was told wrongly what it found");
+    }
+}
+
+static void step(struct twin *t)
+{
+    unsigned i = (unsigned)below(t, TOPICS);
+    uint64_t db_syncs = t->disk.count[META_DB];
+
+    switch (below(t, 10)) {
+    case 0:
+    case 1:
+        put_topic(t, i);
+        break;
+    case 2:
+        delete_topic(t, i);
+        break;
+    case 3:
+        check_now(t);
+        break;
+    default:
+        commit_offsets(t);
+        break;
+    }
+    t->stats->checkpoints += t->disk.count[META_DB] > db_syncs;
+}
+
+/* ---- lives ---- */
+
+/* How the disk behaves in this life. */
+static void tune(struct twin *t, bool last)
+{
+    struct sim *sim = &t->disk.sim;
+    unsigned often = 3 + (unsigned)below(t, 40);
+
+    sim->faults = (struct sim_faults){0};
+    sim->space = UINT64_MAX;
+    sim->down_at = 0;
+    t->faulty = !last && below(t, 3) == 0;
+    if (last) {
+        return;
+    }
+    if (below(t, 2) == 0) {
+        uint64_t far = t->big ? 4000 : 400;
+
+        sim->down_at = sim->calls + 1 + below(t, below(t, 2) == 0 ? 60 : far);
+    }
+    sim->faults.shorter = below(t, 4) == 0 ? often : 0;
+    if (!t->faulty) {
+        return;
+    }
+    sim->faults.sync = below(t, 2) == 0 ? often : 0;
+    sim->faults.write = below(t, 3) == 0 ? often : 0;
+    sim->faults.no_space = below(t, 3) == 0 ? often : 0;
+    sim->faults.read = below(t, 6) == 0 ? often * 4 : 0;
+    sim->faults.names = below(t, 4) == 0 ? often : 0;
+    if (below(t, 6) == 0) {
+        sim->space = below(t, 200000);
+    }
+}
+
+static void start(struct twin *t, bool last)
+{
+    struct flv_err err = {0};
+
+    if (flv_metadb_create(&t->db, DB_NAME, false, &err) != FLV_OK) {
+        t->stats->unopened++;
+        excuse(t, "opening", &err);
+        return;
+    }
+    check_start(t);
+    if (!t->broken && (last || below(t, 8) == 0) &&
+        flv_metadb_check(t->db, &err) != FLV_OK) {
+        excuse(t, "the integrity check", &err);
+    }
+}
+
+static void end(struct twin *t)
+{
+    struct sim *sim = &t->disk.sim;
+    unsigned how = (unsigned)below(t, 8);
+
+    if (how < 6 && !sim->down) {
+        sim->down = true; /* nothing is written on the way out */
+    }
+    t->stats->closes += !sim->down;
+    flv_metadb_destroy(t->db);
+    t->db = NULL;
+    sim_restart(sim);
+    if (t->disk.stopped || how % 2 == 0) {
+        t->stats->power_cuts++;
+        meta_disk_power_cut(&t->disk);
+    } else {
+        t->stats->kills++;
+    }
+}
+
+static void live(struct twin *t, bool last)
+{
+    t->stats->lives++;
+    tune(t, last);
+    start(t, last);
+    for (uint64_t n = last ? 0 : below(t, t->big ? 40 : 16);
+         n > 0 && t->db != NULL && !t->broken && !t->disk.sim.down &&
+         t->maybe_count < MAYBES;
+         n--) {
+        step(t);
+    }
+    end(t);
+}
+
+bool meta_twin_run(uint64_t seed,
+                   unsigned ignored,
+                   struct meta_stats *stats,
+                   char *why,
+                   size_t why_size)
+{
+    struct twin *t = calloc(1, sizeof *t);
+
+    assert(t != NULL && why_size > 0);
+    why[0] = '\0';
+    t->stats = stats;
+    t->why = why;
+    t->why_size = why_size;
+    stats->stories++;
+    sim_init(&t->disk.sim, seed);
+    sim_mkdir(&t->disk.sim, DIR_NAME);
+    meta_disk_use(&t->disk, seed);
+    t->disk.ignored = ignored;
+    t->big = below(t, 16) == 0;
+    empty(&t->sure);
+    for (uint64_t lives = 1 + below(t, 4); lives > 0 && !t->broken; lives--) {
+        live(t, false);
+    }
+    if (!t->broken) {
+        live(t, true);
+    }
+    for (int i = 0; i < META_CALL_COUNT; i++) {
+        stats->count[i] += t->disk.count[i];
+    }
+    sim_deinit(&t->disk.sim);
+    bool ok = !t->broken;
+    free(t);
+    return ok;
+}
