@@ -11,13 +11,15 @@ teardown_file() {
     home_down
 }
 
-# at_terminal COMMAND: runs it with a terminal of its own; stdin is typed.
+# at_terminal COMMAND: runs it with a terminal of its own, one that has colours
+# whatever the tests themselves run in; stdin is typed.
 at_terminal() {
     python3 - "$@" 3<&0 <<'PY'
 import os, pty, select, sys, time
 
 pid, fd = pty.fork()
 if pid == 0:
+    os.environ["TERM"] = "xterm"
     os.execvp("bash", ["bash", "-c", sys.argv[1]])
 typed = os.fdopen(3, "rb").read().splitlines(keepends=True)
 # Nobody presses Enter behind Ctrl-C: it could be read as an empty record.
