@@ -96,6 +96,7 @@ function(flv_test name)
         set(T_LABEL unit)
     endif()
     add_executable(${name} ${name}.c ${T_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/unit)
     target_link_libraries(${name} PRIVATE ${T_LIBS} flv_flags PkgConfig::cmocka)
     target_compile_definitions(${name} PRIVATE
         FLV_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

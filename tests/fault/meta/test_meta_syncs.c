@@ -1,14 +1,9 @@
 /* What makes meta.db durable cannot be left out: on a disk that only claims
  * to do it, the stories of test_meta_twin find a broken promise. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "cm.h"
 #include "meta_twin.h"
 
 #define RUNS_MAX 10000

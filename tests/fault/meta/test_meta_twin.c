@@ -5,18 +5,13 @@
  *     FLV_RUNS=n     so many instead of 10,000
  *     FLV_IGNORED=n  with FLV_SEED: what the disk leaves out (meta_vfs.h)
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "meta_twin.h"
 
 #define WORKERS 2

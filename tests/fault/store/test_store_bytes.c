@@ -2,17 +2,11 @@
  * small partition changed in turn, every file cut at every length, every file
  * gone. Opening and reading give what was written, up to an explicit error or
  * an end that nothing had promised. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "cm.h"
 #include "batches.h"
 #include "io_sim.h"
 #include "store/log.h"

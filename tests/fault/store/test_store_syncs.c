@@ -1,16 +1,10 @@
 /* No sync call of store can be left out: with any one of them ignored by the
  * disk, the life stories of test_store_twin find a broken promise. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "cm.h"
 #include "store/io.h"
 #include "twin.h"
 

@@ -3,19 +3,13 @@
  *     FLV_SEED=n   only that one, and its story's numbers
  *     FLV_RUNS=n   so many instead of 10,000
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "twin.h"
 
 #define WORKERS 2

@@ -1,11 +1,7 @@
 /* The tables behind the command line, checked without a cluster. */
 #include "cli/cli.h"
 #include "cli/smart.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "cm.h"
 
 static void check_command(const struct flv_cmd *cmd)
 {

@@ -1,20 +1,16 @@
 /* Input and output of produce and consume, on real descriptors. */
 #include "cli/sink.h"
 #include "cli/source.h"
-
+#include "cm.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define LINE_MAX_BYTES 600000
 

@@ -3,11 +3,7 @@
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/table.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "cm.h"
 
 #define CELLS(...)                                                             \
     (const char *const[])                                                      \

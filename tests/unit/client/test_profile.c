@@ -4,14 +4,16 @@
 #include "base/mem.h"
 #include "client/toml.h"
 #include "cm.h"
+#include "tmpdir.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/flv-profile-XXXXXX";
-static char path[64];
+static struct tmpdir tmp;
+static char path[96];
 
 static void put(const char *text)
 {
@@ -319,8 +321,8 @@ static void what_cannot_be_read_or_written_is_told(void **state)
     struct flv_err err;
 
     (void)state;
-    assert_int_equal(flv_profiles_load(&p, dir, &err), FLV_E_IO);
-    assert_non_null(strstr(err.text, dir));
+    assert_int_equal(flv_profiles_load(&p, tmp.path, &err), FLV_E_IO);
+    assert_non_null(strstr(err.text, tmp.path));
     (void)unlink(path);
     assert_int_equal(mkdir(path, 0755), 0);
     p = NULL;
@@ -364,10 +366,8 @@ static void survives_each_failing_allocation(void **state)
 static int make_dir(void **state)
 {
     (void)state;
-    if (mkdtemp(dir) == NULL) {
-        return -1;
-    }
-    (void)snprintf(path, sizeof(path), "%s/config", dir);
+    tmpdir_make(&tmp, "profile");
+    (void)snprintf(path, sizeof(path), "%s/config", tmp.path);
     return 0;
 }
 
@@ -375,7 +375,7 @@ static int drop_dir(void **state)
 {
     (void)state;
     (void)unlink(path);
-    return rmdir(dir);
+    return rmdir(tmp.path);
 }
 
 int main(void)

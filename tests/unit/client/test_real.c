@@ -4,8 +4,9 @@
 #include "base/clock.h"
 #include "cm.h"
 #include "loop/loop.h"
+#include "tmpdir.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -16,10 +17,8 @@
 #define LIMIT_MS 30000
 #define RECORDS 3000
 
-extern char **environ;
-
 struct server {
-    char dir[64];
+    struct tmpdir tmp;
     char ports[2][16];
     pid_t pid;
 };
@@ -48,7 +47,7 @@ static void closed(void *user)
 static void start(struct server *s)
 {
     char program[] = FLV_BIN "/fluvio-server";
-    char *const argv[] = {program,       "--data-dir", s->dir,
+    char *const argv[] = {program,       "--data-dir", s->tmp.path,
                           "--advertise", "127.0.0.1",  "--log-level",
                           "error",       "--sc-port",  s->ports[0],
                           "--spu-port",  s->ports[1],  NULL};
@@ -84,19 +83,9 @@ static void stop(struct server *s, int signum)
     assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
 }
 
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void server_init(struct server *s)
 {
-    (void)snprintf(s->dir, sizeof(s->dir), "/tmp/flv-client-XXXXXX");
-    assert_non_null(mkdtemp(s->dir));
+    tmpdir_make(&s->tmp, "client");
     (void)snprintf(s->ports[0], sizeof(s->ports[0]), "0");
     (void)snprintf(s->ports[1], sizeof(s->ports[1]), "0");
     start(s);
@@ -105,7 +94,7 @@ static void server_init(struct server *s)
 static void server_deinit(struct server *s)
 {
     stop(s, SIGTERM);
-    (void)nftw(s->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    tmpdir_remove(&s->tmp);
 }
 
 static void tick(struct flv_timer *t)

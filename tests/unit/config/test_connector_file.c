@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 
+#include "cm.h"
 #include "config/connector_file.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HEAD "name: n\ntype: http\ntopic: t\n"
 #define META "apiVersion: 0.1.0\nmeta:\n  name: n\n  type: http-source\n"
 

@@ -1,17 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "base/mem.h"
 #include "config/doc.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct flv_doc *parse(const char *text)
 {

@@ -1,12 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "cm.h"
 #include "connector/stage.h"
 
 static void records_are_copied_and_numbered(void **state)

@@ -1,24 +1,20 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "nginx.h"
 #include "spawn.h"
+#include "tmpdir.h"
 
 #define FLUVIO BIN_DIR "/fluvio"
 #define HTTP BIN_DIR "/fluvio-connect-http"
 #define TEST BIN_DIR "/fluvio-connect-test-connector"
 
-static char dir[] = "/tmp/flv-e2e-XXXXXX";
-static char data[64], sc_port[8], spu_port[8], cluster[32];
+static struct tmpdir tmp;
+static char data[96], sc_port[8], spu_port[8], cluster[32];
 static struct spawn server;
 static struct nginx nginx;
 
@@ -145,7 +141,7 @@ static void missing_topics_are_told_or_created(void **state)
     spawn_end(&s);
 
     char path[96];
-    (void)snprintf(path, sizeof(path), "%s/c.yml", dir);
+    (void)snprintf(path, sizeof(path), "%s/c.yml", tmp.path);
     for (int round = 0; round < 2; round++) {
         FILE *file = fopen(path, "w");
         assert_non_null(file);
@@ -278,17 +274,17 @@ static int setup(void **state)
 {
     (void)state;
     char profile[96];
-    if (mkdtemp(dir) == NULL ||
-        !nginx_start(&nginx, "location /fact { return 200 "
+    tmpdir_make(&tmp, "e2e");
+    if (!nginx_start(&nginx, "location /fact { return 200 "
                              "'{\"fact\":\"x\",\"length\":1}'; }\n")) {
         return -1;
     }
     unsigned sc = free_port();
-    (void)snprintf(data, sizeof(data), "%s/data", dir);
+    (void)snprintf(data, sizeof(data), "%s/data", tmp.path);
     (void)snprintf(sc_port, sizeof(sc_port), "%u", sc);
     (void)snprintf(spu_port, sizeof(spu_port), "%u", free_port());
     (void)snprintf(cluster, sizeof(cluster), "127.0.0.1:%u", sc);
-    (void)snprintf(profile, sizeof(profile), "%s/profile", dir);
+    (void)snprintf(profile, sizeof(profile), "%s/profile", tmp.path);
     (void)setenv("FLV_PROFILE_PATH", profile, 1);
     (void)unsetenv("RUST_LOG");
     server_start();
@@ -298,11 +294,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char line[96];
     spawn_end(&server);
     nginx_stop(&nginx);
-    (void)snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
+    tmpdir_remove(&tmp);
+    return 0;
 }
 
 int main(void)

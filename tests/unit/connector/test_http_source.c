@@ -1,14 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "fake_out.h"
@@ -292,7 +287,7 @@ static void https_needs_a_trusted_ca(void **state)
     char url[64], ca[128];
     (void)snprintf(url, sizeof(url), "https://localhost:%u/fact",
                    nginx.tls_port);
-    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.dir);
+    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.tmp.path);
     setup_init(&s, "/");
     set(&s, "endpoint", url);
     struct flv_source *src = start(&s);

@@ -1,12 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
-#include <string.h>
 
+#include "cm.h"
 #include "fake_out.h"
 
 /* A source that is driven by the test: it gives `ready` more records, at most

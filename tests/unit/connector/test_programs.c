@@ -1,25 +1,20 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "base/clock.h"
 #include "spawn.h"
+#include "tmpdir.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HTTP BIN_DIR "/fluvio-connect-http"
 #define TEST BIN_DIR "/fluvio-connect-test-connector"
 #define GOLDEN FLV_SOURCE_DIR "/tests/unit/connector/golden/"
 
-static char dir[] = "/tmp/flv-programs-XXXXXX";
+static struct tmpdir tmp;
 
 static int run(struct spawn *s, const char *const *argv)
 {
@@ -45,7 +40,7 @@ static void is_golden(const char *text, const char *name)
 static const char *write_file(const char *name, const char *text)
 {
     static char path[128];
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    (void)snprintf(path, sizeof(path), "%s/%s", tmp.path, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_true(fputs(text, file) >= 0);
@@ -362,10 +357,8 @@ static int setup(void **state)
 {
     (void)state;
     char profile[128];
-    if (mkdtemp(dir) == NULL) {
-        return -1;
-    }
-    (void)snprintf(profile, sizeof(profile), "%s/no-profile", dir);
+    tmpdir_make(&tmp, "programs");
+    (void)snprintf(profile, sizeof(profile), "%s/no-profile", tmp.path);
     (void)unsetenv("RUST_LOG");
     return setenv("FLV_PROFILE_PATH", profile, 1);
 }
@@ -373,9 +366,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char line[128];
-    (void)snprintf(line, sizeof(line), "rm -rf %s", dir);
-    return system(line);
+    tmpdir_remove(&tmp);
+    return 0;
 }
 
 int main(void)

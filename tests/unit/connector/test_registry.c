@@ -1,19 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
-#include <string.h>
 
+#include "cm.h"
 #include "connector/describe.h"
 #include "connector/options.h"
 #include "connector/pipeline.h"
 #include "http.h"
 #include "test_connector.h"
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct flv_connector *const types[] = {&http_connector,
                                                     &test_connector};

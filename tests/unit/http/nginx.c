@@ -44,7 +44,7 @@ static bool run(const char *dir, const char *command)
 
 static bool make_certificates(const struct nginx *n)
 {
-    return run(n->dir,
+    return run(n->tmp.path,
                "openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
                "-subj '/CN=fluvio-c test CA' -keyout ca.key -out ca.pem && "
                "openssl req -newkey rsa:2048 -nodes -subj /CN=localhost "
@@ -60,7 +60,7 @@ bool nginx_file(const struct nginx *n,
                 size_t size)
 {
     char path[256];
-    (void)snprintf(path, sizeof(path), "%s/html/%s", n->dir, name);
+    (void)snprintf(path, sizeof(path), "%s/html/%s", n->tmp.path, name);
     FILE *file = fopen(path, "w");
     if (file == NULL) {
         return false;
@@ -85,7 +85,7 @@ static void put_locations(FILE *file, const char *text, unsigned port)
 static bool write_config(const struct nginx *n, const char *locations)
 {
     char path[256];
-    (void)snprintf(path, sizeof(path), "%s/nginx.conf", n->dir);
+    (void)snprintf(path, sizeof(path), "%s/nginx.conf", n->tmp.path);
     FILE *f = fopen(path, "w");
     if (f == NULL) {
         return false;
@@ -102,9 +102,10 @@ static bool write_config(const struct nginx *n, const char *locations)
         "listen 127.0.0.1:%u ssl;\nserver_name localhost;\n"
         "ssl_certificate %s/tls.pem;\nssl_certificate_key %s/tls.key;\n"
         "root %s/html;\n",
-        geteuid() == 0 ? "user root;\n" : "", n->dir, n->dir, n->dir, n->dir,
-        n->dir, n->dir, n->dir, n->dir, n->port, n->tls_port, n->dir, n->dir,
-        n->dir);
+        geteuid() == 0 ? "user root;\n" : "", n->tmp.path, n->tmp.path,
+        n->tmp.path, n->tmp.path, n->tmp.path, n->tmp.path, n->tmp.path,
+        n->tmp.path, n->port, n->tls_port, n->tmp.path, n->tmp.path,
+        n->tmp.path);
     put_locations(f, locations, n->port);
     (void)fputs("}\n}\n", f);
     return fclose(f) == 0;
@@ -114,8 +115,8 @@ static void child(const struct nginx *n, int http, int https)
 {
     char env[64], conf[128], log[128];
     (void)snprintf(env, sizeof(env), "%d;%d;", http, https);
-    (void)snprintf(conf, sizeof(conf), "%s/nginx.conf", n->dir);
-    (void)snprintf(log, sizeof(log), "%s/error.log", n->dir);
+    (void)snprintf(conf, sizeof(conf), "%s/nginx.conf", n->tmp.path);
+    (void)snprintf(log, sizeof(log), "%s/error.log", n->tmp.path);
     (void)setenv("NGINX", env, 1);
     (void)fcntl(http, F_SETFD, 0);
     (void)fcntl(https, F_SETFD, 0);
@@ -123,23 +124,23 @@ static void child(const struct nginx *n, int http, int https)
     int null = open("/dev/null", O_RDWR);
     (void)dup2(null, 1);
     (void)dup2(null, 2);
-    (void)execlp("nginx", "nginx", "-p", n->dir, "-c", conf, "-e", log,
+    (void)execlp("nginx", "nginx", "-p", n->tmp.path, "-c", conf, "-e", log,
                  (char *)NULL);
-    (void)execl("/usr/sbin/nginx", "nginx", "-p", n->dir, "-c", conf, "-e", log,
-                (char *)NULL);
+    (void)execl("/usr/sbin/nginx", "nginx", "-p", n->tmp.path, "-c", conf, "-e",
+                log, (char *)NULL);
     _exit(127);
 }
 
 bool nginx_start(struct nginx *n, const char *locations)
 {
     *n = (struct nginx){0};
-    (void)snprintf(n->dir, sizeof(n->dir), "/tmp/flv-nginx-XXXXXX");
+    tmpdir_make(&n->tmp, "nginx");
     int http = tcp_listen(&n->port), https = tcp_listen(&n->tls_port);
     char html[128];
-    if (http < 0 || https < 0 || mkdtemp(n->dir) == NULL) {
+    if (http < 0 || https < 0) {
         return false;
     }
-    (void)snprintf(html, sizeof(html), "%s/html", n->dir);
+    (void)snprintf(html, sizeof(html), "%s/html", n->tmp.path);
     if (mkdir(html, 0755) != 0 || !make_certificates(n) ||
         !write_config(n, locations)) {
         return false;
@@ -159,9 +160,7 @@ void nginx_stop(struct nginx *n)
         (void)kill(n->pid, SIGTERM);
         (void)waitpid(n->pid, NULL, 0);
     }
-    if (n->dir[0] != '\0') {
-        char line[128];
-        (void)snprintf(line, sizeof(line), "rm -rf %s", n->dir);
-        (void)!system(line);
+    if (n->tmp.path[0] != '\0') {
+        tmpdir_remove(&n->tmp);
     }
 }

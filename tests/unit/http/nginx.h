@@ -14,9 +14,11 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "tmpdir.h"
+
 struct nginx {
     pid_t pid;
-    char dir[64];      /* html/, ca.pem, access.log */
+    struct tmpdir tmp; /* html/, ca.pem, access.log */
     unsigned port;     /* http */
     unsigned tls_port; /* https, certificate of ca.pem for localhost */
 };

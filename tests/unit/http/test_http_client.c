@@ -1,14 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cm.h"
 #include "base/clock.h"
 #include "http/client.h"
 #include "loop/loop.h"
@@ -544,7 +540,7 @@ static void private_ca_is_trusted_when_named(void **state)
 {
     (void)state;
     char ca[128], address[64];
-    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.dir);
+    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.tmp.path);
     (void)snprintf(address, sizeof(address), "https://localhost:%u/hello",
                    nginx.tls_port);
     struct seen s = {0};
@@ -569,7 +565,7 @@ static void unknown_ca_and_wrong_names_are_refused(void **state)
     assert_non_null(strstr(s.error, "certificate"));
     seen_free(&s);
 
-    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.dir);
+    (void)snprintf(ca, sizeof(ca), "%s/ca.pem", nginx.tmp.path);
     (void)snprintf(address, sizeof(address), "https://127.0.0.1:%u/hello",
                    nginx.tls_port);
     const struct flv_http_client_conf conf = {.ca_file = ca, .proxy = ""};

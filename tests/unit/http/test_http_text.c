@@ -1,10 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include "http/client.h"
+
+#include "cm.h"
 
 static void shown_url_hides_user_password_and_query(void **state)
 {

@@ -25,7 +25,7 @@ __tsan_default_suppressions(void)
 void rig_init(struct rig *r)
 {
     memset(r, 0, sizeof *r);
-    tmpdir_make(&r->tmp);
+    tmpdir_make(&r->tmp, "server");
     r->conf = (struct flv_server_conf){
         .data_dir = r->tmp.sub,
         .bind = "127.0.0.1",

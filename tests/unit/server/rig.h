@@ -13,6 +13,7 @@
 #ifndef FLV_TESTS_SERVER_RIG_H
 #define FLV_TESTS_SERVER_RIG_H
 
+#include "cm.h"
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "server/server.h"
@@ -23,11 +24,6 @@
 #include "wire/sc.h"
 #include "wire/spu.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <sys/types.h>
 
 #define RIG_WAIT_MS 10000

@@ -1,19 +1,15 @@
 #include "server/datadir.h"
 
+#include "cm.h"
 #include "tmpdir.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 static int setup(void **state)
 {
     static struct tmpdir t;
-    tmpdir_make(&t);
+    tmpdir_make(&t, "datadir");
     *state = &t;
     return 0;
 }

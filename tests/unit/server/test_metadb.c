@@ -1,12 +1,8 @@
 #include "server/metadb.h"
 
+#include "cm.h"
 #include "tmpdir.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <sys/wait.h>
 
 struct fixture {
@@ -26,7 +22,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     f.db = NULL;
-    tmpdir_make(&f.tmp);
+    tmpdir_make(&f.tmp, "metadb");
     snprintf(f.path, sizeof f.path, "%s/meta.db", f.tmp.path);
     *state = &f;
     return flv_metadb_create(&f.db, f.path, false, NULL) != FLV_OK;

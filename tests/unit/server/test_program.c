@@ -87,7 +87,7 @@ static void await_ready(int out, struct run *r)
 static int setup(void **state)
 {
     static struct tmpdir t;
-    tmpdir_make(&t);
+    tmpdir_make(&t, "program");
     *state = &t;
     return 0;
 }

@@ -1,12 +1,7 @@
 #include "server/tail.h"
 
+#include "cm.h"
 #include "wire/batch.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 enum { RECORDS = 3, MAX = 64 };
 

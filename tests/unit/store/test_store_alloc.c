@@ -1,13 +1,8 @@
 /* Memory runs out at every allocation in turn: an error, nothing leaked,
  * nothing lost, and the same call works afterwards. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 
+#include "cm.h"
 #include "base/mem.h"
 #include "util.h"
 

@@ -1,14 +1,7 @@
 /* Staging and committing: what gets which offset, and who hears what. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <string.h>
-
 #include "base/bytes.h"
 #include "util.h"
+#include "cm.h"
 
 struct world {
     struct sim disk;

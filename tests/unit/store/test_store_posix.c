@@ -1,29 +1,23 @@
 /* The same on real files, with jobs and reads in threads of their own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cm.h"
+#include "tmpdir.h"
 #include "util.h"
 
-static char dir[64];
+static struct tmpdir tmp;
 static char log_dir[100];
 
 static int begin(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof(dir), "/tmp/flv-store-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(log_dir, sizeof(log_dir), "%s/topic-0", dir);
+    tmpdir_make(&tmp, "store");
+    snprintf(log_dir, sizeof(log_dir), "%s/topic-0", tmp.path);
     return 0;
 }
 
@@ -32,7 +26,7 @@ static int end(void **state)
     flv_rc rc = flv_log_delete(NULL, log_dir, NULL);
 
     (void)state;
-    return (rc != FLV_OK && rc != FLV_E_NOT_FOUND) || rmdir(dir) != 0;
+    return (rc != FLV_OK && rc != FLV_E_NOT_FOUND) || rmdir(tmp.path) != 0;
 }
 
 static struct flv_log_conf real_conf(void)
@@ -245,11 +239,12 @@ static void checking_and_deleting_work_on_real_files(void **state)
     assert_int_equal(out.damages, 0);
     assert_int_equal(out.batches, 50);
     assert_int_equal(
-        flv_io_posix()->ops->space(flv_io_posix(), dir, &space, NULL), FLV_OK);
+        flv_io_posix()->ops->space(flv_io_posix(), tmp.path, &space, NULL),
+        FLV_OK);
     assert_true(space > 0);
     assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
     assert_int_equal(stat(log_dir, &st), -1);
-    assert_int_equal(flv_log_sweep(NULL, dir, NULL), FLV_OK);
+    assert_int_equal(flv_log_sweep(NULL, tmp.path, NULL), FLV_OK);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

@@ -1,11 +1,5 @@
 /* Producers with an id: stored once, whatever is repeated. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "cm.h"
 #include "util.h"
 
 struct world {

@@ -1,13 +1,7 @@
 /* Reading, retention, deletion, checking. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "cm.h"
 #include "util.h"
 
 struct world {

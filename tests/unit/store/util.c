@@ -1,12 +1,8 @@
 #include "util.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "cm.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct flv_log_conf test_conf(struct sim *disk)
 {

@@ -1,10 +1,7 @@
 /* Versions, objects, semantic versions and error codes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
+#include "cm.h"
 #include "frames.h"
 #include "wire/ext.h"
 #include "wire/schemas.h"

@@ -1,10 +1,7 @@
 /* Varints, records, and batches built, checked, damaged and read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
+#include "cm.h"
 #include "base/mem.h"
 #include "frames.h"
 #include "wire/batch.h"

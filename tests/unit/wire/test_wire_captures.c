@@ -1,10 +1,7 @@
 /* Frames of real clients and a real cluster: read and written unchanged. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
+#include "cm.h"
 #include "frames.h"
 #include "wire/batch.h"
 #include "wire/spu.h"

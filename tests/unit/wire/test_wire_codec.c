@@ -1,10 +1,7 @@
 /* Golden bytes, version gates and hostile input of the message codec. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
+#include "cm.h"
 #include "base/mem.h"
 #include "frames.h"
 #include "wire/ext.h"

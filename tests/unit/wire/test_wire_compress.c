@@ -1,14 +1,11 @@
 /* The four codecs, CRC-32C, and what must not pass through them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #include <lz4frame.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include "cm.h"
 #include "frames.h"
 #include "wire/compress.h"
 #include "wire/crc32c.h"

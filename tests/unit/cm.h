@@ -1,10 +1,10 @@
 /*
  * cm.h - cmocka with the headers it wants in front of it.
  *
- * Purpose    One include for the tests of this folder.
+ * Purpose    One include for the tests, in place of five.
  */
-#ifndef FLV_TESTS_UNIT_CLIENT_CM_H
-#define FLV_TESTS_UNIT_CLIENT_CM_H
+#ifndef FLV_TESTS_UNIT_CM_H
+#define FLV_TESTS_UNIT_CM_H
 
 #include <setjmp.h>
 #include <stdarg.h>

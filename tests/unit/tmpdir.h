@@ -1,12 +1,11 @@
 /*
  * tmpdir.h - one temporary folder per test, removed afterwards.
  *
- * Purpose    Shared by the tests of the server. Aborts the test when the
- *            folder cannot be made.
+ * Purpose    Aborts the test when the folder cannot be made.
  * Threads    Test thread only.
  */
-#ifndef FLV_TESTS_SERVER_TMPDIR_H
-#define FLV_TESTS_SERVER_TMPDIR_H
+#ifndef FLV_TESTS_UNIT_TMPDIR_H
+#define FLV_TESTS_UNIT_TMPDIR_H
 
 #include <assert.h>
 #include <fcntl.h>
@@ -21,9 +20,10 @@ struct tmpdir {
     char sub[128]; /* PATH/data, not made */
 };
 
-static inline void tmpdir_make(struct tmpdir *t)
+/* `what` names the test in the folder's name. */
+static inline void tmpdir_make(struct tmpdir *t, const char *what)
 {
-    snprintf(t->path, sizeof t->path, "/tmp/flv-server-XXXXXX");
+    snprintf(t->path, sizeof t->path, "/tmp/flv-%s-XXXXXX", what);
     char *made = mkdtemp(t->path);
     assert(made != NULL);
     (void)made;
