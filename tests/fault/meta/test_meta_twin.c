@@ -7,28 +7,10 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cm.h"
+#include "seeds.h"
 #include "meta_twin.h"
-
-#define WORKERS 2
-
-static uint64_t number(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    uint64_t n = 0;
-
-    if (text == NULL || *text == '\0') {
-        return fallback;
-    }
-    for (; *text >= '0' && *text <= '9'; text++) {
-        n = n * 10 + (uint64_t)(*text - '0');
-    }
-    return n;
-}
 
 static void print_stats(const struct meta_stats *s)
 {
@@ -64,7 +46,7 @@ static int work(uint64_t first, uint64_t end)
 {
     struct meta_stats stats = {0};
 
-    for (uint64_t seed = first; seed < end; seed += WORKERS) {
+    for (uint64_t seed = first; seed < end; seed += SEED_WORKERS) {
         char why[400];
 
         if (!meta_twin_run(seed, 0, &stats, why, sizeof why)) {
@@ -84,26 +66,8 @@ static int work(uint64_t first, uint64_t end)
 
 static void every_answer_holds_in_ten_thousand_stories(void **state)
 {
-    uint64_t runs = number("FLV_RUNS", 10000);
-    pid_t workers[WORKERS];
-    int bad = 0;
-
     (void)state;
-    fflush(stdout);
-    for (int i = 0; i < WORKERS; i++) {
-        workers[i] = fork();
-        assert_true(workers[i] >= 0);
-        if (workers[i] == 0) {
-            exit(work(1 + (uint64_t)i, 1 + runs));
-        }
-    }
-    for (int i = 0; i < WORKERS; i++) {
-        int status = 0;
-
-        assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
-        bad += status != 0;
-    }
-    assert_int_equal(bad, 0);
+    seeds_share(seed_number("FLV_RUNS", 10000), work);
 }
 
 int main(void)
@@ -111,10 +75,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_answer_holds_in_ten_thousand_stories),
     };
-    uint64_t seed = number("FLV_SEED", 0);
+    uint64_t seed = seed_number("FLV_SEED", 0);
 
     if (seed != 0) {
-        unsigned ignored = (unsigned)number("FLV_IGNORED", 0);
+        unsigned ignored = (unsigned)seed_number("FLV_IGNORED", 0);
         struct meta_stats stats = {0};
         char why[400];
         bool ok = meta_twin_run(seed, ignored, &stats, why, sizeof why);
