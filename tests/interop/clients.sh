@@ -1,0 +1,51 @@
+# The public clients that tests use, each installed once below the user's cache
+# folder and named after its version. To be sourced: sets PYPI and NPM, defines
+# install_pypi and install_npm, which print `not ok` and return 1 on failure.
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluvio-c
+PYPI=$CACHE/pypi-fluvio-0.21.0
+NPM=$CACHE/npm-fluvio-client-0.14.9
+
+# Only bin/python of it is used: that one survives the rename.
+make_pypi() {
+    python3 -m venv "$1" &&
+        "$1/bin/python" -m pip install -q --disable-pip-version-check \
+            fluvio==0.21.0 &&
+        "$1/bin/python" -c 'import fluvio'
+}
+
+# The package's own postinstall step wants a global tsc: it is done by hand.
+make_npm() {
+    mkdir -p "$1" && cd "$1" && echo '{ "private": true }' >package.json &&
+        npm install --silent --no-audit --no-fund --ignore-scripts \
+            @fluvio/client@0.14.9 typescript@5.4 @types/node@20 &&
+        npx --no-install tsc -p node_modules/@fluvio/client &&
+        node -e 'require("@fluvio/client")'
+}
+
+# install_client NAME TARGET MAKE: built aside, then renamed, so that what
+# stands under its name is complete; two runs at once may both build, one wins.
+install_client() {
+    local name=$1 target=$2 aside=$2.$$ log=$2.$$.log rc=0
+    [ -e "$target/.complete" ] && return 0
+    mkdir -p "$CACHE"
+    if ("$3" "$aside") >"$log" 2>&1 && touch "$aside/.complete"; then
+        rm -rf "$target"
+        mv -T "$aside" "$target" 2>/dev/null || [ -e "$target/.complete" ] ||
+            rc=1
+    else
+        echo "not ok - $name can be installed"
+        tail -n 8 "$log" | sed 's/^/# /'
+        rc=1
+    fi
+    rm -rf "$aside" "$log"
+    return $rc
+}
+
+install_pypi() {
+    install_client "PyPI fluvio 0.21.0" "$PYPI" make_pypi
+}
+
+install_npm() {
+    install_client "npm @fluvio/client 0.14.9" "$NPM" make_npm
+}
