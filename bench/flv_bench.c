@@ -126,7 +126,7 @@ struct load {
     struct flv_producer *producer;
     struct flv_task more;
     struct token *tokens, **idle;
-    size_t idle_count, token_count;
+    size_t idle_count;
 };
 
 static void check(const struct flv_err *err)

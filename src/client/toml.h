@@ -10,7 +10,7 @@
  * Ownership  The document owns its text. Texts handed out are borrowed until
  *            the next change. An edit that fails changes nothing.
  * Errors     FLV_E_INVALID names the line; FLV_E_LIMIT beyond a ceiling.
- * See        tests/unit/client/test_toml.c, tests/fuzz/fuzz_profile.c
+ * See        tests/unit/client/test_profile.c, tests/fuzz/fuzz_profile.c
  */
 #ifndef FLV_CLIENT_TOML_H
 #define FLV_CLIENT_TOML_H

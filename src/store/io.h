@@ -11,7 +11,7 @@
  * Errors     NOSPACE (disk or quota full), NOT_FOUND, EXISTS, NOMEM, IO with
  *            errno in err->sys. The text names the path.
  * Units      pos and sizes in bytes.
- * See        io_posix.c, tests/fault/io_sim.h
+ * See        io_posix.c, tests/fault/store/io_sim.h
  */
 #ifndef FLV_STORE_IO_H
 #define FLV_STORE_IO_H

@@ -191,7 +191,9 @@ static flv_rc parse(const struct flv_cmd *cmd, const char *line)
     int argc = 0;
 
     snprintf(copy, sizeof(copy), "prog %s", line);
-    for (char *p = strtok(copy, " "); p != NULL; p = strtok(NULL, " ")) {
+    char *rest = NULL;
+    for (char *p = strtok_r(copy, " ", &rest); p != NULL;
+         p = strtok_r(NULL, " ", &rest)) {
         assert_true(argc < ARGC_MAX - 1);
         for (char *q = p; *q != '\0'; q++) {
             *q = *q == '~' ? ' ' : *q;
