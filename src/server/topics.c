@@ -110,7 +110,8 @@ insert(struct flv_topics *set, struct flv_topic *t, struct flv_err *err)
     assert(!found);
     if (set->len == set->cap) {
         size_t cap = set->cap > 0 ? set->cap * 2 : 16;
-        void *grown = flv_realloc(set->sorted, cap * sizeof(set->sorted[0]));
+        void *grown =
+            flv_realloc(set->sorted, cap * sizeof(struct flv_topic *));
         if (grown == NULL) {
             return flv_fail(err, FLV_E_NOMEM, "out of memory");
         }
@@ -118,7 +119,7 @@ insert(struct flv_topics *set, struct flv_topic *t, struct flv_err *err)
         set->cap = cap;
     }
     memmove(&set->sorted[at + 1], &set->sorted[at],
-            (set->len - at) * sizeof(set->sorted[0]));
+            (set->len - at) * sizeof(struct flv_topic *));
     set->sorted[at] = t;
     set->len++;
     return FLV_OK;
@@ -130,7 +131,7 @@ void flv_topics_remove(struct flv_topics *set, struct flv_topic *t)
     size_t at = place(set, flv_slice_str(t->name), &found);
     assert(found && set->sorted[at] == t);
     memmove(&set->sorted[at], &set->sorted[at + 1],
-            (set->len - at - 1) * sizeof(set->sorted[0]));
+            (set->len - at - 1) * sizeof(struct flv_topic *));
     set->len--;
     topic_free(t);
 }
