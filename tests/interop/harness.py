@@ -151,7 +151,12 @@ class Server:
         return self
 
     def alive(self):
-        return self.child is not None and self.child.poll() is None
+        """Also true in a forked group, whose child the server is not."""
+        try:
+            with open(f"/proc/{self.child.pid}/stat") as file:
+                return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+        except (AttributeError, FileNotFoundError):
+            return False
 
     def stop(self, how=signal.SIGTERM):
         """The exit status, negative for a signal; None: it had to be shot."""
@@ -179,6 +184,15 @@ class Server:
             note(f"server log, last lines:\n# " +
                  self.tail().replace("\n", "\n# "))
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def verify(self):
+        """(0, "") when --check finds the stopped server's data whole."""
+        done = subprocess.run(
+            [os.path.join(self.bin, "fluvio-server"), "--check", self.data],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=self.env, timeout=60)
+        return done.returncode, "" if done.returncode == 0 else \
+            done.stdout.decode(errors="replace")
 
     def tail(self, lines=8):
         with open(self.log, errors="replace") as file:

@@ -1,8 +1,8 @@
 // The npm client @fluvio/client 0.14.9 against fluvio-server; prints TAP.
 //
-//     FLV_NPM=FOLDER node node.mjs BIN_DIR
+//     FLV_NPM=FOLDER [FLV_PYPI=PYTHON] node node.mjs BIN_DIR
 //
-// FOLDER holds node_modules. What the client does not offer, and is therefore
+// FOLDER holds node_modules, PYTHON can import fluvio. What the client does not offer, and is therefore
 // not here: codecs, absolute starts, consumers of several partitions, consumer
 // offsets, isolation, acknowledged offsets, watching; its fetch() has no native
 // part; sendRecord() ignores its partition.
@@ -351,6 +351,45 @@ async function codecs() {
     }
 }
 
+// The PyPI client in a process of its own, where run.sh has installed it.
+function python(code, ...args) {
+    return execFileSync(process.env.FLV_PYPI, ['-c', code, ...args],
+        { env, timeout: 20000, encoding: 'utf8' })
+}
+
+async function otherClient() {
+    if (!process.env.FLV_PYPI) return
+    for (const codec of ['None_', 'Gzip', 'Snappy', 'Lz4', 'Zstd']) {
+        const name = await topic(`other-${codec.toLowerCase()}`
+            .replace('_', ''))
+        python(`
+import sys
+from fluvio import *
+config = TopicProducerConfigBuilder().compression(
+    getattr(Compression, sys.argv[2])).linger(20).build()
+producer = Fluvio.connect().topic_producer_with_config(sys.argv[1], config)
+for n in range(100):
+    producer.send(b"key", b"value %d " % n + b"x" * 100)
+producer.flush()`, name, codec)
+        const stream = await open(name, Offset.FromBeginning())
+        equal(await take(stream, 100), range(0, 100).map((n) =>
+            ['key', `value ${n} ` + 'x'.repeat(100)]),
+        `${codec.replace('_', '')}: the PyPI client's records are read`)
+    }
+    const name = await topic('other-back')
+    await produce(name, range(0, 100).map((n) => [`k${n}`, `v${n}`]))
+    equal(python(`
+import sys
+from fluvio import *
+stream = Fluvio.connect().partition_consumer(sys.argv[1], 0).stream(
+    Offset.beginning())
+for n in range(100):
+    record = next(stream)
+    print(record.key_string(), record.value_string())`, name),
+    range(0, 100).map((n) => `k${n} v${n}\n`).join(''),
+    'the PyPI client reads this one')
+}
+
 async function together() {
     const name = await topic('both')
     const one = async (tag) => {
@@ -411,7 +450,7 @@ async function main() {
     try {
         await server.start()
         for (const run of [administration, records, starts, partitions, sizes,
-            codecs, together, restarts]) {
+            codecs, otherClient, together, restarts]) {
             if (wanted.length && !wanted.includes(run.name)) continue
             const start = performance.now()
             try {

@@ -202,6 +202,17 @@ def errors():
     adm.delete_topic("err-have")
 
 
+def smartmodules():
+    adm = admin()
+    path = os.path.join(server.work, "module.wasm")
+    with open(path, "wb") as module:
+        module.write(b"\0asm\1\0\0\0")
+    refusal("pypi: a SmartModule is refused in a sentence",
+            "smartmodule|not supported",
+            lambda: adm.create_smartmodule("module", path, False))
+    equal(adm.list_smartmodules([]), [], "pypi: no SmartModule is listed")
+
+
 def watching():
     adm = admin()
     topic("watch-old")
@@ -718,7 +729,8 @@ def killed_under_load():
     """kill -9 of the server while a client is sending.
 
     The client runs in a process of its own: with answers outstanding when the
-    connection breaks, this client may block for ever on a lock of its own.
+    connection breaks, wait() of this client sometimes never returns, with no
+    connection open and nothing to read.
     """
     own = Server(server.bin).start()
     try:
@@ -763,7 +775,7 @@ def main():
     try:
         for run, limit_s in (
                 (administration, 20), (assigned, 10), (errors, 40),
-                (watching, 10), (records, 15), (starts, 30), (live, 15),
+                (smartmodules, 10), (watching, 10), (records, 15), (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),
                 (with_ours, 15), (restarts, 40), (killed_under_load, 40)):
@@ -771,6 +783,7 @@ def main():
                 group("pypi: " + run.__name__.replace("_", " "), run, limit_s)
         check(server.alive(), "pypi: the server is still the one that started")
         equal(server.stop(), 0, "pypi: the server ends with exit status 0")
+        equal(server.verify(), (0, ""), "pypi: its data directory is whole")
     finally:
         server.close()
     harness.finish()

@@ -1,19 +1,19 @@
 #!/bin/bash
 # Software that nobody here wrote, against fluvio-server; prints TAP.
 #
-#     tests/interop/run.sh BIN_DIR [pypi|node]...
+#     tests/interop/run.sh BIN_DIR [pypi|node|hostile]...
 #
 # BIN_DIR holds fluvio-server (and fluvio, whose output is then compared).
 # The public clients are installed once, below the user's cache folder.
 set -u
 
 if [ $# -lt 1 ]; then
-    echo "usage: tests/interop/run.sh BIN_DIR [pypi|node]..." >&2
+    echo "usage: tests/interop/run.sh BIN_DIR [pypi|node|hostile]..." >&2
     exit 2
 fi
 BIN=$(cd "$1" && pwd) || exit 2
 shift
-[ $# -gt 0 ] || set -- pypi node
+[ $# -gt 0 ] || set -- pypi node hostile
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/clients.sh"
 
@@ -29,6 +29,7 @@ run_all() {
             install_npm &&
                 FLV_NPM=$NPM node "$HERE/node.mjs" "$BIN" || rc=1
             ;;
+        hostile) python3 "$HERE/hostile.py" "$BIN" || rc=1 ;;
         *)
             echo "not ok - $what is a part of this suite"
             rc=1
