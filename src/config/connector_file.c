@@ -85,6 +85,66 @@ static flv_rc read_transforms(struct flv__cread *r, const struct flv_node *root)
     return FLV_OK;
 }
 
+/* --- for a manager -------------------------------------------------------- */
+
+static flv_rc read_restart(struct flv__cread *r, const struct flv_node *map)
+{
+    static const char *const words[] = {"on-failure", "always", "never", NULL};
+    const char *text = NULL;
+    FLV_TRY(flv__cfile_get(r, map, "restart", false, &text));
+    if (text == NULL) {
+        return FLV_OK;
+    }
+    for (int i = 0; words[i] != NULL; i++) {
+        if (flv_key_eq(text, words[i])) {
+            r->f->restart = (enum flv_cfile_restart)i;
+            return FLV_OK;
+        }
+    }
+    return flv_doc_fail(r->f->doc, flv_node_get(map, "restart"), r->err,
+                        "restart is \"%.40s\"; write always, on-failure or "
+                        "never",
+                        text);
+}
+
+static flv_rc read_limit(struct flv__cread *r,
+                         const struct flv_node *map,
+                         const char *key,
+                         uint64_t min,
+                         uint64_t *out)
+{
+    const char *text = NULL;
+    struct flv_err why = {0};
+    uint64_t value = 0;
+    FLV_TRY(flv__cfile_get(r, map, key, false, &text));
+    if (text == NULL) {
+        return FLV_OK;
+    }
+    if (flv_text_size(text, &value, &why) != FLV_OK || value < min) {
+        return flv_doc_fail(r->f->doc, flv_node_get(map, key), r->err,
+                            "limits.%s is \"%.40s\"; write a size of at "
+                            "least %llu",
+                            key, text, (unsigned long long)min);
+    }
+    *out = value;
+    return FLV_OK;
+}
+
+static flv_rc read_managed(struct flv__cread *r, const struct flv_node *map)
+{
+    static const char *const known[] = {"memory", "files", NULL};
+    const struct flv_node *limits;
+    FLV_TRY(read_restart(r, map));
+    FLV_TRY(flv__cfile_map(r, map, "limits", &limits));
+    if (limits == NULL) {
+        return FLV_OK;
+    }
+    FLV_TRY(flv__cfile_unknown(r, limits, "limits", known));
+    FLV_TRY(read_limit(r, limits, "memory", UINT64_C(16) << 20,
+                       &r->f->memory_bytes_max));
+    return read_limit(r, limits, "files", 32, &r->f->files_max);
+}
+
 /* --- the flat format ----------------------------------------------------- */
 
 static bool env_name_ok(const char *name)
@@ -165,11 +225,23 @@ static flv_rc flat_version(struct flv__cread *r, const struct flv_node *root)
 
 static flv_rc read_flat(struct flv__cread *r, const struct flv_node *root)
 {
-    static const char *const known[] = {
-        "version",      "api-version", "apiVersion", "connector-version",
-        "name",         "type",        "topic",      "direction",
-        "create-topic", "parameters",  "secrets",    "producer",
-        "consumer",     "transforms",  NULL};
+    static const char *const known[] = {"version",
+                                        "api-version",
+                                        "apiVersion",
+                                        "connector-version",
+                                        "name",
+                                        "type",
+                                        "topic",
+                                        "direction",
+                                        "create-topic",
+                                        "parameters",
+                                        "secrets",
+                                        "producer",
+                                        "consumer",
+                                        "transforms",
+                                        "restart",
+                                        "limits",
+                                        NULL};
     struct flv_cfile *f = r->f;
     f->dialect = FLV_CFILE_FLAT;
     FLV_TRY(flat_version(r, root));
@@ -187,6 +259,7 @@ static flv_rc read_flat(struct flv__cread *r, const struct flv_node *root)
     FLV_TRY(flv__cfile_map(r, root, "producer", &map));
     FLV_TRY(flv__cfile_producer(r, map));
     FLV_TRY(flv__cfile_map(r, root, "consumer", &f->consumer));
+    FLV_TRY(read_managed(r, root));
     return read_transforms(r, root);
 }
 
@@ -289,8 +362,9 @@ static flv_rc read_meta(struct flv__cread *r, const struct flv_node *root)
     const char *const known_root[] = {
         "apiVersion", "meta", "transforms", "custom", r->conf->section, NULL};
     static const char *const known_meta[] = {
-        "name",     "type",    "version",   "topic",        "producer",
-        "consumer", "secrets", "direction", "create-topic", NULL};
+        "name",         "type",     "version", "topic",
+        "producer",     "consumer", "secrets", "direction",
+        "create-topic", "restart",  "limits",  NULL};
     struct flv_cfile *f = r->f;
     f->dialect = FLV_CFILE_META;
     f->create_topic = true;
@@ -314,6 +388,7 @@ static flv_rc read_meta(struct flv__cread *r, const struct flv_node *root)
     FLV_TRY(flv__cfile_map(r, meta, "producer", &producer));
     FLV_TRY(flv__cfile_producer(r, producer));
     FLV_TRY(flv__cfile_map(r, meta, "consumer", &f->consumer));
+    FLV_TRY(read_managed(r, meta));
     return read_transforms(r, root);
 }
 

@@ -35,6 +35,13 @@ enum flv_cfile_direction {
     FLV_CFILE_SINK,
 };
 
+/* What a manager does when the connector's process ends. */
+enum flv_cfile_restart {
+    FLV_CFILE_ON_FAILURE, /* also when nothing is said */
+    FLV_CFILE_ALWAYS,
+    FLV_CFILE_NEVER,
+};
+
 /* One `--key=value`. A list gives one setting per item, a map one `k:v` per
  * pair; a boolean or number is the text that was written. */
 struct flv_setting {
@@ -72,7 +79,11 @@ struct flv_cfile {
     const char *version; /* as written, or NULL */
     const struct flv_node *type_node;
     struct flv_cfile_topic topic;
-    bool create_topic;            /* always true in a meta file */
+    bool create_topic; /* always true in a meta file */
+    /* For a manager; a connector that is started by hand ignores them. */
+    enum flv_cfile_restart restart;
+    uint64_t memory_bytes_max;    /* 0: not said */
+    uint64_t files_max;           /* 0: not said */
     struct flv_setting *settings; /* in the file's order */
     size_t setting_count;
     struct flv_cfile_secret *secrets;

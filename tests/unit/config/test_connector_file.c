@@ -199,6 +199,50 @@ static void transforms_and_consumer_are_handed_on(void **state)
     flv_cfile_deinit(&f);
 }
 
+static void restart_and_limits_are_for_the_manager(void **state)
+{
+    struct flv_cfile f;
+    (void)state;
+    parse(&f, HEAD);
+    assert_int_equal(f.restart, FLV_CFILE_ON_FAILURE);
+    assert_int_equal(f.memory_bytes_max, 0);
+    flv_cfile_deinit(&f);
+    parse(&f, HEAD "restart: always\nlimits: {memory: 64 MiB, files: 99}\n");
+    assert_int_equal(f.restart, FLV_CFILE_ALWAYS);
+    assert_int_equal(f.memory_bytes_max, 64 << 20);
+    assert_int_equal(f.files_max, 99);
+    assert_int_equal(f.warning_count, 0);
+    flv_cfile_deinit(&f);
+    parse(&f, META "  version: 0.1.0\n  topic: t\n  restart: never\n");
+    assert_int_equal(f.restart, FLV_CFILE_NEVER);
+    flv_cfile_deinit(&f);
+}
+
+static void bad_restart_and_limits_are_refused(void **state)
+{
+    static const char *const table[][2] = {
+        {HEAD "restart: sometimes\n",
+         "f.yml:4:10: restart is \"sometimes\"; write always, on-failure or "
+         "never"},
+        {HEAD "limits: {memory: 1 MB}\n",
+         "f.yml:4:18: limits.memory is \"1 MB\"; write a size of at least "
+         "16777216"},
+        {HEAD "limits: {files: many}\n",
+         "f.yml:4:17: limits.files is \"many\"; write a size of at least 32"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct flv_cfile f;
+        struct flv_err err = {0};
+        assert_int_equal(flv_cfile_parse(&f, "f.yml",
+                                         flv_slice_str(table[i][0]), &conf,
+                                         &err),
+                         FLV_E_INVALID);
+        assert_string_equal(err.text, table[i][1]);
+        flv_cfile_deinit(&f);
+    }
+}
+
 static void unknown_keys_are_warned_of(void **state)
 {
     (void)state;
@@ -413,6 +457,8 @@ int main(void)
         cmocka_unit_test(meta_file_is_read),
         cmocka_unit_test(topic_with_settings_is_read),
         cmocka_unit_test(transforms_and_consumer_are_handed_on),
+        cmocka_unit_test(restart_and_limits_are_for_the_manager),
+        cmocka_unit_test(bad_restart_and_limits_are_refused),
         cmocka_unit_test(unknown_keys_are_warned_of),
         cmocka_unit_test(bad_flat_files_are_told_with_place_and_fix),
         cmocka_unit_test(bad_meta_files_are_told_with_place_and_fix),
