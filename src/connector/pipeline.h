@@ -1,18 +1,23 @@
 /*
  * pipeline.h - one running source: pull, stages, stream, settlement.
  *
- * Purpose    Moves batches from the source through the stages to the stream
+ * Purpose    Moves batches from the source through the stage to the stream
  *            and tells the source which records are safe. Bounded: at most
  *            FLV_IN_FLIGHT_RECORDS_MAX records and FLV_IN_FLIGHT_BATCHES_MAX
- *            batches are under way, and one batch that the stream had no room
- *            for. Knows neither command lines nor where records live.
+ *            pieces are under way, and one batch in the stage or on its way
+ *            out of it. Knows neither command lines nor where records live.
  *
- *              source --pull--> batch --stages--> stream
- *                 ^                                  |
- *                 +-- settled(longest prefix) <------+  durable
+ *              source --pull--> batch --stage--> pieces --> topic
+ *                 ^                                 |        |
+ *                 |                                 +--> dead letters
+ *                 +-- settled(longest prefix) <-----+--------+  durable
  *
  *            in flight: | done | done | waiting | done | waiting |   (ring)
  *                         ^ only a done head moves the settled number
+ *
+ *            What a batch became is handed over in pieces, each with a place
+ *            in the ring; the last piece carries the number of its last
+ *            record. Without a stage a batch is one piece.
  *
  * Threads    Loop thread only.
  * Ownership  struct flv_source is made by _open and freed by _destroy, after
@@ -36,6 +41,7 @@ struct flv_out_ops {
      * flv__pipeline_writable(); each append that was taken ends with one
      * flv__pipeline_settled(), never from inside. */
     flv_rc (*append)(void *out,
+                     uint32_t lane, /* FLV_LANE_TOPIC, or of a letter */
                      const struct flv_msg *msgs,
                      size_t count,
                      uint64_t token,
@@ -50,8 +56,7 @@ struct flv_pipeline_conf {
     struct flv_loop *loop;
     const struct flv_connector *type;
     const void *conf;
-    const struct flv_stage *stages;
-    size_t stage_count;
+    const struct flv_stage *stage; /* NULL: straight to the topic */
     const struct flv_out_ops *out_ops;
     void *out;
     uint32_t drain_ms;       /* longest time to deliver what is under way */
@@ -61,8 +66,10 @@ struct flv_pipeline_conf {
 
 struct flv_pipeline_counts {
     struct flv_stage_counts stages; /* in = passed + filtered + failed */
-    uint64_t out;                   /* records handed to the stream */
+    uint64_t out;                   /* records handed to the topic */
     uint64_t acked;                 /* of those, durable */
+    uint64_t letters;               /* records handed to dead letters */
+    uint64_t dead_lettered;         /* of those, durable */
 };
 
 /* Opens the source and begins to pull. On failure nothing is left and `done`
@@ -81,6 +88,11 @@ void flv__pipeline_settled(struct flv_source *src,
                            uint64_t token,
                            const struct flv_err *err);
 void flv__pipeline_writable(struct flv_source *src);
+
+/* From the stage: the answer to run(). The struct is borrowed for the call,
+ * what it points at until the next run(). */
+void flv__pipeline_staged(struct flv_source *src,
+                          const struct flv_stage_result *result);
 
 /* NULL when nothing failed. */
 const struct flv_err *flv__pipeline_cause(const struct flv_source *src);

@@ -116,12 +116,14 @@ static void on_signal(void *ctx, int signum)
 /* --- the stream below the pipeline --------------------------------------- */
 
 static flv_rc out_append(void *out,
+                         uint32_t lane,
                          const struct flv_msg *msgs,
                          size_t count,
                          uint64_t token,
                          struct flv_err *err)
 {
     struct run *r = out;
+    assert(lane == FLV_LANE_TOPIC);
     return flv_writer_append(r->writer, msgs, count, token, err);
 }
 

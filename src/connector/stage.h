@@ -1,57 +1,71 @@
 /*
  * stage.h - what happens to a batch between source and stream.
  *
- * Purpose    A stage takes a whole batch and leaves the records that go on in
- *            another one. It accounts for every record it was given: in =
- *            passed + filtered + failed. A record that passes leaves one or
- * several records behind; one that leaves nothing is filtered. Threads    Loop
- * thread only; a stage must not block. Ownership  The chain borrows the stages.
- * `in` and `out` are borrowed for the call; out has its own memory. Errors An
- * error of apply stops the connector: what a stage can dispose of by policy it
- * counts as failed and returns FLV_OK.
+ * Purpose    The seam between the pipeline and the chain of SmartModules. A
+ *            stage is handed a whole batch and answers later, with what goes
+ *            on to the topic, what goes to topics of dead letters, and what
+ *            became of every record: in = passed + filtered + failed. A record
+ *            that passes leaves one or several records behind; one that leaves
+ *            nothing is filtered; one that failed was disposed of by policy,
+ *            or it stops the connector.
+ *
+ *              in:  | passed | filtered | failed | passed | failed | (rest) |
+ *                   +-- run, and counted -----------------+   ^
+ *                                                             halt: the last
+ *                                                             one that ran
+ *
+ * Threads    Loop thread only; the work behind `run` is done elsewhere.
+ * Ownership  The pipeline borrows the stage. `in` is borrowed from run() until
+ *            the answer; what the answer points at, until the next run().
+ * Errors     In the answer: halt.
+ * See        pipeline.h, smart.h, tests/unit/connector/test_pipeline.c
  */
 #ifndef FLV_CONNECTOR_STAGE_H
 #define FLV_CONNECTOR_STAGE_H
 
 #include "connector/batch.h"
 
-#define FLV_STAGES_MAX 8
+/* Where records go: the topic, then topics of dead letters. */
+#define FLV_LANE_TOPIC 0u
+#define FLV_LANES_MAX 17u
 
 struct flv_stage_counts {
     uint64_t in, passed, filtered, failed;
+    uint64_t discarded; /* of failed: by policy */
+};
+
+/* A failed record, packed up for a topic of dead letters. */
+struct flv_letter {
+    uint32_t lane; /* > FLV_LANE_TOPIC */
+    struct flv_msg msg;
+};
+
+/* What a batch became. */
+struct flv_stage_result {
+    const struct flv_msg *msgs; /* to the topic, in order */
+    size_t count;
+    const struct flv_letter *letters;
+    size_t letter_count;
+    struct flv_stage_counts counts; /* in: how many of the batch were run */
+    /* Other than FLV_OK: the last record of counts.in, one that failed, stops
+     * the connector. Everything before it is still delivered and settled. */
+    struct flv_err halt;
 };
 
 struct flv_stage {
-    const char *name;
-    /* Adds to *counts what became of the records of `in`. */
-    flv_rc (*apply)(void *state,
-                    const struct flv_batch *in,
-                    struct flv_batch *out,
-                    struct flv_stage_counts *counts,
-                    struct flv_err *err);
+    /* Begins with `in`; ends with one flv__pipeline_staged(), never from
+     * inside. One batch at a time. */
+    void (*run)(void *state, const struct flv_batch *in);
+    /* Time is up: records that were not begun are left out of the answer,
+     * which comes as usual. May come more than once. */
+    void (*hurry)(void *state);
     void *state; /* borrowed */
 };
 
-struct flv_chain {
-    const struct flv_stage *stages; /* borrowed */
-    size_t count;
-    struct flv_stage_counts each[FLV_STAGES_MAX];
-    /* Of all stages together; a record that a stage makes in addition counts as
-     * one more that came in. */
-    struct flv_stage_counts all;
-    struct flv_batch scratch[2]; /* owned; used only with stages */
-};
-
-FLV_CHECKED flv_rc flv__chain_init(struct flv_chain *c,
-                                   const struct flv_stage *stages,
-                                   size_t count,
-                                   struct flv_err *err);
-void flv__chain_deinit(struct flv_chain *c);
-/* Runs `in` through all stages. *out is `in` itself or a batch of the chain,
- * good until the next call. */
-FLV_CHECKED flv_rc flv__chain_apply(struct flv_chain *c,
-                                    struct flv_batch *in,
-                                    struct flv_batch **out,
-                                    struct flv_err *err);
+static inline bool flv__stage_adds_up(const struct flv_stage_counts *n)
+{
+    return n->in == n->passed + n->filtered + n->failed &&
+           n->discarded <= n->failed;
+}
 
 #endif

@@ -22,6 +22,7 @@ static void close_now(struct flv_task *task)
 }
 
 static flv_rc append(void *out,
+                     uint32_t lane,
                      const struct flv_msg *msgs,
                      size_t count,
                      uint64_t token,
@@ -36,6 +37,7 @@ static flv_rc append(void *out,
     }
     assert(o->append_count < FAKE_APPENDS_MAX);
     o->tokens[o->append_count++] = token;
+    o->letters += lane != FLV_LANE_TOPIC ? count : 0;
     for (size_t i = 0; i < count; i++) {
         assert(o->record_count < FAKE_RECORDS_MAX);
         char *copy = malloc(msgs[i].value.len + 1);

@@ -23,6 +23,7 @@ struct fake_out {
     char *records[FAKE_RECORDS_MAX]; /* owned, NUL-terminated */
     size_t lens[FAKE_RECORDS_MAX];
     size_t record_count;
+    size_t letters; /* of the records: to other lanes than the topic */
     uint64_t tokens[FAKE_APPENDS_MAX];
     size_t append_count, settled;
     unsigned pushes, closes;

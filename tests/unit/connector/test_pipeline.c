@@ -1,6 +1,9 @@
 
 #include <stdio.h>
+#include <time.h>
 
+#include "base/clock.h"
+#include "base/field.h"
 #include "cm.h"
 #include "fake_out.h"
 
@@ -362,40 +365,103 @@ static void a_source_that_does_not_open_leaves_nothing(void **state)
     assert_false(out.done);
 }
 
-static flv_rc drop_even(void *state,
-                        const struct flv_batch *in,
-                        struct flv_batch *dest,
-                        struct flv_stage_counts *counts,
-                        struct flv_err *err)
+/* --- a stage that answers when it is told to ------------------------------ */
+
+struct slow_stage {
+    struct flv_task task;
+    const struct flv_batch *in;
+    struct flv_msg msgs[2 * FLV_BATCH_RECORDS_MAX];
+    struct flv_letter letters[FLV_BATCH_RECORDS_MAX];
+    bool held; /* answers only when the test says so */
+    unsigned runs, hurried;
+    uint64_t halt_at;    /* number of the record that stops it */
+    uint64_t letters_of; /* every nth becomes a letter */
+    uint64_t doubles_of; /* every nth becomes two */
+};
+
+static void slow_answer(struct slow_stage *s)
 {
-    (void)state;
-    for (uint32_t i = 0; i < in->count; i++) {
-        if ((in->first_number + i) % 2 == 0) {
-            counts->filtered++;
-            continue;
+    struct flv_stage_result r = {.msgs = s->msgs, .letters = s->letters};
+    const struct flv_batch *in = s->in;
+    s->in = NULL;
+    for (uint32_t i = 0; i < in->count && s->hurried == 0; i++) {
+        uint64_t number = in->first_number + i;
+        r.counts.in++;
+        if (number == s->halt_at) {
+            r.counts.failed++;
+            (void)flv_fail(&r.halt, FLV_E_INVALID, "record %u is bad",
+                           (unsigned)number);
+            break;
         }
-        counts->passed++;
-        flv_rc rc = flv_batch_add(dest, NULL, 0, in->msgs[i].value.data,
-                                  in->msgs[i].value.len, err);
-        if (rc != FLV_OK) {
-            return rc;
+        if (s->letters_of > 0 && number % s->letters_of == 0) {
+            r.counts.failed++;
+            s->letters[r.letter_count++] =
+                (struct flv_letter){.lane = 1, .msg = in->msgs[i]};
+        } else if (number % 2 == 0) {
+            r.counts.filtered++;
+        } else {
+            r.counts.passed++;
+            s->msgs[r.count++] = in->msgs[i];
+            if (s->doubles_of > 0 && number % s->doubles_of == 0) {
+                s->msgs[r.count++] = in->msgs[i];
+            }
         }
     }
-    return FLV_OK;
+    flv__pipeline_staged(out.src, &r);
+}
+
+static void slow_task(struct flv_task *task)
+{
+    slow_answer(FLV_OWNER_OF(task, struct slow_stage, task));
+}
+
+static void slow_run(void *state, const struct flv_batch *in)
+{
+    struct slow_stage *s = state;
+    assert_null(s->in); /* one batch at a time */
+    s->in = in;
+    s->runs++;
+    if (!s->held) {
+        flv_loop_defer(loop, &s->task);
+    }
+}
+
+static void slow_hurry(void *state)
+{
+    struct slow_stage *s = state;
+    s->hurried++;
+}
+
+static struct slow_stage slow;
+static const struct flv_stage slow_stage = {
+    .run = slow_run, .hurry = slow_hurry, .state = &slow};
+
+static struct flv_source *open_staged(struct plan *p, uint32_t drain_ms)
+{
+    memset(&slow, 0, sizeof(slow));
+    flv_task_init(&slow.task, slow_task);
+    fake_out_init(&out, loop);
+    struct flv_pipeline_conf conf = fake_out_conf(&out);
+    conf.stage = &slow_stage;
+    conf.drain_ms = drain_ms;
+    return open_with(p, conf);
+}
+
+static struct flv_pipeline_counts counts_of(struct flv_source *src)
+{
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(src, &n);
+    assert_true(flv__stage_adds_up(&n.stages));
+    return n;
 }
 
 static void filtered_records_are_settled_in_their_place(void **state)
 {
     (void)state;
-    static const struct flv_stage stages[] = {
-        {.name = "even", .apply = drop_even}};
     struct plan p = {.burst = 1};
-    fake_out_init(&out, loop);
-    struct flv_pipeline_conf conf = fake_out_conf(&out);
-    conf.stages = stages;
-    conf.stage_count = 1;
-    struct flv_source *src = open_with(&p, conf);
+    struct flv_source *src = open_staged(&p, 5000);
     ready(&p, 4); /* 1 and 3 are sent, 2 and 4 are not */
+    fake_out_spin(&out);
     assert_int_equal(out.append_count, 2);
     assert_int_equal(p.settle_calls, 0); /* 2 waits for 1 */
     fake_out_settle(&out, 0, NULL);
@@ -404,12 +470,238 @@ static void filtered_records_are_settled_in_their_place(void **state)
     assert_int_equal(p.settled, 4);
     flv__pipeline_stop(src);
     fake_out_run(&out);
-    struct flv_pipeline_counts n;
-    flv__pipeline_counts(src, &n);
+    struct flv_pipeline_counts n = counts_of(src);
     assert_int_equal(n.stages.in, 4);
     assert_int_equal(n.stages.passed, 2);
     assert_int_equal(n.stages.filtered, 2);
     assert_int_equal(n.acked, 2);
+    finish(src);
+}
+
+static void a_busy_stage_holds_the_source_back(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.held = true;
+    ready(&p, 3);
+    ready(&p, 0);
+    assert_int_equal(p.made, 1);
+    assert_int_equal(slow.runs, 1);
+    slow.held = false;
+    slow_answer(&slow);
+    out.acknowledge = true;
+    fake_out_spin(&out);
+    fake_out_spin(&out);
+    assert_int_equal(p.made, 3);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void a_stop_waits_for_the_stage(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 5};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.held = true;
+    ready(&p, 5);
+    flv__pipeline_stop(src);
+    fake_out_spin(&out);
+    assert_int_equal(p.closes, 0);
+    assert_int_equal(slow.hurried, 0);
+    out.acknowledge = true;
+    slow_answer(&slow);
+    fake_out_run(&out);
+    assert_int_equal(p.settled, 5);
+    assert_null(flv__pipeline_cause(src));
+    finish(src);
+}
+
+static void a_drain_that_is_over_hurries_the_stage(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 5};
+    struct flv_source *src = open_staged(&p, 30);
+    slow.held = true;
+    ready(&p, 5);
+    flv__pipeline_stop(src);
+    while (slow.hurried == 0) {
+        (void)flv_loop_turn(loop, true);
+    }
+    fake_out_spin(&out);
+    assert_int_equal(p.closes, 1);
+    assert_int_equal(out.closes, 1);
+    assert_false(out.done); /* the stage still has the batch */
+    slow_answer(&slow);
+    assert_true(out.done);
+    assert_int_equal(flv__pipeline_cause(src)->rc, FLV_E_TIMEOUT);
+    assert_int_equal(p.settled, 0);
+    assert_int_equal(out.record_count, 0);
+    finish(src);
+}
+
+static void a_broken_stream_waits_for_the_stage_only(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_err gone = {0};
+    struct flv_source *src = open_staged(&p, 5000);
+    ready(&p, 1);
+    slow.held = true;
+    ready(&p, 1);
+    (void)flv_fail(&gone, FLV_E_NOT_FOUND, "the topic is gone");
+    fake_out_settle(&out, 0, &gone);
+    fake_out_spin(&out);
+    assert_int_equal(slow.hurried, 1);
+    assert_false(out.done);
+    slow_answer(&slow);
+    fake_out_run(&out);
+    assert_string_equal(flv__pipeline_cause(src)->text, "the topic is gone");
+    finish(src);
+}
+
+static void a_halt_delivers_and_settles_what_is_before_it(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 9};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.halt_at = 4;
+    out.acknowledge = true;
+    ready(&p, 9);
+    fake_out_run(&out);
+    assert_int_equal(out.record_count, 2); /* 1 and 3 */
+    assert_int_equal(p.settled, 3);
+    assert_string_equal(flv__pipeline_cause(src)->text, "record 4 is bad");
+    struct flv_pipeline_counts n = counts_of(src);
+    assert_int_equal(n.stages.in, 4);
+    assert_int_equal(n.stages.failed, 1);
+    finish(src);
+}
+
+static void a_halt_at_the_first_record_settles_nothing(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 9};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.halt_at = 1;
+    ready(&p, 9);
+    fake_out_run(&out);
+    assert_int_equal(out.append_count, 0);
+    assert_int_equal(p.settle_calls, 0);
+    finish(src);
+}
+
+static void a_letter_settles_its_record_only_when_durable(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 6};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.letters_of = 3;
+    ready(&p, 6); /* 1 and 5 to the topic, letters of 3 and 6 */
+    fake_out_spin(&out);
+    assert_int_equal(out.append_count, 3);
+    assert_int_equal(out.letters, 2);
+    fake_out_settle(&out, 0, NULL);
+    fake_out_settle(&out, 2, NULL);
+    assert_int_equal(p.settle_calls, 0);
+    fake_out_settle(&out, 1, NULL);
+    assert_int_equal(p.settled, 6);
+    struct flv_pipeline_counts n = counts_of(src);
+    assert_int_equal(n.letters, 2);
+    assert_int_equal(n.dead_lettered, 2);
+    assert_int_equal(n.acked, 2);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+static void letters_wait_for_room_behind_their_records(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 6};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.letters_of = 3;
+    out.full = true;
+    ready(&p, 6);
+    fake_out_spin(&out);
+    assert_int_equal(out.append_count, 0);
+    flv__pipeline_stop(src);
+    fake_out_spin(&out);
+    assert_int_equal(p.closes, 0);
+    out.full = false;
+    out.acknowledge = true;
+    flv__pipeline_writable(src);
+    fake_out_run(&out);
+    assert_int_equal(out.letters, 2);
+    assert_int_equal(p.settled, 6);
+    finish(src);
+}
+
+static void one_record_may_become_several_appends(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 100000};
+    struct flv_source *src = open_staged(&p, 5000);
+    slow.doubles_of = 1;
+    out.acknowledge = true;
+    ready(&p, 8000);
+    while (p.settled < 8000) {
+        (void)flv_loop_turn(loop, true);
+    }
+    assert_int_equal(out.record_count, 8000); /* half, and each twice */
+    for (size_t i = 0; i < 8000; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "r%zu", i / 2 * 2 + 1);
+        assert_string_equal(out.records[i], text);
+    }
+    assert_false(p.went_back);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
+/* Five seconds ahead. */
+static uint64_t late_ns(void *ctx)
+{
+    (void)ctx;
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)(now.tv_sec + 5) * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int64_t late_wall(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static const struct flv_clock late_clock = {.mono_ns = late_ns,
+                                            .wall_ms = late_wall};
+
+static void slow_batches_become_smaller_and_quick_ones_larger(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 100000};
+    struct flv_source *src = open_staged(&p, 5000);
+    out.acknowledge = true;
+    ready(&p, 6000);
+    while (p.settled < 6000) {
+        (void)flv_loop_turn(loop, true);
+    }
+    assert_int_equal(p.credit_seen, FLV_BATCH_RECORDS_MAX);
+    slow.held = true;
+    p.burst = 1;
+    ready(&p, 2);
+    flv__clock_set(&late_clock);
+    slow_answer(&slow);
+    flv__clock_set(NULL);
+    fake_out_spin(&out);
+    assert_int_equal(p.credit_seen, FLV_BATCH_RECORDS_MAX / 2);
+    slow.held = false;
+    slow_answer(&slow);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
     finish(src);
 }
 
@@ -457,6 +749,16 @@ int main(void)
         cmocka_unit_test(a_source_may_close_later),
         cmocka_unit_test(a_source_that_does_not_open_leaves_nothing),
         cmocka_unit_test(filtered_records_are_settled_in_their_place),
+        cmocka_unit_test(a_busy_stage_holds_the_source_back),
+        cmocka_unit_test(a_stop_waits_for_the_stage),
+        cmocka_unit_test(a_drain_that_is_over_hurries_the_stage),
+        cmocka_unit_test(a_broken_stream_waits_for_the_stage_only),
+        cmocka_unit_test(a_halt_delivers_and_settles_what_is_before_it),
+        cmocka_unit_test(a_halt_at_the_first_record_settles_nothing),
+        cmocka_unit_test(a_letter_settles_its_record_only_when_durable),
+        cmocka_unit_test(letters_wait_for_room_behind_their_records),
+        cmocka_unit_test(one_record_may_become_several_appends),
+        cmocka_unit_test(slow_batches_become_smaller_and_quick_ones_larger),
         cmocka_unit_test(counters_belong_to_the_connector),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
