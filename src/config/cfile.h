@@ -56,7 +56,21 @@ FLV_CHECKED flv_rc flv__cfile_map(struct flv__cread *r,
                                   const char *key,
                                   const struct flv_node **out);
 
-/* Every pair of the map becomes settings. */
+/* `on-error` of the map as a command line would say it ("retry:3"); *out is
+ * left alone when there is none. */
+FLV_CHECKED flv_rc flv__cfile_on_error(struct flv__cread *r,
+                                       const struct flv_node *map,
+                                       const char **out);
+/* A list of SmartModules with what they are given. */
+FLV_CHECKED flv_rc flv__cfile_transforms(struct flv__cread *r,
+                                         const struct flv_node *node);
+/* The document is one entry of such a list. */
+FLV_CHECKED flv_rc flv__cfile_one_transform(struct flv__cread *r);
+
+/* map.key as one setting of that name, when it is there. */
+FLV_CHECKED flv_rc flv__cfile_on_error_setting(struct flv__cread *r,
+                                               const struct flv_node *map);
+/* Every pair of the map becomes settings; `transforms` is taken apart. */
 FLV_CHECKED flv_rc flv__cfile_settings(struct flv__cread *r,
                                        const struct flv_node *map);
 /* linger, compression and batch-size as producer-... settings. */

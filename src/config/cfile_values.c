@@ -358,10 +358,24 @@ flv_rc flv__cfile_settings(struct flv__cread *r, const struct flv_node *map)
 {
     for (size_t i = 0; map != NULL && i < map->count; i++) {
         struct flv_setting s = {.key_node = flv_node_key(map, i)};
+        if (flv_key_eq(s.key_node->text, "transforms")) {
+            FLV_TRY(flv__cfile_transforms(r, flv_node_value(map, i)));
+            continue;
+        }
         FLV_TRY(setting_key(r, "", s.key_node->text, &s.key));
         FLV_TRY(add_value(r, s, flv_node_value(map, i)));
     }
     return FLV_OK;
+}
+
+flv_rc flv__cfile_on_error_setting(struct flv__cread *r,
+                                   const struct flv_node *map)
+{
+    struct flv_setting s = {.key = "on-error",
+                            .node = flv_node_get(map, "on-error")};
+    FLV_TRY(flv__cfile_on_error(r, map, &s.value));
+    s.key_node = s.node;
+    return s.value != NULL ? setting_add(r, &s) : FLV_OK;
 }
 
 /* --- producer ------------------------------------------------------------ */

@@ -70,19 +70,10 @@ static flv_rc read_direction(struct flv__cread *r, const struct flv_node *map)
     return FLV_OK;
 }
 
-static flv_rc read_transforms(struct flv__cread *r, const struct flv_node *root)
+static flv_rc read_stages(struct flv__cread *r, const struct flv_node *root)
 {
-    const struct flv_node *node = flv_node_get(root, "transforms");
-    if (node == NULL || flv_node_is_null(node)) {
-        return FLV_OK;
-    }
-    if (node->kind != FLV_NODE_LIST) {
-        return flv_doc_fail(r->f->doc, node, r->err,
-                            "transforms has to be a list, not %s",
-                            flv_node_kind_name(node));
-    }
-    r->f->transforms = node->count > 0 ? node : NULL;
-    return FLV_OK;
+    FLV_TRY(flv__cfile_on_error_setting(r, root));
+    return flv__cfile_transforms(r, flv_node_get(root, "transforms"));
 }
 
 /* --- for a manager -------------------------------------------------------- */
@@ -225,23 +216,12 @@ static flv_rc flat_version(struct flv__cread *r, const struct flv_node *root)
 
 static flv_rc read_flat(struct flv__cread *r, const struct flv_node *root)
 {
-    static const char *const known[] = {"version",
-                                        "api-version",
-                                        "apiVersion",
-                                        "connector-version",
-                                        "name",
-                                        "type",
-                                        "topic",
-                                        "direction",
-                                        "create-topic",
-                                        "parameters",
-                                        "secrets",
-                                        "producer",
-                                        "consumer",
-                                        "transforms",
-                                        "restart",
-                                        "limits",
-                                        NULL};
+    static const char *const known[] = {
+        "version",      "api-version", "apiVersion", "connector-version",
+        "name",         "type",        "topic",      "direction",
+        "create-topic", "parameters",  "secrets",    "producer",
+        "consumer",     "transforms",  "on-error",   "restart",
+        "limits",       NULL};
     struct flv_cfile *f = r->f;
     f->dialect = FLV_CFILE_FLAT;
     FLV_TRY(flat_version(r, root));
@@ -260,7 +240,7 @@ static flv_rc read_flat(struct flv__cread *r, const struct flv_node *root)
     FLV_TRY(flv__cfile_producer(r, map));
     FLV_TRY(flv__cfile_map(r, root, "consumer", &f->consumer));
     FLV_TRY(read_managed(r, root));
-    return read_transforms(r, root);
+    return read_stages(r, root);
 }
 
 /* --- the meta format ----------------------------------------------------- */
@@ -359,8 +339,9 @@ static flv_rc meta_api(struct flv__cread *r,
 
 static flv_rc read_meta(struct flv__cread *r, const struct flv_node *root)
 {
-    const char *const known_root[] = {
-        "apiVersion", "meta", "transforms", "custom", r->conf->section, NULL};
+    const char *const known_root[] = {"apiVersion", "meta",   "transforms",
+                                      "on-error",   "custom", r->conf->section,
+                                      NULL};
     static const char *const known_meta[] = {
         "name",         "type",     "version", "topic",
         "producer",     "consumer", "secrets", "direction",
@@ -389,7 +370,7 @@ static flv_rc read_meta(struct flv__cread *r, const struct flv_node *root)
     FLV_TRY(flv__cfile_producer(r, producer));
     FLV_TRY(flv__cfile_map(r, meta, "consumer", &f->consumer));
     FLV_TRY(read_managed(r, meta));
-    return read_transforms(r, root);
+    return read_stages(r, root);
 }
 
 /* --- both ---------------------------------------------------------------- */
@@ -442,6 +423,18 @@ flv_rc flv_cfile_parse(struct flv_cfile *out,
     cfile_init(out);
     FLV_TRY(flv_doc_parse(&out->doc, name, text, err));
     return read_root(out, conf, err);
+}
+
+flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
+                                 const char *name,
+                                 struct flv_slice text,
+                                 const struct flv_cfile_conf *conf,
+                                 struct flv_err *err)
+{
+    struct flv__cread r = {.f = out, .conf = conf, .err = err};
+    cfile_init(out);
+    FLV_TRY(flv_doc_parse(&out->doc, name, text, err));
+    return flv__cfile_one_transform(&r);
 }
 
 void flv_cfile_deinit(struct flv_cfile *f)

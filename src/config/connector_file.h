@@ -23,6 +23,15 @@
 #define FLV_CFILE_SETTINGS_MAX 1000
 #define FLV_CFILE_SECRETS_MAX 64
 #define FLV_CFILE_WARNINGS_MAX 32
+#define FLV_CFILE_TRANSFORMS_MAX 16
+
+/* What a budget may be set to, here and on command lines. */
+#define FLV_BUDGET_FUEL_MAX (UINT64_C(1) << 50)
+#define FLV_BUDGET_CPU_MS_MAX UINT64_C(600000)
+#define FLV_BUDGET_MEMORY_MIN (UINT64_C(64) << 10)
+#define FLV_BUDGET_MEMORY_MAX (UINT64_C(4) << 30)
+#define FLV_BUDGET_RECORDS_MAX UINT64_C(1000000)
+#define FLV_BUDGET_BYTES_MAX (UINT64_C(31) << 20)
 
 enum flv_cfile_dialect {
     FLV_CFILE_FLAT, /* name, type, topic, parameters */
@@ -58,6 +67,27 @@ struct flv_cfile_secret {
     const char *value;
 };
 
+/* A zero was not said. */
+struct flv_budget {
+    uint64_t fuel, cpu_ms, memory_bytes, output_records, output_bytes;
+};
+
+struct flv_transform_param {
+    const char *key, *value;
+};
+
+/* An entry of `transforms`. */
+struct flv_transform {
+    const char *uses;
+    const struct flv_node *node; /* its place */
+    /* What is no text is JSON text. */
+    const struct flv_transform_param *params;
+    size_t param_count;
+    uint64_t look_back_last, look_back_age_ms;
+    const char *on_error; /* "halt", "retry:3", "dead-letter:T"; or NULL */
+    struct flv_budget budget;
+};
+
 struct flv_cfile_topic {
     const char *name;
     const struct flv_node *node;      /* its place */
@@ -88,8 +118,9 @@ struct flv_cfile {
     size_t setting_count;
     struct flv_cfile_secret *secrets;
     size_t secret_count;
-    const struct flv_node *transforms; /* a non-empty list, or NULL */
-    const struct flv_node *consumer;   /* a map, or NULL */
+    struct flv_transform *transforms; /* in order */
+    size_t transform_count;
+    const struct flv_node *consumer; /* a map, or NULL */
     const char *warnings[FLV_CFILE_WARNINGS_MAX];
     size_t warning_count;
 };
@@ -114,6 +145,13 @@ FLV_CHECKED flv_rc flv_cfile_parse(struct flv_cfile *out,
                                    struct flv_slice text,
                                    const struct flv_cfile_conf *conf,
                                    struct flv_err *err);
+/* One entry of `transforms` alone, as YAML or JSON: `out` has nothing but that
+ * (and warnings). */
+FLV_CHECKED flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
+                                             const char *name,
+                                             struct flv_slice text,
+                                             const struct flv_cfile_conf *conf,
+                                             struct flv_err *err);
 void flv_cfile_deinit(struct flv_cfile *f);
 
 #endif

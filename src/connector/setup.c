@@ -67,8 +67,9 @@ static flv_rc check_type(const struct flv_setup *s, struct flv_err *err)
                             "the direction is sink, but \"%s\" is a source",
                             s->type->name);
     }
-    if (f->transforms != NULL) {
-        return flv_doc_fail(f->doc, f->transforms, err, "transforms " ENGINE);
+    if (f->transform_count > 0) {
+        return flv_doc_fail(f->doc, f->transforms[0].node, err,
+                            "transforms " ENGINE);
     }
     return FLV_OK;
 }

@@ -52,6 +52,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(strchr(f.settings[i].key, '_') == NULL);
         assert(f.settings[i].value != NULL);
     }
+    for (size_t i = 0; rc == FLV_OK && i < f.transform_count; i++) {
+        const struct flv_transform *t = &f.transforms[i];
+        assert(t->uses != NULL && t->node != NULL);
+        for (size_t k = 0; k < t->param_count; k++) {
+            assert(t->params[k].key != NULL && t->params[k].value != NULL);
+        }
+    }
     flv_cfile_deinit(&f);
     return 0;
 }

@@ -188,15 +188,91 @@ static void transforms_and_consumer_are_handed_on(void **state)
     struct flv_cfile f;
     parse(&f, HEAD "transforms:\n  - uses: a/b@1\n    with: {x: y}\n"
                    "consumer:\n  partition: 1\n");
-    assert_non_null(f.transforms);
-    assert_int_equal(f.transforms->line, 5);
+    assert_int_equal(f.transform_count, 1);
+    assert_string_equal(f.transforms[0].uses, "a/b@1");
+    assert_int_equal(f.transforms[0].node->line, 5);
     assert_non_null(f.consumer);
     flv_cfile_deinit(&f);
     parse(&f, HEAD "transforms: []\nconsumer:\nparameters:\n");
-    assert_null(f.transforms);
+    assert_int_equal(f.transform_count, 0);
     assert_null(f.consumer);
     assert_int_equal(f.setting_count, 0);
     flv_cfile_deinit(&f);
+}
+
+/* In both formats, and beside the settings as well as inside. */
+static void transforms_are_read_with_all_they_have(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        HEAD "on-error: {dead_letter: bad}\ntransforms: ",
+        META "  version: 1\n  topic: t\non_error: dead-letter:bad\n"
+             "transforms: ",
+        HEAD "parameters:\n  on-error: {dead-letter: bad}\n  transforms: "};
+    static const char list[] =
+        "[{uses: a, with: {n: 10, t: text, s: \"${{ secrets.TOKEN }}\",\n"
+        "    j: [1, -2.5e3, \"3\", tRue, null, {k: 0x1, z: }, 01]},\n"
+        "   lookback: {last: 7, age: 1h 30m}, on-error: {retry: 3},\n"
+        "   budget: {fuel: 5, cpu_ms: 6, memory: 1Mi, output-records: 8,\n"
+        "            output-bytes: 9}},\n"
+        "   {uses: b, on-error: discard}]";
+    for (size_t i = 0; i < COUNT(files); i++) {
+        char text[1024];
+        struct flv_cfile f;
+        (void)snprintf(text, sizeof(text), "%s%s\n", files[i], list);
+        parse(&f, text);
+        assert_int_equal(f.warning_count, 0);
+        assert_string_equal(settings(&f), "on-error=dead-letter:bad\n");
+        assert_int_equal(f.transform_count, 2);
+        const struct flv_transform *t = f.transforms;
+        assert_int_equal(t->param_count, 4);
+        assert_string_equal(t->params[0].value, "10");
+        assert_string_equal(t->params[1].value, "text");
+        assert_string_equal(t->params[2].value, "s3cr\"et: [x]");
+        assert_string_equal(t->params[3].value,
+                            "[1,-2.5e3,\"3\",true,null,"
+                            "{\"k\":\"0x1\",\"z\":null},\"01\"]");
+        assert_int_equal(t->look_back_last, 7);
+        assert_int_equal(t->look_back_age_ms, 5400000);
+        assert_string_equal(t->on_error, "retry:3");
+        assert_int_equal(t->budget.fuel, 5);
+        assert_int_equal(t->budget.cpu_ms, 6);
+        assert_int_equal(t->budget.memory_bytes, 1 << 20);
+        assert_int_equal(t->budget.output_records, 8);
+        assert_int_equal(t->budget.output_bytes, 9);
+        assert_string_equal(t[1].on_error, "discard");
+        assert_int_equal(t[1].budget.fuel + t[1].look_back_last, 0);
+        flv_cfile_deinit(&f);
+    }
+}
+
+static void one_transform_is_read_from_json(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"", "--transform is empty; write {\"uses\": \"NAME\"}"},
+        {"[]", "--transform:1:1: a transform is a map with uses and with"},
+        {"{\"with\":{}}", "missing field `uses`"},
+    };
+    struct flv_cfile f;
+    struct flv_err err = {0};
+    assert_int_equal(
+        flv_cfile_parse_transform(
+            &f, "--transform",
+            flv_slice_str("{\"uses\":\"a\",\"with\":{\"spec\":[{\"x\":1}]}}"),
+            &conf, &err),
+        FLV_OK);
+    assert_int_equal(f.transform_count, 1);
+    assert_string_equal(f.transforms[0].params[0].value, "[{\"x\":1}]");
+    flv_cfile_deinit(&f);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        flv_rc rc = flv_cfile_parse_transform(
+            &f, "--transform", flv_slice_str(bad[i][0]), &conf, &err);
+        if (rc != FLV_E_INVALID || strstr(err.text, bad[i][1]) == NULL) {
+            fail_msg("%s: %s", bad[i][0], err.text);
+        }
+        flv_cfile_deinit(&f);
+    }
 }
 
 static void restart_and_limits_are_for_the_manager(void **state)
@@ -319,6 +395,19 @@ static const char *const bad_flat[][2] = {
     {HEAD "secrets: [a]\n", "f.yml:4:10: secrets has to be a map"},
     {HEAD "secrets: {\"a=b\": c}\n", "f.yml:4:11: \"a=b\" cannot be the name"},
     {HEAD "transforms: x\n", "f.yml:4:13: transforms has to be a list"},
+    {HEAD "transforms: [x]\n", "f.yml:4:14: a transform is a map"},
+    {HEAD "transforms:\n  - with: {}\n", "f.yml:5:5: missing field `uses`"},
+    {HEAD "transforms:\n  - uses: a\n    with: x\n",
+     "f.yml:6:11: with has to be a map"},
+    {HEAD "transforms:\n  - uses: a\n    on-error: [x]\n",
+     "f.yml:6:15: on-error is halt, discard, {retry: N} or"},
+    {HEAD "transforms:\n  - uses: a\n    lookback: {last: x}\n",
+     "f.yml:6:22: last: "},
+    {HEAD "transforms:\n  - uses: a\n    budget: {memory: 1}\n",
+     "f.yml:6:22: memory is 1; it may be 65536 to 4294967296"},
+    {HEAD "transforms: [{uses: a}]\nparameters:\n"
+          "  transforms: [{uses: b}]\n",
+     "transforms is both beside and inside the settings"},
     {HEAD "apiVersion: 0.2.0\n", "missing field `meta`"},
     {HEAD "parameters:\n  a: ${{ secrets.NOPE }}\n",
      "f.yml:5:6: value not found for secret name NOPE; give it with --secrets "
@@ -457,6 +546,8 @@ int main(void)
         cmocka_unit_test(meta_file_is_read),
         cmocka_unit_test(topic_with_settings_is_read),
         cmocka_unit_test(transforms_and_consumer_are_handed_on),
+        cmocka_unit_test(transforms_are_read_with_all_they_have),
+        cmocka_unit_test(one_transform_is_read_from_json),
         cmocka_unit_test(restart_and_limits_are_for_the_manager),
         cmocka_unit_test(bad_restart_and_limits_are_refused),
         cmocka_unit_test(unknown_keys_are_warned_of),

@@ -264,7 +264,7 @@ static void bad_files_are_told_with_their_place(void **state)
         {"name: n\ntype: http-sink\ntopic: t\n",
          "c.yml:2:7: the direction is sink, but \"http\" is a source"},
         {FLAT "  endpoint: http://h/\ntransforms:\n  - uses: x\n",
-         "c.yml:7:3: transforms needs the SmartModule engine"},
+         "c.yml:7:5: transforms needs the SmartModule engine"},
         {FLAT "  endpoint: http://h/\n  filter: x\n",
          "--filter needs the SmartModule engine"},
         {FLAT "  interval: 3\n", "--endpoint <endpoint>"},
