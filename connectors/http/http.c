@@ -141,6 +141,13 @@ static flv_rc check(void *data, struct flv_err *err)
 
 /* --- polling ------------------------------------------------------------- */
 
+static uint64_t wait_ms(const struct http_state *s)
+{
+    uint64_t now = flv_loop_now_ms(flv_source_loop(s->src));
+    uint64_t due = s->started_ms + s->conf->interval_ms;
+    return due > now ? due - now : 0;
+}
+
 /* The next request starts an interval after the last one started, at once
  * when that has passed already. Not while an answer waits to be pulled. */
 static void plan_next(struct http_state *s)
@@ -148,11 +155,8 @@ static void plan_next(struct http_state *s)
     if (s->under_way || s->has_value) {
         return;
     }
-    uint64_t now = flv_loop_now_ms(flv_source_loop(s->src));
-    uint64_t due = s->started_ms + s->conf->interval_ms;
     struct flv_err err = {0};
-    if (flv_timer_start(&s->tick, due > now ? due - now : 0, 0, &err) !=
-        FLV_OK) {
+    if (flv_timer_start(&s->tick, wait_ms(s), 0, &err) != FLV_OK) {
         flv_source_fail(s->src, &err);
     }
 }
@@ -190,6 +194,7 @@ static bool produce_anyway(struct http_state *s,
     flv_http_url_shown(s->conf->endpoint, shown);
     flv_source_count(s->src, HTTP_ERRORS, 1);
     if (s->conf->on_error == HTTP_ERROR_PRODUCE) {
+        flv_source_well(s->src);
         return true;
     }
     if (s->conf->on_error == HTTP_ERROR_FAIL) {
@@ -200,6 +205,10 @@ static bool produce_anyway(struct http_state *s,
         flv_source_fail(s->src, &err);
         return false;
     }
+    struct flv_err skipped = {0};
+    (void)flv_fail(&skipped, FLV_E_REFUSED, "%s answers %u %.40s", shown,
+                   answer->status, answer->reason);
+    flv_source_trouble(s->src, &skipped, wait_ms(s));
     flv_log_warn(TARGET, "answer skipped", FLV_KV_STR("endpoint", shown),
                  FLV_KV_U64("status", answer->status),
                  FLV_KV_STR("reason", answer->reason));
@@ -218,10 +227,13 @@ static void on_answer(void *arg,
     }
     if (answer == NULL) {
         flv_source_count(s->src, TRANSPORT_ERRORS, 1);
+        flv_source_trouble(s->src, err, wait_ms(s));
         flv_log_warn(TARGET, "no answer, this poll is skipped",
                      FLV_KV_ERR(err));
-    } else if ((answer->status >= 200 && answer->status < 300) ||
-               produce_anyway(s, answer)) {
+    } else if (answer->status >= 200 && answer->status < 300) {
+        flv_source_well(s->src);
+        take_answer(s, answer);
+    } else if (produce_anyway(s, answer)) {
         take_answer(s, answer);
     }
     plan_next(s);

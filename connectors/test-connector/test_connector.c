@@ -122,6 +122,7 @@ static flv_rc open_source(void *state,
     s->conf = conf;
     s->src = src;
     flv_timer_init(&s->pause, flv_source_loop(src), on_pause_over);
+    flv_source_well(src); /* there is no far side that could be ill */
     return FLV_OK;
 }
 

@@ -112,6 +112,18 @@ FLV_API void flv_source_end(struct flv_source *src);
  * first cause is kept and printed. */
 FLV_API void flv_source_fail(struct flv_source *src, const struct flv_err *err);
 
+/* The far side is well: records flow from it, or it is known to have none.
+ * Cheap, may be repeated. Until a source has said so once, or one of its
+ * records is safe, the connector is not called running. */
+FLV_API void flv_source_well(struct flv_source *src);
+
+/* Something fails at the far side that the source goes on trying, the next
+ * time in retry_in_ms (0: unknown). The first cause is shown to people until
+ * the source is well again. */
+FLV_API void flv_source_trouble(struct flv_source *src,
+                                const struct flv_err *err,
+                                uint64_t retry_in_ms);
+
 /* close() has completed; the state is freed soon after. */
 FLV_API void flv_source_closed(struct flv_source *src);
 

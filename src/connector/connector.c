@@ -1,5 +1,6 @@
 #include <fluvio/connector.h>
 
+#include "connector/control.h"
 #include "connector/run.h"
 #include "connector/setup.h"
 
@@ -9,6 +10,12 @@ int flv_connector_main(const struct flv_connector *type, int argc, char **argv)
     int code = FLV_EXIT_FAILURE;
     if (flv__setup_read(&setup, type, argc, argv, &code)) {
         code = flv__connector_run(&setup);
+    } else if (code != FLV_EXIT_DONE) {
+        flv__control_exit(&(struct flv_control_exit){.path = setup.exit_file,
+                                                     .type = type,
+                                                     .code = code,
+                                                     .reason = "configuration",
+                                                     .cause = &setup.cause});
     }
     flv__setup_deinit(&setup);
     return code;

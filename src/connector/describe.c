@@ -69,7 +69,8 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
     if (type->section != NULL) {
         describe_member(&o, "section", type->section);
     }
-    add(&o, "\"options\":");
+    /* Which version of control.h it speaks. */
+    add(&o, "\"control\":1,\"options\":");
     if (o.rc == FLV_OK) {
         o.rc = flv_opt_describe(opts.table, b);
     }

@@ -34,6 +34,18 @@ static const struct flv_opt shared_opts[] = {
     {.name = "describe", FLV_FLAG(struct flv_shared_conf, describe),
      .flags = FLV_OPT_HIDDEN,
      .help = "Prints name, version and options as JSON"},
+    {.name = "log-file", FLV_STR(struct flv_shared_conf, log_file),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "For managers: file to log to, opened anew on SIGHUP"},
+    {.name = "exit-file", FLV_STR(struct flv_shared_conf, exit_file),
+     .flags = FLV_OPT_HIDDEN,
+     .help = "For managers: file that says at the end how it went"},
+    {.name = "lock-fd", FLV_U64(struct flv_shared_conf, lock_fd),
+     .max = 1048576, .flags = FLV_OPT_HIDDEN,
+     .help = "For managers: descriptor with a lock to hold for life"},
+    {.name = "control-fd", FLV_U64(struct flv_shared_conf, control_fd),
+     .max = 1048576, .flags = FLV_OPT_HIDDEN,
+     .help = "For managers: listening unix socket to be steered by"},
     {.name = "fluvio-topic", FLV_STR(struct flv_shared_conf, fluvio_topic),
      .flags = FLV_OPT_REQUIRED,
      .help = "The topic where all things should go"},
@@ -112,7 +124,9 @@ static const char *const smart_names[] = {"smartstream-filter",
                                           "smartmodule-parameters",
                                           NULL};
 
-static const char *const line_only[] = {"config", "secrets", "describe", NULL};
+static const char *const line_only[] = {"config",     "secrets",   "describe",
+                                        "log-file",   "exit-file", "lock-fd",
+                                        "control-fd", NULL};
 
 static size_t count_of(const struct flv_opt *table)
 {

@@ -27,6 +27,9 @@ struct flv_shared_conf {
     uint64_t batch_size_bytes;
     int compression; /* enum flv_compression where given */
     bool describe;
+    /* From a manager: control.h. Descriptors are inherited, 0: none. */
+    char *log_file, *exit_file;
+    uint64_t lock_fd, control_fd;
     /* One field for each SmartModule option: given means refused. */
     char *smart_filter, *smart_map, *smart_arraymap;
     char *filter, *map, *arraymap, *filter_map, *aggregate, *initial_value;

@@ -56,6 +56,7 @@ struct flv_source {
     bool awake;           /* the source may have something */
     bool broken;          /* the stream gave up: nothing to wait for */
     bool pulling;
+    bool paused;          /* the source is not asked for more */
     bool staging;         /* the stage works on the batch */
     bool out_gone;        /* the stream has been closed */
     uint32_t stage_limit; /* records a batch, by how long they take */
@@ -364,7 +365,7 @@ static void deliver(struct flv_source *src)
 
 static uint32_t credit(const struct flv_source *src)
 {
-    if (ring_full(src)) {
+    if (src->paused || ring_full(src)) {
         return 0;
     }
     uint32_t left = FLV_IN_FLIGHT_RECORDS_MAX - src->in_flight;
@@ -487,6 +488,29 @@ void flv_source_wake(struct flv_source *src)
     src->awake = true;
     if (!src->pulling) {
         schedule(src);
+    }
+}
+
+void flv__pipeline_pause(struct flv_source *src, bool paused)
+{
+    src->paused = paused;
+    schedule(src);
+}
+
+void flv_source_well(struct flv_source *src)
+{
+    if (src->conf.told != NULL) {
+        src->conf.told(src->conf.arg, NULL, 0);
+    }
+}
+
+void flv_source_trouble(struct flv_source *src,
+                        const struct flv_err *err,
+                        uint64_t retry_in_ms)
+{
+    assert(err->rc != FLV_OK);
+    if (src->conf.told != NULL) {
+        src->conf.told(src->conf.arg, err, retry_in_ms);
     }
 }
 

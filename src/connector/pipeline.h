@@ -61,6 +61,9 @@ struct flv_pipeline_conf {
     void *out;
     uint32_t drain_ms;       /* longest time to deliver what is under way */
     void (*done)(void *arg); /* everything has been closed */
+    /* What the source says of its far side, as flv_source_well() (err NULL)
+     * and flv_source_trouble(); or NULL. */
+    void (*told)(void *arg, const struct flv_err *err, uint64_t retry_in_ms);
     void *arg;
 };
 
@@ -81,6 +84,8 @@ FLV_CHECKED flv_rc flv__pipeline_open(struct flv_source **out,
 void flv__pipeline_stop(struct flv_source *src);
 /* The same, because of a failure; the first one is kept. */
 void flv__pipeline_fail(struct flv_source *src, const struct flv_err *err);
+/* A paused source is not asked for more; what is under way goes on. */
+void flv__pipeline_pause(struct flv_source *src, bool paused);
 void flv__pipeline_destroy(struct flv_source *src);
 
 /* From the stream. err NULL: every record of the append is durable. */

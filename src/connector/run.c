@@ -8,6 +8,7 @@
 
 #include "base/field.h"
 #include "base/log.h"
+#include "connector/control.h"
 #include "connector/pipeline.h"
 #include "stream/stream.h"
 
@@ -15,8 +16,11 @@
 /* The cluster has to answer in this time at the start. */
 #define CONNECT_WAIT_MS 1500
 #define CONNECT_LIMIT_MS 1900
-/* How often the log is told of records that nobody acknowledges. */
-#define WATCH_MS 5000
+/* How often it is looked whether records get acknowledged, after how many
+ * looks without one the connector is stalled, and how often the log is told. */
+#define WATCH_MS 1000
+#define STALL_LOOKS 2
+#define LOG_LOOKS 5
 /* Delivery after a stop; containers are killed after 10 s. */
 #define DRAIN_MS 8000
 
@@ -36,12 +40,15 @@ struct run {
     struct flv_stream *stream;
     struct flv_writer *writer;
     struct flv_source *source;
+    struct flv_control control;
     struct flv_timer connect_limit;
     struct flv_timer watch;
     uint64_t watched_acked; /* at the last look */
+    unsigned idle_looks;    /* in a row, while records waited */
     struct flv_err cause;   /* the first */
     enum phase phase;
     bool stop_asked;
+    bool paused;
     bool troubled; /* the stream said that it repeats something */
 };
 
@@ -95,22 +102,87 @@ static void give_up(struct run *r, const struct flv_err *err)
     wind_up(r);
 }
 
-static void on_signal(void *ctx, int signum)
+static void counts(void *arg, struct flv_control_counts *out)
 {
-    struct run *r = ctx;
-    if (r->stop_asked) {
-        flv_log_warn(TARGET, "stopped at once by a second signal",
-                     FLV_KV_I64("signal", signum));
-        _exit(FLV_EXIT_ABORTED);
+    const struct run *r = arg;
+    *out = (struct flv_control_counts){0};
+    if (r->source != NULL) {
+        flv__pipeline_counts(r->source, &out->pipeline);
+        for (unsigned i = 0; i < FLV_COUNTERS_MAX; i++) {
+            out->own[i] = flv__pipeline_counter(r->source, i);
+        }
     }
+}
+
+static void leave_exit_file(struct run *r, int code, const char *reason)
+{
+    struct flv_control_counts n;
+    counts(r, &n);
+    flv__control_exit(&(struct flv_control_exit){
+        .path = r->setup->exit_file,
+        .type = r->setup->type,
+        .code = code,
+        .reason = reason,
+        .cause = r->cause.rc != FLV_OK ? &r->cause : NULL,
+        .counts = &n,
+    });
+}
+
+static void stop(struct run *r)
+{
     r->stop_asked = true;
-    flv_log_info(TARGET, "Stop signal received, shutting down connector.",
-                 FLV_KV_I64("signal", signum));
+    flv__control_phase(&r->control, FLV_CONTROL_DRAINING);
     if (r->phase == PHASE_RUNNING) {
         flv__pipeline_stop(r->source);
     } else {
         wind_up(r);
     }
+}
+
+static void on_signal(void *ctx, int signum)
+{
+    struct run *r = ctx;
+    if (signum == SIGHUP) {
+        flv__control_reopen_log(&r->control);
+        return;
+    }
+    if (r->stop_asked) {
+        flv_log_warn(TARGET, "stopped at once by a second signal",
+                     FLV_KV_I64("signal", signum));
+        leave_exit_file(r, FLV_EXIT_ABORTED, "aborted");
+        _exit(FLV_EXIT_ABORTED);
+    }
+    flv_log_info(TARGET, "Stop signal received, shutting down connector.",
+                 FLV_KV_I64("signal", signum));
+    stop(r);
+}
+
+static void show_phase(struct run *r)
+{
+    if (r->phase == PHASE_RUNNING && !r->stop_asked) {
+        flv__control_phase(&r->control,
+                           r->paused ? FLV_CONTROL_PAUSED : FLV_CONTROL_UP);
+    }
+}
+
+static void on_command(void *arg, enum flv_control_command cmd)
+{
+    struct run *r = arg;
+    if (r->stop_asked) {
+        return;
+    }
+    if (cmd == FLV_CONTROL_DRAIN) {
+        flv_log_info(TARGET, "Stop signal received, shutting down connector.",
+                     FLV_KV_STR("signal", "drain"));
+        stop(r);
+        return;
+    }
+    r->paused = cmd == FLV_CONTROL_PAUSE;
+    if (r->phase == PHASE_RUNNING) {
+        flv_log_info(TARGET, r->paused ? "paused" : "resumed");
+        flv__pipeline_pause(r->source, r->paused);
+    }
+    show_phase(r);
 }
 
 /* --- the stream below the pipeline --------------------------------------- */
@@ -158,6 +230,10 @@ static void on_settled(void *user, uint64_t token, const struct flv_err *err)
                        topic_of(r));
     }
     flv__pipeline_settled(r->source, token, err != NULL ? &named : NULL);
+    if (err == NULL) {
+        flv__control_stall(&r->control, NULL);
+        flv__control_stream(&r->control, NULL);
+    }
 }
 
 static void on_writable(void *user)
@@ -179,22 +255,49 @@ static void on_trouble(void *user, const struct flv_err *err)
                      FLV_KV_STR("topic", topic_of(r)));
     }
     r->troubled = err != NULL;
+    flv__control_stream(&r->control, err);
 }
 
-/* A lost cluster may be silent; the log says that records wait. */
+/* What the source says of its far side. */
+static void on_told(void *arg, const struct flv_err *err, uint64_t retry_in_ms)
+{
+    struct run *r = arg;
+    flv__control_source(&r->control, err, retry_in_ms);
+}
+
+static void note_stall(struct run *r, uint64_t waiting)
+{
+    struct flv_err err = {0};
+    (void)flv_fail(&err, FLV_E_TIMEOUT,
+                   "%llu records wait for the acknowledgement of the topic "
+                   "\"%.60s\" at %.60s",
+                   (unsigned long long)waiting, topic_of(r),
+                   flv_stream_address(r->stream));
+    flv__control_stall(&r->control, &err);
+    if (r->idle_looks % LOG_LOOKS == 0) {
+        flv_log_warn("stream", "records wait for their acknowledgement",
+                     FLV_KV_STR("topic", topic_of(r)),
+                     FLV_KV_STR("cluster", flv_stream_address(r->stream)),
+                     FLV_KV_U64("waiting", waiting));
+        r->troubled = true;
+    }
+}
+
+/* A lost cluster may be silent; log and state say that records wait. */
 static void on_watch(struct flv_timer *timer)
 {
     struct run *r = FLV_OWNER_OF(timer, struct run, watch);
     struct flv_pipeline_counts n;
     flv__pipeline_counts(r->source, &n);
-    if (n.out > n.acked && n.acked == r->watched_acked) {
-        flv_log_warn("stream", "records wait for their acknowledgement",
-                     FLV_KV_STR("topic", topic_of(r)),
-                     FLV_KV_STR("cluster", flv_stream_address(r->stream)),
-                     FLV_KV_U64("waiting", n.out - n.acked));
-        r->troubled = true;
-    } else if (r->troubled && n.acked > r->watched_acked) {
-        on_trouble(r, NULL);
+    bool waits = n.out > n.acked && n.acked == r->watched_acked;
+    r->idle_looks = waits ? r->idle_looks + 1 : 0;
+    if (r->idle_looks >= STALL_LOOKS) {
+        note_stall(r, n.out - n.acked);
+    } else if (!waits) {
+        flv__control_stall(&r->control, NULL);
+        if (r->troubled && n.acked > r->watched_acked) {
+            on_trouble(r, NULL);
+        }
     }
     r->watched_acked = n.acked;
 }
@@ -222,6 +325,7 @@ static void start_pipeline(struct run *r)
         .out = r,
         .drain_ms = DRAIN_MS,
         .done = pipeline_done,
+        .told = on_told,
         .arg = r,
     };
     if (flv__pipeline_open(&r->source, &conf, &err) != FLV_OK) {
@@ -229,6 +333,8 @@ static void start_pipeline(struct run *r)
         return;
     }
     r->phase = PHASE_RUNNING;
+    flv__pipeline_pause(r->source, r->paused);
+    show_phase(r);
     if (flv_timer_start(&r->watch, WATCH_MS, WATCH_MS, &err) != FLV_OK) {
         flv__pipeline_fail(r->source, &err);
     }
@@ -390,6 +496,26 @@ static flv_rc make_stream(struct run *r, struct flv_err *err)
     return rc;
 }
 
+static flv_rc open_control(struct run *r, struct flv_err *err)
+{
+    const struct flv_shared_conf *shared = flv__setup_shared(r->setup);
+    const struct flv_control_conf conf = {
+        .loop = r->loop,
+        .type = r->setup->type,
+        .fd = shared->control_fd > 0 ? (int)shared->control_fd : -1,
+        .log_file = shared->log_file,
+        .command = on_command,
+        .counts = counts,
+        .arg = r,
+    };
+    flv_rc rc = flv__control_open(&r->control, &conf, err);
+    if (rc == FLV_OK && shared->log_file != NULL) {
+        flv__control_reopen_log(&r->control);
+        rc = flv_loop_on_signal(r->loop, SIGHUP, on_signal, r, err);
+    }
+    return rc;
+}
+
 static flv_rc start(struct run *r, struct flv_err *err)
 {
     flv_rc rc = flv_loop_create(&r->loop, 0, err);
@@ -400,6 +526,9 @@ static flv_rc start(struct run *r, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         rc = flv_loop_on_signal(r->loop, SIGINT, on_signal, r, err);
+    }
+    if (rc == FLV_OK) {
+        rc = open_control(r, err);
     }
     if (rc == FLV_OK) {
         rc = make_stream(r, err);
@@ -443,6 +572,20 @@ static void log_counters(const struct run *r)
                  kv[1], kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
 }
 
+static int report(struct run *r)
+{
+    if (r->source != NULL) {
+        log_counters(r);
+    }
+    if (r->cause.rc != FLV_OK) {
+        (void)fprintf(stderr, "error: %s\n", r->cause.text);
+        leave_exit_file(r, FLV_EXIT_FAILURE, "failed");
+        return FLV_EXIT_FAILURE;
+    }
+    leave_exit_file(r, FLV_EXIT_DONE, r->stop_asked ? "stopped" : "completed");
+    return FLV_EXIT_DONE;
+}
+
 int flv__connector_run(struct flv_setup *setup)
 {
     struct run *r = &(struct run){.setup = setup};
@@ -455,17 +598,12 @@ int flv__connector_run(struct flv_setup *setup)
     } else {
         keep_cause(r, &err);
     }
-    if (r->source != NULL) {
-        log_counters(r);
-        flv__pipeline_destroy(r->source);
-    }
+    int code = report(r);
+    flv__control_close(&r->control);
+    flv__pipeline_destroy(r->source);
     if (r->loop != NULL) {
         flv_loop_run(r->loop); /* what is closed still says so */
         flv_loop_destroy(r->loop);
     }
-    if (r->cause.rc != FLV_OK) {
-        (void)fprintf(stderr, "error: %s\n", r->cause.text);
-        return FLV_EXIT_FAILURE;
-    }
-    return FLV_EXIT_DONE;
+    return code;
 }

@@ -1,9 +1,13 @@
 #include "connector/setup.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -125,15 +129,43 @@ static flv_rc export_secrets(const struct flv_cfile *f, struct flv_err *err)
     return FLV_OK;
 }
 
+/* An inherited descriptor with secrets has served once it was read. */
+static flv_rc read_secrets(struct flv_setup *s, struct flv_err *err)
+{
+    static const char inherited[] = "/dev/fd/";
+    const char *path = flv__setup_shared(s)->secrets;
+    uint64_t fd = 0;
+    if (path == NULL) {
+        return FLV_OK;
+    }
+    flv_rc rc = flv__secrets_read(&s->secrets, path, err);
+    if (strncmp(path, inherited, sizeof(inherited) - 1) == 0 &&
+        flv_text_u64(path + sizeof(inherited) - 1, STDERR_FILENO + 1, INT_MAX,
+                     &fd, NULL) == FLV_OK) {
+        (void)close((int)fd);
+    }
+    return rc;
+}
+
+static flv_rc check_lock(const struct flv_setup *s, struct flv_err *err)
+{
+    uint64_t fd = flv__conn_shared(flv_args_conf(&s->args))->lock_fd;
+    if (fd > 0 && fcntl((int)fd, F_GETFD) < 0) {
+        return flv_fail_sys(err, FLV_E_INVALID, errno,
+                            "lock-fd %u is no descriptor", (unsigned)fd);
+    }
+    return FLV_OK;
+}
+
 static flv_rc read_files(struct flv_setup *s, struct flv_err *err)
 {
     const struct flv_shared_conf *shared = flv__setup_shared(s);
-    flv_rc rc;
-    if (shared->secrets != NULL) {
-        rc = flv__secrets_read(&s->secrets, shared->secrets, err);
-        if (rc != FLV_OK) {
-            return rc;
-        }
+    flv_rc rc = check_lock(s, err);
+    if (rc == FLV_OK) {
+        rc = read_secrets(s, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
     }
     if (shared->config == NULL) {
         return FLV_OK;
@@ -260,8 +292,10 @@ bool flv__setup_read(struct flv_setup *s,
         *out_exit = print_data(type, flv__connector_describe);
         return false;
     }
+    s->exit_file = flv__setup_shared(s)->exit_file;
     if (read_files(s, &err) != FLV_OK || set_log(s, &err) != FLV_OK ||
         flv_args_finish(&s->args, &err) != FLV_OK || check(s, &err) != FLV_OK) {
+        s->cause = err;
         *out_exit = usage(s, &err);
         return false;
     }

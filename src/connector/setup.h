@@ -26,6 +26,8 @@ struct flv_setup {
     struct flv_secrets secrets;
     struct flv_cfile file;
     bool has_file;
+    const char *exit_file; /* borrowed from args; NULL: none */
+    struct flv_err cause;  /* why it cannot run */
 };
 
 /* True: run it. False: the program ends with *out_exit. _deinit() in any
