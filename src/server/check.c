@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "server/datadir.h"
 #include "server/metadb.h"
+#include "server/modules.h"
 #include "store/log.h"
 
 #include <inttypes.h>
@@ -12,7 +13,9 @@ struct check {
     FILE *out; /* borrowed */
     const struct flv_datadir *dir;
     uint64_t partitions, bytes, records;
-    uint64_t damaged;      /* partitions */
+    uint64_t damaged; /* partitions */
+    uint64_t modules, damaged_modules;
+    struct flv_metadb *db; /* borrowed */
     const char *partition; /* the one being read, for notes */
 };
 
@@ -68,6 +71,25 @@ check_topic(const struct flv_topic_row *row, void *arg, struct flv_err *err)
     return FLV_OK;
 }
 
+static flv_rc
+check_module(const struct flv_module_row *row, void *arg, struct flv_err *err)
+{
+    struct check *c = arg;
+    char size[FLV_TEXT_FORMAT_MAX];
+    struct flv_err found = {0};
+    struct flv_buf bytes;
+    flv_buf_init(&bytes, FLV_MODULE_PAYLOAD_MAX);
+    flv_rc rc = flv_metadb_read_module(c->db, row->revision, &bytes, &found);
+    flv_buf_deinit(&bytes);
+    flv_text_format_size(row->payload_bytes, size);
+    c->modules++;
+    c->damaged_modules += rc != FLV_OK;
+    fprintf(c->out, "SmartModule %.*s: %s, %s%s%s\n", (int)row->key.len,
+            (const char *)row->key.data, rc == FLV_OK ? "ok" : "DAMAGED", size,
+            rc == FLV_OK ? "" : ": ", rc == FLV_OK ? "" : found.text);
+    return rc == FLV_E_NOMEM ? flv_fail(err, rc, "out of memory") : FLV_OK;
+}
+
 static flv_rc check_meta(struct check *c, struct flv_err *err)
 {
     char path[FLV_DATADIR_PATH_MAX + 16];
@@ -80,6 +102,10 @@ static flv_rc check_meta(struct check *c, struct flv_err *err)
     if (rc == FLV_OK) {
         fprintf(c->out, "meta.db: ok\n");
         rc = flv_metadb_each_topic(db, check_topic, c, err);
+    }
+    if (rc == FLV_OK) {
+        c->db = db;
+        rc = flv_metadb_each_module(db, check_module, c, err);
     }
     flv_metadb_destroy(db);
     return rc;
@@ -99,11 +125,18 @@ flv_rc flv_check_data_dir(const char *path, FILE *out, struct flv_err *err)
                 "%" PRIu64 " partitions, %" PRIu64 " records, %" PRIu64
                 " damaged\n",
                 c.partitions, c.records, c.damaged);
-        if (c.damaged > 0) {
+        if (c.modules > 0) {
+            fprintf(out, "%" PRIu64 " SmartModules, %" PRIu64 " damaged\n",
+                    c.modules, c.damaged_modules);
+        }
+        if (c.damaged + c.damaged_modules > 0) {
             rc = flv_fail(err, FLV_E_CORRUPT,
-                          "%" PRIu64 " of %" PRIu64
-                          " partitions in %s are damaged; see the lines above",
-                          c.damaged, c.partitions, dir.path);
+                          "%" PRIu64 " of %" PRIu64 " partitions and %" PRIu64
+                          " of %" PRIu64
+                          " SmartModules in %s are damaged; see the lines "
+                          "above",
+                          c.damaged, c.partitions, c.damaged_modules, c.modules,
+                          dir.path);
         }
     }
     flv_datadir_close(&dir);

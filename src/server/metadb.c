@@ -1,6 +1,7 @@
 #include "server/metadb.h"
 
 #include "base/mem.h"
+#include "wire/crc32c.h"
 
 #include <assert.h>
 #include <sqlite3.h>
@@ -19,6 +20,15 @@ enum {
     ST_PUT_OFFSET,
     ST_DELETE_OFFSET,
     ST_OFFSETS,
+    ST_NEXT_REVISION,
+    ST_BUMP_REVISION,
+    ST_MODULES,
+    ST_MODULE,
+    ST_PUT_MODULE,
+    ST_DELETE_MODULE,
+    ST_PARTS,
+    ST_PUT_PART,
+    ST_DELETE_PARTS,
     ST_COUNT
 };
 
@@ -47,9 +57,30 @@ static const char *const sqls[ST_COUNT] = {
         "WHERE (?1 = 0 OR (topic_id = ?1 AND partition = ?2)) "
         "AND (?3 = '' OR consumer = ?3) "
         "ORDER BY topic_id, partition, consumer",
+    [ST_NEXT_REVISION] =
+        "SELECT value FROM counter WHERE name = 'next_module_revision'",
+    [ST_BUMP_REVISION] = "UPDATE counter SET value = max(value, ?1 + 1) "
+                         "WHERE name = 'next_module_revision'",
+    [ST_MODULES] = "SELECT key, revision, created, size, spec_version, spec "
+                   "FROM smartmodule ORDER BY key",
+    [ST_MODULE] = "SELECT size, crc FROM smartmodule WHERE revision = ?1",
+    [ST_PUT_MODULE] =
+        "INSERT INTO smartmodule(key, revision, created, size, crc, "
+        "spec_version, spec) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [ST_DELETE_MODULE] = "DELETE FROM smartmodule WHERE key = ?1",
+    [ST_PARTS] = "SELECT bytes FROM smartmodule_part WHERE revision = ?1 "
+                 "ORDER BY part",
+    [ST_PUT_PART] = "INSERT INTO smartmodule_part(revision, part, bytes) "
+                    "VALUES(?1, ?2, ?3)",
+    [ST_DELETE_PARTS] = "DELETE FROM smartmodule_part WHERE revision = "
+                        "(SELECT revision FROM smartmodule WHERE key = ?1)",
 };
 
-static const char schema_sql[] =
+/* Small enough for SQLite to pass through its cache. */
+#define PART_BYTES ((size_t)64 << 10)
+
+/* From schema i to i + 1; an empty file is schema 0. */
+static const char *const schema_steps[FLV_METADB_SCHEMA] = {
     "BEGIN IMMEDIATE;"
     "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " WITHOUT ROWID;"
@@ -63,13 +94,25 @@ static const char schema_sql[] =
     " offset INTEGER NOT NULL, modified INTEGER NOT NULL,"
     " PRIMARY KEY(topic_id, partition, consumer)) WITHOUT ROWID;"
     "PRAGMA user_version = 1;"
-    "COMMIT;";
-_Static_assert(FLV_METADB_SCHEMA == 1, "schema_sql writes user_version 1");
+    "COMMIT;",
+
+    "BEGIN IMMEDIATE;"
+    "INSERT INTO counter VALUES('next_module_revision', 1);"
+    "CREATE TABLE smartmodule(revision INTEGER PRIMARY KEY,"
+    " key TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, crc INTEGER NOT NULL,"
+    " spec_version INTEGER NOT NULL, spec BLOB NOT NULL);"
+    "CREATE TABLE smartmodule_part(revision INTEGER NOT NULL,"
+    " part INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE(revision, part));"
+    "PRAGMA user_version = 2;"
+    "COMMIT;",
+};
 
 struct flv_metadb {
     sqlite3 *sql;                 /* owned */
     sqlite3_stmt *stmt[ST_COUNT]; /* owned, prepared when first used */
     bool read_only;
+    int schema; /* of the file */
 };
 
 /* ---- errors and statements ---- */
@@ -215,11 +258,16 @@ set_up(struct flv_metadb *db, const char *path, struct flv_err *err)
                         "%d; start the newer version",
                         path, schema, FLV_METADB_SCHEMA);
     }
-    if (schema == 0) {
-        return db->read_only
-                   ? flv_fail(err, FLV_E_CORRUPT, "%s has no tables", path)
-                   : run(db, schema_sql, "create the tables", err);
+    if (schema == 0 && db->read_only) {
+        return flv_fail(err, FLV_E_CORRUPT, "%s has no tables", path);
     }
+    for (; !db->read_only && schema < FLV_METADB_SCHEMA; schema++) {
+        rc = run(db, schema_steps[schema], "create the tables", err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    db->schema = schema;
     return FLV_OK;
 }
 
@@ -520,6 +568,253 @@ flv_rc flv_metadb_each_offset(struct flv_metadb *db,
     sqlite3_reset(st);
     sqlite3_clear_bindings(st);
     return rc;
+}
+
+/* ---- SmartModules ---- */
+
+static flv_rc no_statement(struct flv_metadb *db, struct flv_err *err)
+{
+    return sql_fail(db, "prepare a statement about SmartModules", err);
+}
+
+flv_rc flv_metadb_next_revision(struct flv_metadb *db,
+                                uint64_t *out,
+                                struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_NEXT_REVISION);
+    if (st == NULL || sqlite3_step(st) != SQLITE_ROW) {
+        return sql_fail(db, "read the next SmartModule revision", err);
+    }
+    *out = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return FLV_OK;
+}
+
+flv_rc flv_metadb_each_module(struct flv_metadb *db,
+                              flv_rc (*fn)(const struct flv_module_row *row,
+                                           void *arg,
+                                           struct flv_err *err),
+                              void *arg,
+                              struct flv_err *err)
+{
+    if (db->schema < 2) {
+        return FLV_OK; /* an old file that is only read */
+    }
+    sqlite3_stmt *st = statement(db, ST_MODULES);
+    if (st == NULL) {
+        return no_statement(db, err);
+    }
+    flv_rc rc = FLV_OK;
+    int code;
+    while ((code = sqlite3_step(st)) == SQLITE_ROW && rc == FLV_OK) {
+        struct flv_module_row row = {
+            .key = column(st, 0),
+            .revision = (uint64_t)sqlite3_column_int64(st, 1),
+            .created_ms = sqlite3_column_int64(st, 2),
+            .payload_bytes = (uint64_t)sqlite3_column_int64(st, 3),
+            .spec_version = sqlite3_column_int(st, 4),
+            .spec = column(st, 5),
+        };
+        rc = fn(&row, arg, err);
+    }
+    if (rc == FLV_OK && code != SQLITE_DONE) {
+        rc = sql_fail(db, "read SmartModules", err);
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+/* What has that key: parts first, while the row still tells which. */
+static flv_rc remove_module(struct flv_metadb *db,
+                            struct flv_slice key,
+                            bool *out_found,
+                            struct flv_err *err)
+{
+    static const int steps[] = {ST_DELETE_PARTS, ST_DELETE_MODULE};
+    flv_rc rc = FLV_OK;
+    for (size_t i = 0; i < 2 && rc == FLV_OK; i++) {
+        sqlite3_stmt *st = statement(db, steps[i]);
+        if (st == NULL) {
+            return no_statement(db, err);
+        }
+        bind_text(st, 1, key);
+        rc = finish(db, st, "delete the SmartModule", err);
+        sqlite3_clear_bindings(st);
+    }
+    if (rc == FLV_OK) {
+        *out_found = sqlite3_changes(db->sql) > 0;
+    }
+    return rc;
+}
+
+static flv_rc put_parts(struct flv_metadb *db,
+                        uint64_t revision,
+                        struct flv_slice payload,
+                        struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+    for (size_t pos = 0; pos < payload.len && rc == FLV_OK; pos += PART_BYTES) {
+        size_t len =
+            payload.len - pos < PART_BYTES ? payload.len - pos : PART_BYTES;
+        sqlite3_stmt *st = statement(db, ST_PUT_PART);
+        if (st == NULL) {
+            return no_statement(db, err);
+        }
+        sqlite3_bind_int64(st, 1, (sqlite3_int64)revision);
+        sqlite3_bind_int64(st, 2, (sqlite3_int64)(pos / PART_BYTES));
+        sqlite3_bind_blob(st, 3, payload.data + pos, (int)len, SQLITE_STATIC);
+        rc = finish(db, st, "store the bytes of the SmartModule", err);
+        sqlite3_clear_bindings(st);
+    }
+    return rc;
+}
+
+static flv_rc put_row(struct flv_metadb *db,
+                      const struct flv_module_row *row,
+                      struct flv_slice payload,
+                      struct flv_err *err)
+{
+    static const char what[] = "store the SmartModule";
+    sqlite3_stmt *bump = statement(db, ST_BUMP_REVISION);
+    sqlite3_stmt *put = statement(db, ST_PUT_MODULE);
+    if (bump == NULL || put == NULL) {
+        return no_statement(db, err);
+    }
+    sqlite3_bind_int64(bump, 1, (sqlite3_int64)row->revision);
+    flv_rc rc = finish(db, bump, what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    bind_text(put, 1, row->key);
+    sqlite3_bind_int64(put, 2, (sqlite3_int64)row->revision);
+    sqlite3_bind_int64(put, 3, row->created_ms);
+    sqlite3_bind_int64(put, 4, (sqlite3_int64)payload.len);
+    sqlite3_bind_int64(put, 5, flv_crc32c(0, payload.data, payload.len));
+    sqlite3_bind_int(put, 6, row->spec_version);
+    sqlite3_bind_blob(put, 7, row->spec.data, (int)row->spec.len,
+                      SQLITE_STATIC);
+    rc = finish(db, put, what, err);
+    sqlite3_clear_bindings(put);
+    return rc;
+}
+
+flv_rc flv_metadb_put_module(struct flv_metadb *db,
+                             const struct flv_module_row *row,
+                             struct flv_slice payload,
+                             struct flv_err *err)
+{
+    static const char what[] = "store the SmartModule";
+    assert(row->revision > 0 && row->key.len > 0 && row->spec.len > 0);
+    assert(row->payload_bytes == payload.len);
+    bool replaced = false;
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = remove_module(db, row->key, &replaced, err);
+    if (rc == FLV_OK) {
+        rc = put_row(db, row, payload, err);
+    }
+    if (rc == FLV_OK) {
+        rc = put_parts(db, row->revision, payload, err);
+    }
+    return settle(db, rc, what, err);
+}
+
+flv_rc flv_metadb_delete_module(struct flv_metadb *db,
+                                struct flv_slice key,
+                                bool *out_found,
+                                struct flv_err *err)
+{
+    static const char what[] = "delete the SmartModule";
+    bool found = false;
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = settle(db, remove_module(db, key, &found, err), what, err);
+    if (rc == FLV_OK) {
+        *out_found = found;
+    }
+    return rc;
+}
+
+static flv_rc read_parts(struct flv_metadb *db,
+                         uint64_t revision,
+                         size_t want,
+                         struct flv_buf *out,
+                         struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_PARTS);
+    if (st == NULL) {
+        return no_statement(db, err);
+    }
+    flv_rc rc = flv_buf_reserve(out, want);
+    if (rc != FLV_OK) {
+        return flv_fail(err, rc, "no memory for the %zu bytes of a SmartModule",
+                        want);
+    }
+    size_t got = 0;
+    int code;
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)revision);
+    while ((code = sqlite3_step(st)) == SQLITE_ROW && rc == FLV_OK) {
+        struct flv_slice part = column(st, 0);
+        got += part.len;
+        rc = got <= want ? flv_buf_add(out, part.data, part.len)
+                         : flv_fail(err, FLV_E_CORRUPT, "too many bytes");
+    }
+    sqlite3_reset(st);
+    if (rc == FLV_OK && code != SQLITE_DONE) {
+        return sql_fail(db, "read the bytes of the SmartModule", err);
+    }
+    return rc;
+}
+
+static bool is_whole(const struct flv_buf *out,
+                     size_t from,
+                     sqlite3_int64 size,
+                     sqlite3_int64 crc)
+{
+    return out->len - from == (size_t)size &&
+           (size == 0 || flv_crc32c(0, out->data + from, (size_t)size) == crc);
+}
+
+flv_rc flv_metadb_read_module(struct flv_metadb *db,
+                              uint64_t revision,
+                              struct flv_buf *out,
+                              struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_MODULE);
+    if (st == NULL) {
+        return no_statement(db, err);
+    }
+    sqlite3_bind_int64(st, 1, (sqlite3_int64)revision);
+    int code = sqlite3_step(st);
+    sqlite3_int64 size = code == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+    sqlite3_int64 crc = code == SQLITE_ROW ? sqlite3_column_int64(st, 1) : 0;
+    sqlite3_reset(st);
+    if (code == SQLITE_DONE) {
+        return flv_fail(err, FLV_E_NOT_FOUND,
+                        "the SmartModule was replaced or deleted meanwhile; "
+                        "try again");
+    }
+    if (code != SQLITE_ROW) {
+        return sql_fail(db, "read the SmartModule", err);
+    }
+    size_t from = out->len;
+    flv_rc rc = size >= 0 ? read_parts(db, revision, (size_t)size, out, err)
+                          : FLV_E_CORRUPT;
+    if (rc == FLV_OK && !is_whole(out, from, size, crc)) {
+        rc = FLV_E_CORRUPT;
+    }
+    if (rc != FLV_OK) {
+        out->len = from;
+    }
+    return rc == FLV_E_CORRUPT
+               ? flv_fail(err, rc,
+                          "the bytes of a SmartModule in meta.db are not those "
+                          "that were stored; create it again")
+               : rc;
 }
 
 /* ---- check ---- */

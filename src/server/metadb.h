@@ -1,10 +1,14 @@
 /*
- * metadb.h - DIR/meta.db: topics and consumer offsets in SQLite.
+ * metadb.h - DIR/meta.db: topics, consumer offsets, SmartModules in SQLite.
  *
  * Purpose    The durable half of the metadata. Every change is one
  *            transaction with synchronous=FULL: when a call returns, the
  *            change is on disk. Consumer offsets hang on the creation id of
- *            their topic, so that a topic made anew never inherits one.
+ *            their topic, so that a topic made anew never inherits one. The
+ *            bytes of a SmartModule lie in parts under its revision, so that
+ *            a large one is written and read piece by piece.
+ *            A file of an older schema is brought up to date when it is
+ *            opened, one step after the other; a check reads it as it is.
  * Threads    One at a time; blocks on disk, so a pool thread while serving.
  * Ownership  create/destroy. Rows passed to callbacks are borrowed for the
  *            call.
@@ -21,7 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLV_METADB_SCHEMA 1
+#define FLV_METADB_SCHEMA 2 /* 1: no SmartModules */
 #define FLV_METADB_PATH_MAX 4000
 
 struct flv_metadb;
@@ -102,6 +106,46 @@ flv_metadb_each_offset(struct flv_metadb *db,
                                     struct flv_err *err),
                        void *arg,
                        struct flv_err *err);
+
+/* ---- SmartModules ---- */
+
+struct flv_module_row {
+    struct flv_slice key;
+    uint64_t revision;  /* of these bytes; never used again */
+    int64_t created_ms; /* UTC */
+    uint64_t payload_bytes;
+    int spec_version; /* wire version in which spec is encoded */
+    struct flv_slice spec;
+};
+
+/* The revision that the next module gets: above every one ever stored. */
+FLV_CHECKED flv_rc flv_metadb_next_revision(struct flv_metadb *db,
+                                            uint64_t *out,
+                                            struct flv_err *err);
+/* Ordered by key. */
+FLV_CHECKED flv_rc
+flv_metadb_each_module(struct flv_metadb *db,
+                       flv_rc (*fn)(const struct flv_module_row *row,
+                                    void *arg,
+                                    struct flv_err *err),
+                       void *arg,
+                       struct flv_err *err);
+/* The row and its bytes in one transaction; takes the place of what had that
+ * key. row->payload_bytes is that of payload. */
+FLV_CHECKED flv_rc flv_metadb_put_module(struct flv_metadb *db,
+                                         const struct flv_module_row *row,
+                                         struct flv_slice payload,
+                                         struct flv_err *err);
+FLV_CHECKED flv_rc flv_metadb_delete_module(struct flv_metadb *db,
+                                            struct flv_slice key,
+                                            bool *out_found,
+                                            struct flv_err *err);
+/* Appends the bytes; FLV_E_NOT_FOUND: replaced or deleted meanwhile,
+ * FLV_E_CORRUPT: they are not those that were stored. */
+FLV_CHECKED flv_rc flv_metadb_read_module(struct flv_metadb *db,
+                                          uint64_t revision,
+                                          struct flv_buf *out,
+                                          struct flv_err *err);
 
 /* SQLite's own integrity check; FLV_E_CORRUPT with its first finding. */
 FLV_CHECKED flv_rc flv_metadb_check(struct flv_metadb *db, struct flv_err *err);

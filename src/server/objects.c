@@ -89,6 +89,15 @@ flv_rc flv_object_partition(const struct flv_topic *t,
     return FLV_OK;
 }
 
+struct flv_wire_smartmodule flv_object_module(const struct flv_module *m)
+{
+    struct flv_wire_smartmodule out = {.name = flv_slice_str(m->key),
+                                       .spec = m->spec};
+    out.spec.summary_wasm_bytes.has = true;
+    out.spec.summary_wasm_bytes.v = m->payload_bytes;
+    return out;
+}
+
 flv_rc flv_object_spu(const struct flv_server *s,
                       struct flv_arena *arena,
                       struct flv_wire_spu *out,

@@ -1,16 +1,17 @@
 /*
- * objects.h - topics, partitions and the SPU as clients see them.
+ * objects.h - topics, partitions, SmartModules, the SPU as clients see them.
  *
  * Purpose    Fills the plain structs of wire/sc.h from the objects of this
  *            room, as the captures of a real cluster show them.
  * Threads    Loop thread only.
- * Ownership  Results borrow from the topic and from the arena.
+ * Ownership  Results borrow from the object and from the arena.
  * Errors     FLV_E_NOMEM or FLV_E_LIMIT from the arena; out untouched.
  */
 #ifndef FLV_SERVER_OBJECTS_H
 #define FLV_SERVER_OBJECTS_H
 
 #include "base/arena.h"
+#include "server/modules.h"
 #include "server/topics.h"
 #include "wire/sc.h"
 
@@ -27,6 +28,8 @@ FLV_CHECKED flv_rc flv_object_partition(const struct flv_topic *t,
                                         struct flv_arena *arena,
                                         struct flv_wire_partition *out,
                                         struct flv_err *err);
+/* A summary: the size stands for the bytes. */
+struct flv_wire_smartmodule flv_object_module(const struct flv_module *m);
 FLV_CHECKED flv_rc flv_object_spu(const struct flv_server *s,
                                   struct flv_arena *arena,
                                   struct flv_wire_spu *out,

@@ -244,28 +244,33 @@ static void written(struct flv_write *w, flv_rc rc)
     flv_peer_unref(p);
 }
 
-/* The bytes as a write of their own, or NULL when there is no memory. */
-static struct out *make_out(struct flv_peer *p, struct flv_slice bytes)
+/* The bytes as a write of their own, or NULL when there is no memory. *held is
+ * what was charged for them already; the write takes it over. */
+static struct out *
+make_out(struct flv_peer *p, struct flv_slice bytes, size_t *held)
 {
     size_t charge = bytes.len >= CHARGED_FROM_BYTES ? bytes.len : 0;
-    if (charge > 0 && flv_budget_take(&p->server->answers, charge) != FLV_OK) {
+    size_t more = charge > *held ? charge - *held : 0;
+    if (more > 0 && flv_budget_take(&p->server->answers, more) != FLV_OK) {
         return NULL;
     }
     struct out *out = flv_alloc(sizeof *out + bytes.len);
     if (out == NULL) {
-        flv_budget_give(&p->server->answers, charge);
+        flv_budget_give(&p->server->answers, more);
         return NULL;
     }
     memset(out, 0, sizeof *out);
     out->peer = flv_peer_ref(p);
-    out->charge = charge;
+    out->charge = *held + more;
+    *held = 0;
     memcpy(out->data, bytes.data, bytes.len);
     return out;
 }
 
-bool flv_peer_push(struct flv_peer *p,
-                   const struct flv_wire_request_header *head,
-                   const struct flv_wire_message *message)
+static bool push(struct flv_peer *p,
+                 const struct flv_wire_request_header *head,
+                 const struct flv_wire_message *message,
+                 size_t *held)
 {
     if (p->conn == NULL) {
         return false;
@@ -274,7 +279,8 @@ bool flv_peer_push(struct flv_peer *p,
     struct flv_err err = {0};
     flv_buf_reset(scratch);
     flv_rc rc = flv_wire_response_frame(head, message, scratch, NULL, &err);
-    struct out *out = rc == FLV_OK ? make_out(p, flv_buf_slice(scratch)) : NULL;
+    struct out *out =
+        rc == FLV_OK ? make_out(p, flv_buf_slice(scratch), held) : NULL;
     if (rc == FLV_OK && out != NULL) {
         const struct flv_slice part = flv_slice(out->data, scratch->len);
         flv_conn_write(p->conn, &out->write, &part, 1, written);
@@ -292,6 +298,14 @@ bool flv_peer_push(struct flv_peer *p,
     return true;
 }
 
+bool flv_peer_push(struct flv_peer *p,
+                   const struct flv_wire_request_header *head,
+                   const struct flv_wire_message *message)
+{
+    size_t held = 0;
+    return push(p, head, message, &held);
+}
+
 struct flv_token flv_peer_hold(const struct flv_request *r)
 {
     struct flv_token t = {.peer = flv_peer_ref(r->peer), .head = r->head};
@@ -306,6 +320,10 @@ void flv_token_drop(struct flv_token *t)
     t->peer = NULL;
     assert(p != NULL && p->in_flight > 0);
     p->in_flight--;
+    if (t->charge > 0) {
+        flv_budget_give(&p->server->answers, t->charge);
+        t->charge = 0;
+    }
     flv_server_poke(p->server);
     pause_or_resume(p);
     flv_peer_unref(p);
@@ -318,6 +336,6 @@ void flv_token_answer(struct flv_token *t,
 {
     const struct flv_wire_message message = {
         .schema = schema, .body = body, .label = label};
-    flv_peer_push(t->peer, &t->head, &message);
+    push(t->peer, &t->head, &message, &t->charge);
     flv_token_drop(t);
 }

@@ -80,6 +80,9 @@ void flv_peer_close_gently(struct flv_peer *p, uint64_t linger_ms);
 struct flv_token {
     struct flv_peer *peer;               /* counted */
     struct flv_wire_request_header head; /* without client_id */
+    /* Taken from the answers' budget beforehand, for a large answer; goes
+     * over to it or, without one, back. */
+    size_t charge;
 };
 struct flv_token flv_peer_hold(const struct flv_request *r);
 /* Sends the answer (schema, body, label: see wire/api.h) and gives the token

@@ -149,6 +149,7 @@ static flv_rc open_data(struct flv_server *s, struct flv_err *err)
         return rc;
     }
     flv_offsets_init(&s->offsets, s->db, s->meta_pool, s->loop);
+    flv_modules_init(&s->modules, s, s->db, s->meta_pool);
     return FLV_OK;
 }
 
@@ -222,6 +223,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         rc = flv_lifecycle_load(s, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_modules_load(&s->modules, err);
     }
     if (rc == FLV_OK) {
         rc = flv_datadir_publish(&s->dir, flv_listener_port(s->sc),
@@ -384,6 +388,7 @@ void flv_server_destroy(struct flv_server *s)
     flv_metadb_destroy(s->db);
     flv_datadir_close(&s->dir);
     flv_topics_deinit(&s->topics);
+    flv_modules_deinit(&s->modules);
     flv_compressor_destroy(s->compressor);
     flv_arena_deinit(&s->arena);
     flv_buf_deinit(&s->scratch);

@@ -28,5 +28,21 @@ FLV_CHECKED flv_rc flv_produce_serve(struct flv_request *r,
                                      struct flv_err *err);
 FLV_CHECKED flv_rc flv_consumer_offsets_serve(struct flv_request *r,
                                               struct flv_err *err);
+/* SmartModules; the body is that inside the envelope. */
+FLV_CHECKED flv_rc flv_module_create_serve(struct flv_request *r,
+                                           struct flv_slice body,
+                                           struct flv_err *err);
+FLV_CHECKED flv_rc flv_module_delete_serve(struct flv_request *r,
+                                           struct flv_slice key,
+                                           struct flv_err *err);
+FLV_CHECKED flv_rc flv_module_list_serve(struct flv_request *r,
+                                         struct flv_slice body,
+                                         struct flv_err *err);
+
+/* Answers with a status; the error becomes one that this client knows. */
+void flv_status_answer(struct flv_token *t,
+                       struct flv_slice name,
+                       struct flv_wire_error error,
+                       const char *message);
 
 #endif

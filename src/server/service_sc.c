@@ -16,10 +16,10 @@
 
 /* ---- statuses ---- */
 
-static void answer_error(struct flv_token *t,
-                         struct flv_slice name,
-                         struct flv_wire_error error,
-                         const char *message)
+void flv_status_answer(struct flv_token *t,
+                       struct flv_slice name,
+                       struct flv_wire_error error,
+                       const char *message)
 {
     struct flv_wire_status body = {.name = name, .error = error};
     flv_wire_error_downgrade(&body.error, FLV_WIRE_SC, t->head.version);
@@ -33,7 +33,7 @@ static void answer_status(struct flv_token *t,
                           int16_t code,
                           const char *message)
 {
-    answer_error(t, name, flv_wire_error_text(code, message), message);
+    flv_status_answer(t, name, flv_wire_error_text(code, message), message);
 }
 
 static flv_rc refuse(const struct flv_request *r,
@@ -81,9 +81,6 @@ struct absent {
 static struct absent absent_of(enum flv_wire_object object)
 {
     switch (object) {
-    case FLV_WIRE_SMARTMODULE:
-        return (struct absent){"SmartModules", FLV_WIRE_SMARTMODULE_ERROR,
-                               FLV_WIRE_SMARTMODULE_NOT_FOUND};
     case FLV_WIRE_TABLE_FORMAT:
         return (struct absent){"table formats", FLV_WIRE_TABLE_FORMAT_ERROR,
                                FLV_WIRE_TABLE_FORMAT_NOT_FOUND};
@@ -110,12 +107,9 @@ static flv_rc refuse_absent(const struct flv_request *r,
              "%s are not supported by this version of fluvio-server",
              absent.plural);
     struct flv_token t = flv_peer_hold(r);
-    struct flv_wire_error error = flv_wire_error_text(
+    const struct flv_wire_error error = flv_wire_error_text(
         is_delete ? absent.delete_code : absent.create_code, message);
-    if (error.code == FLV_WIRE_SMARTMODULE_NOT_FOUND) {
-        error.text = name; /* its payload is the name */
-    }
-    answer_error(&t, name, error, message);
+    flv_status_answer(&t, name, error, message);
     return FLV_OK;
 }
 
@@ -165,6 +159,9 @@ static flv_rc serve_create(struct flv_request *r,
                                                  &req, err);
         return rc == FLV_OK ? create(r, &req, FLV_DURABLE_DISK) : rc;
     }
+    if (object == FLV_WIRE_SMARTMODULE) {
+        return flv_module_create_serve(r, body, err);
+    }
     struct flv_wire_create_common common;
     flv_rc rc = flv_wire_create_common_decode(r->head.version, &body, arena,
                                               &common, err);
@@ -209,8 +206,9 @@ static struct flv_topic *topic_for(const struct flv_request *r,
                               : FLV_WIRE_SYSTEM_SPEC_UPDATING_ATTEMPT,
             .text = flv_slice_str("Topic"),
             .text2 = name};
-        answer_error(&token, name, error,
-                     "system topics belong to the server and stay as they are");
+        flv_status_answer(
+            &token, name, error,
+            "system topics belong to the server and stay as they are");
         return NULL;
     }
     if (t->state == FLV_TOPIC_CREATING || t->growing) {
@@ -238,6 +236,9 @@ static flv_rc serve_delete(struct flv_request *r,
                                                &s->arena, &req, err);
     if (rc != FLV_OK) {
         return rc;
+    }
+    if (object == FLV_WIRE_SMARTMODULE) {
+        return flv_module_delete_serve(r, req.key, err);
     }
     if (object != FLV_WIRE_TOPIC) {
         return refuse_absent(r, object, req.key);
@@ -394,6 +395,9 @@ static flv_rc serve_list(struct flv_request *r,
 {
     struct flv_server *s = r->peer->server;
     struct flv_wire_list_request req;
+    if (object == FLV_WIRE_SMARTMODULE) {
+        return flv_module_list_serve(r, body, err);
+    }
     flv_rc rc = flv_wire_list_request_decode(r->head.version, &body, &s->arena,
                                              &req, err);
     if (rc != FLV_OK) {

@@ -16,6 +16,7 @@
 #include "loop/pool.h"
 #include "server/datadir.h"
 #include "server/metadb.h"
+#include "server/modules.h"
 #include "server/offsets.h"
 #include "server/partition.h"
 #include "server/peer.h"
@@ -42,6 +43,7 @@ struct flv_server {
     struct flv_budget requests, answers;
     struct flv_listener *sc, *spu;
     struct flv_topics topics;
+    struct flv_modules modules;
     struct flv_offsets offsets;
     struct flv_compressor *compressor;
     struct flv_arena arena; /* of the request being served, reset after */

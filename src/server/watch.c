@@ -13,12 +13,12 @@
 
 /* ---- frames ---- */
 
-/* The three kinds of objects that watches are fed with. */
+/* The kinds of objects that watches are fed with. */
 union frame {
     struct flv_wire_topic_watch topic;
     struct flv_wire_partition_watch partition;
     struct flv_wire_spu_watch spu;
-    struct flv_wire_smartmodule_watch empty; /* stands for all others */
+    struct flv_wire_smartmodule_watch module; /* and for all others, empty */
 };
 
 static const struct flv_wire_schema *schema_of(enum flv_wire_object object)
@@ -107,6 +107,22 @@ static flv_rc all_spus(const struct flv_server *s,
     return flv_object_spu(s, arena, out->all.at, err);
 }
 
+static flv_rc all_modules(const struct flv_server *s,
+                          struct flv_arena *arena,
+                          struct flv_wire_smartmodule_watch *out,
+                          struct flv_err *err)
+{
+    out->all.at =
+        FLV_ARENA_NEW(arena, struct flv_wire_smartmodule, s->modules.len + 1);
+    if (out->all.at == NULL) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < s->modules.len; i++) {
+        out->all.at[out->all.len++] = flv_object_module(s->modules.sorted[i]);
+    }
+    return FLV_OK;
+}
+
 static flv_rc send_all(struct flv_watch *w, struct flv_err *err)
 {
     const struct flv_server *s = w->peer->server;
@@ -114,7 +130,7 @@ static flv_rc send_all(struct flv_watch *w, struct flv_err *err)
     flv_arena_init(&arena, 4096, FRAME_ARENA_MAX);
     union frame frame = {0};
     flv_rc rc = FLV_OK;
-    frame.empty.epoch = s->epoch;
+    frame.module.epoch = s->epoch;
     switch (w->object) {
     case FLV_WIRE_TOPIC:
         rc = all_topics(s, &arena, &frame.topic, err);
@@ -124,6 +140,9 @@ static flv_rc send_all(struct flv_watch *w, struct flv_err *err)
         break;
     case FLV_WIRE_SPU_OBJECT:
         rc = all_spus(s, &arena, &frame.spu, err);
+        break;
+    case FLV_WIRE_SMARTMODULE:
+        rc = all_modules(s, &arena, &frame.module, err);
         break;
     default:
         break; /* objects that this server does not have */
@@ -275,6 +294,21 @@ void flv_watch_topic(struct flv_server *s,
         partitions_changed(s, t, first, false, &arena);
     }
     flv_arena_deinit(&arena);
+}
+
+void flv_watch_module(struct flv_server *s,
+                      const struct flv_module *m,
+                      bool deleted)
+{
+    struct flv_wire_smartmodule_change change = {
+        .kind = deleted ? FLV_WIRE_CHANGE_DELETE : FLV_WIRE_CHANGE_UPDATE,
+        .item = flv_object_module(m)};
+    union frame frame = {0};
+    s->epoch++;
+    frame.module.epoch = s->epoch;
+    frame.module.changes.at = &change;
+    frame.module.changes.len = 1;
+    broadcast(s, FLV_WIRE_SMARTMODULE, &frame);
 }
 
 /* One frame has at most this many partitions. */

@@ -4,6 +4,8 @@
  * Purpose    A watch first gets every object, then each change. A client that
  *            does not read falls behind: instead of more changes it gets all
  *            objects anew once it reads again, so that memory stays bounded.
+ *            SmartModules come as summaries, also to those who ask for their
+ *            bytes: a list with the name gives those.
  * Threads    Loop thread only.
  * Ownership  A watch belongs to its peer and ends with it.
  * Errors     FLV_E_LIMIT: too many watches on one connection.
@@ -12,6 +14,7 @@
 #ifndef FLV_SERVER_WATCH_H
 #define FLV_SERVER_WATCH_H
 
+#include "server/modules.h"
 #include "server/peer.h"
 #include "server/topics.h"
 
@@ -43,6 +46,10 @@ void flv_watch_topic(struct flv_server *s,
                      const struct flv_topic *t,
                      uint32_t first,
                      bool deleted);
+/* To all watchers: the SmartModule was stored, or is gone. */
+void flv_watch_module(struct flv_server *s,
+                      const struct flv_module *m,
+                      bool deleted);
 /* To all watchers of partitions: what changed since the last call. */
 void flv_watch_partitions(struct flv_server *s);
 

@@ -3,6 +3,7 @@
 #include "cm.h"
 #include "tmpdir.h"
 
+#include <sqlite3.h>
 #include <sys/wait.h>
 
 struct fixture {
@@ -221,12 +222,183 @@ static void newer_schema_is_refused(void **state)
     f->db = NULL;
     int fd = open(f->path, O_RDWR);
     /* Bytes 60 to 63 of a SQLite file are its user_version. */
-    assert_int_equal(pwrite(fd, "\0\0\0\2", 4, 60), 4);
+    assert_int_equal(pwrite(fd, "\0\0\0\3", 4, 60), 4);
     close(fd);
     struct flv_err err = {0};
     assert_int_equal(flv_metadb_create(&f->db, f->path, false, &err),
                      FLV_E_UNSUPPORTED);
     assert_null(f->db);
+}
+
+/* ---- SmartModules ---- */
+
+static void fill(struct flv_buf *out, size_t len, uint8_t seed)
+{
+    flv_buf_init(out, (size_t)64 << 20);
+    assert_int_equal(flv_buf_reserve(out, len + 1), FLV_OK);
+    for (size_t i = 0; i < len; i++) {
+        out->data[i] = (uint8_t)(i * 31 + i / 251 + seed);
+    }
+    out->len = len;
+}
+
+static void
+put_module(struct fixture *f, const char *key, uint64_t revision, size_t len)
+{
+    struct flv_buf bytes;
+    fill(&bytes, len, (uint8_t)revision);
+    const struct flv_module_row row = {.key = flv_slice_str(key),
+                                       .revision = revision,
+                                       .created_ms = 42,
+                                       .payload_bytes = len,
+                                       .spec_version = 19,
+                                       .spec = flv_slice("\0spec", 5)};
+    assert_int_equal(
+        flv_metadb_put_module(f->db, &row, flv_buf_slice(&bytes), NULL),
+        FLV_OK);
+    flv_buf_deinit(&bytes);
+}
+
+static void expect_bytes(struct fixture *f, uint64_t revision, size_t len)
+{
+    struct flv_buf want, got;
+    fill(&want, len, (uint8_t)revision);
+    flv_buf_init(&got, (size_t)64 << 20);
+    assert_int_equal(flv_metadb_read_module(f->db, revision, &got, NULL),
+                     FLV_OK);
+    assert_true(flv_slice_eq(flv_buf_slice(&got), flv_buf_slice(&want)));
+    flv_buf_deinit(&got);
+    flv_buf_deinit(&want);
+}
+
+static void expect_no_bytes(struct fixture *f, uint64_t revision, flv_rc want)
+{
+    struct flv_buf got;
+    struct flv_err err = {0};
+    flv_buf_init(&got, (size_t)64 << 20);
+    assert_int_equal(flv_metadb_read_module(f->db, revision, &got, &err), want);
+    assert_int_equal(got.len, 0);
+    flv_buf_deinit(&got);
+}
+
+static flv_rc
+see_module(const struct flv_module_row *row, void *arg, struct flv_err *err)
+{
+    (void)err;
+    struct seen *s = arg;
+    size_t at = strlen(s->text);
+    assert_int_equal(row->spec.len, 5);
+    assert_int_equal(row->created_ms, 42);
+    snprintf(s->text + at, sizeof s->text - at, "%.*s:%d/%d ",
+             (int)row->key.len, (const char *)row->key.data, (int)row->revision,
+             (int)row->payload_bytes);
+    return FLV_OK;
+}
+
+static void expect_modules(struct fixture *f, const char *want)
+{
+    struct seen s = {0};
+    assert_int_equal(flv_metadb_each_module(f->db, see_module, &s, NULL),
+                     FLV_OK);
+    assert_string_equal(s.text, want);
+}
+
+static void modules_of_every_size_come_back_after_reopen(void **state)
+{
+    static const size_t sizes[] = {0, 1, 65536, 65537, 5000000};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 5; i++) {
+        const char key[2] = {(char)('a' + i), '\0'};
+        put_module(f, key, i + 1, sizes[i]);
+    }
+    reopen(f);
+    expect_modules(f, "a:1/0 b:2/1 c:3/65536 d:4/65537 e:5/5000000 ");
+    for (size_t i = 0; i < 5; i++) {
+        expect_bytes(f, i + 1, sizes[i]);
+    }
+}
+
+static void module_put_again_replaces_and_leaves_no_bytes(void **state)
+{
+    struct fixture *f = *state;
+    put_module(f, "a", 1, 200000);
+    put_module(f, "a", 2, 70000);
+    expect_modules(f, "a:2/70000 ");
+    expect_bytes(f, 2, 70000);
+    expect_no_bytes(f, 1, FLV_E_NOT_FOUND);
+    bool found = false;
+    assert_int_equal(
+        flv_metadb_delete_module(f->db, flv_slice_str("a"), &found, NULL),
+        FLV_OK);
+    assert_true(found);
+    expect_no_bytes(f, 2, FLV_E_NOT_FOUND);
+    assert_int_equal(
+        flv_metadb_delete_module(f->db, flv_slice_str("a"), &found, NULL),
+        FLV_OK);
+    assert_false(found);
+    uint64_t next = 0;
+    reopen(f);
+    expect_modules(f, "");
+    assert_int_equal(flv_metadb_next_revision(f->db, &next, NULL), FLV_OK);
+    assert_int_equal(next, 3);
+}
+
+/* Changes something behind metadb's back. */
+static void alter(struct fixture *f, const char *sql)
+{
+    sqlite3 *db = NULL;
+    flv_metadb_destroy(f->db);
+    f->db = NULL;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    reopen(f);
+}
+
+static void damaged_module_is_reported_and_others_read(void **state)
+{
+    struct fixture *f = *state;
+    put_module(f, "a", 1, 200000);
+    put_module(f, "b", 2, 100);
+    put_module(f, "c", 3, 200000);
+    put_module(f, "d", 4, 200000);
+    alter(f, "UPDATE smartmodule_part SET bytes = zeroblob(length(bytes)) "
+             "WHERE revision = 1 AND part = 1;"
+             "DELETE FROM smartmodule_part WHERE revision = 3 AND part = 2;"
+             "INSERT INTO smartmodule_part VALUES(4, 99, x'00');");
+    expect_no_bytes(f, 1, FLV_E_CORRUPT);
+    expect_no_bytes(f, 3, FLV_E_CORRUPT);
+    expect_no_bytes(f, 4, FLV_E_CORRUPT);
+    expect_bytes(f, 2, 100);
+}
+
+static void file_of_schema_1_is_brought_up_to_date(void **state)
+{
+    struct fixture *f = *state;
+    put_topic(f, 7, "a");
+    assert_int_equal(put_offset(f, 7, "c", 5, NULL), FLV_OK);
+    /* What schema 1 looked like: the same without SmartModules. */
+    static const char back[] =
+        "DROP TABLE smartmodule; DROP TABLE smartmodule_part;"
+        "DELETE FROM counter WHERE name = 'next_module_revision';"
+        "PRAGMA user_version = 1;";
+    sqlite3 *db = NULL;
+    flv_metadb_destroy(f->db);
+    f->db = NULL;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, back, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    /* A check leaves it as it is. */
+    assert_int_equal(flv_metadb_create(&f->db, f->path, true, NULL), FLV_OK);
+    expect_modules(f, "");
+    reopen(f);
+    put_module(f, "m", 1, 10);
+    reopen(f);
+    expect_modules(f, "m:1/10 ");
+    struct seen s = {0};
+    assert_int_equal(flv_metadb_each_topic(f->db, see_topic, &s, NULL), FLV_OK);
+    assert_string_equal(s.text, "7:a/2 ");
+    expect_offsets(f, (struct flv_offset_query){0}, "7-1:c=5 ");
 }
 
 static void damaged_file_is_reported(void **state)
@@ -288,6 +460,10 @@ int main(void)
         T(query_filters_by_replica_and_consumer),
         T(second_topic_of_a_name_is_refused),
         T(newer_schema_is_refused),
+        T(modules_of_every_size_come_back_after_reopen),
+        T(module_put_again_replaces_and_leaves_no_bytes),
+        T(damaged_module_is_reported_and_others_read),
+        T(file_of_schema_1_is_brought_up_to_date),
         T(damaged_file_is_reported),
         T(check_reads_without_writing),
         T(check_reads_what_a_crash_left_in_the_journal),
