@@ -205,12 +205,49 @@ def errors():
 def smartmodules():
     adm = admin()
     path = os.path.join(server.work, "module.wasm")
-    with open(path, "wb") as module:
-        module.write(b"\0asm\1\0\0\0")
-    refusal("pypi: a SmartModule is refused in a sentence",
-            "smartmodule|not supported",
-            lambda: adm.create_smartmodule("module", path, False))
-    equal(adm.list_smartmodules([]), [], "pypi: no SmartModule is listed")
+
+    def make(name, content, dry_run=False):
+        with open(path, "wb") as module:
+            module.write(content)
+        adm.create_smartmodule(name, path, dry_run)
+
+    def names(filters=()):
+        return [m.name() for m in adm.list_smartmodules(list(filters))]
+
+    equal(names(), [], "pypi: a new server lists no SmartModules")
+    make("module", b"\0asm\1\0\0\0")
+    make("empty", b"")
+    make("large", os.urandom(3000000))
+    make("dry", b"x", True)
+    equal(names(), ["empty", "large", "module"],
+          "pypi: created SmartModules are listed, of any size")
+    equal(names(["module"]), ["module"], "pypi: a SmartModule is found by name")
+    equal(names(["mod"]), [], "pypi: a part of a name finds no SmartModule")
+    make("module", b"\0asm\1\0\0\0 again")
+    equal(names(), ["empty", "large", "module"],
+          "pypi: creating a SmartModule again replaces it")
+    updates = adm.watch_smartmodule()
+    first = next(updates)
+    equal(sorted(m.name() for m in first.all()), ["empty", "large", "module"],
+          "pypi: watch_smartmodule starts with the SmartModules that exist")
+
+    def until(name, deleted):
+        for update in updates:
+            for change in update.changes():
+                if change.metadata_smart_module_spec().name() == name and \
+                        change.is_delete() == deleted:
+                    return True
+
+    make("new", b"\0asm")
+    check(until("new", False), "pypi: watch_smartmodule tells of a new one")
+    for name in ("module", "empty", "large", "new"):
+        adm.delete_smartmodule(name)
+    check(until("new", True), "pypi: watch_smartmodule tells of a deletion")
+    equal(names(), [], "pypi: deleted SmartModules are gone")
+    refusal("pypi: deleting a missing SmartModule says that it is not found",
+            "not found", lambda: adm.delete_smartmodule("module"))
+    refusal("pypi: a SmartModule needs a name", "smartmodule|name",
+            lambda: make("", b"\0asm"))
 
 
 def watching():
@@ -775,7 +812,8 @@ def main():
     try:
         for run, limit_s in (
                 (administration, 20), (assigned, 10), (errors, 40),
-                (smartmodules, 10), (watching, 10), (records, 15), (starts, 30), (live, 15),
+                (smartmodules, 20), (watching, 10), (records, 15),
+                (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),
                 (with_ours, 15), (restarts, 40), (killed_under_load, 40)):
