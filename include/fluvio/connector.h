@@ -100,6 +100,10 @@ flv_connector_main(const struct flv_connector *type, int argc, char **argv);
 
 /* The loop on which everything runs. */
 FLV_API struct flv_loop *flv_source_loop(struct flv_source *src);
+/* Name of the instance (the type's where it has none), and its topic; for
+ * names that a far side has to know again. Borrowed, never NULL. */
+FLV_API const char *flv_source_name(const struct flv_source *src);
+FLV_API const char *flv_source_topic(const struct flv_source *src);
 
 /* There is something to pull. Cheap, may be repeated; pull() is never called
  * from inside. */

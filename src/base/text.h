@@ -65,6 +65,12 @@ bool flv_text_is_utf8(struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_json(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_json_str(struct flv_buf *b, const char *text);
 
+/* Is all of s one JSON text (RFC 8259), valid UTF-8, nested at most
+ * FLV_TEXT_JSON_DEPTH_MAX deep? Nothing is converted: what passes may be
+ * embedded as it stands. */
+#define FLV_TEXT_JSON_DEPTH_MAX 512
+bool flv_text_is_json(struct flv_slice s);
+
 /* Lower-case hex. Reading takes both cases and wants an even length. */
 FLV_CHECKED flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,

@@ -74,6 +74,16 @@ struct flv_loop *flv_source_loop(struct flv_source *src)
     return src->conf.loop;
 }
 
+const char *flv_source_name(const struct flv_source *src)
+{
+    return src->conf.name != NULL ? src->conf.name : src->conf.type->name;
+}
+
+const char *flv_source_topic(const struct flv_source *src)
+{
+    return src->conf.topic != NULL ? src->conf.topic : "";
+}
+
 static struct flight *flight_at(struct flv_source *src, uint64_t token)
 {
     assert(token >= src->head && token < src->tail);

@@ -55,6 +55,7 @@ struct flv_out_ops {
 struct flv_pipeline_conf {
     struct flv_loop *loop;
     const struct flv_connector *type;
+    const char *name, *topic; /* of the instance; NULL: the type's, none */
     const void *conf;
     const struct flv_stage *stage; /* NULL: straight to the topic */
     const struct flv_out_ops *out_ops;

@@ -320,6 +320,8 @@ static void start_pipeline(struct run *r)
     const struct flv_pipeline_conf conf = {
         .loop = r->loop,
         .type = r->setup->type,
+        .name = r->setup->has_file ? r->setup->file.name : NULL,
+        .topic = topic_of(r),
         .conf = flv__setup_own(r->setup),
         .out_ops = &out_ops,
         .out = r,
