@@ -47,7 +47,7 @@ const struct flv_opt mqtt_opts[] = {
              "for"},
     {.name = "output", FLV_CHOICE(struct mqtt_conf, output),
      .choices = outputs, .fallback = "envelope",
-     .help = "Record: the envelope {\"mqtt_topic\",\"payload\"}, or raw: the "
+     .help = "Record: an envelope with mqtt_topic and payload, or raw: the "
              "payload as value, the topic as key"},
     {.name = "user", FLV_STR(struct mqtt_conf, user), .aliases = user_names,
      .help = "User name for the broker"},
@@ -66,7 +66,7 @@ const struct flv_opt mqtt_opts[] = {
      .help = "Messages the broker may send before the first is acknowledged "
              "(MQTT 5)"},
     {.name = "max-packet-bytes", FLV_SIZE(struct mqtt_conf, packet_bytes_max),
-     .fallback = "1 MB", .min = 128, .max = 7000000,
+     .fallback = "500 KB", .min = 128, .max = 7000000,
      .help = "Largest packet that is taken"},
     {.name = "protocol", FLV_CHOICE(struct mqtt_conf, protocol),
      .choices = protocols, .fallback = "auto",

@@ -6,10 +6,11 @@
 #include "connector/options.h"
 #include "connector/pipeline.h"
 #include "http.h"
+#include "mqtt.h"
 #include "test_connector.h"
 
-static const struct flv_connector *const types[] = {&http_connector,
-                                                    &test_connector};
+static const struct flv_connector *const types[] = {
+    &http_connector, &mqtt_connector, &test_connector};
 
 static void descriptors_fill_their_mandatory_slots(void **state)
 {
