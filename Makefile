@@ -23,7 +23,7 @@ demo: ## build, start a cluster, run the http connector, show records arriving
 	@scripts/demo
 
 test: ## install what is missing, build, run every test
-	@scripts/bootstrap build demo test
+	@scripts/bootstrap build demo test wasm
 	@scripts/test
 
 bench: ## measure, beside the machine's own limits
@@ -32,7 +32,7 @@ bench: ## measure, beside the machine's own limits
 	@bench/run
 
 fault: ## the long fault runs: crash twin, kill -9
-	@scripts/bootstrap build demo test
+	@scripts/bootstrap build demo test wasm
 	@scripts/test --long fault
 
 lint: ## formatting, clang-tidy, the include rules, banned functions
@@ -40,7 +40,7 @@ lint: ## formatting, clang-tidy, the include rules, banned functions
 	@scripts/lint
 
 fuzz: ## every fuzz harness for FUZZ_SECONDS (60) each
-	@scripts/bootstrap build fuzz
+	@scripts/bootstrap build fuzz wasm
 	@scripts/fuzz
 
 install: all ## install programs and headers below PREFIX (/usr/local)
