@@ -39,17 +39,18 @@ static const char *const header_names[] = {"headers", NULL};
 /* clang-format off */
 static const struct flv_opt opts[] = {
     {.name = "endpoint", FLV_STR(struct http_conf, endpoint),
-     .flags = FLV_OPT_REQUIRED,
+     .flags = FLV_OPT_REQUIRED, .example = "https://catfact.ninja/fact",
      .help = "Endpoint for the http connector"},
     {.name = "method", FLV_STR(struct http_conf, method), .fallback = "GET",
      .help = "HTTP method used in the request. Eg. GET, POST, PUT..."},
-    {.name = "body", FLV_STR(struct http_conf, body),
+    {.name = "body", FLV_STR(struct http_conf, body), .example = "{}",
      .help = "HTTP body for the request", .flags = FLV_OPT_DASH_OK},
     {.name = "interval", FLV_DURATION(struct http_conf, interval_ms),
      .unit_ms = 1000, .fallback = "300", .min = 1, .max = UINT64_C(1) << 40,
      .help = "Interval between each request"},
     {.name = "header", FLV_LIST(struct http_conf, headers),
      .aliases = header_names, .since = "0.1.1", .flags = FLV_OPT_SECRET,
+     .example = "Accept: application/json",
      .help = "Header of the request, Name:Value"},
     {.name = "user-agent", FLV_STR(struct http_conf, user_agent),
      .fallback = "fluvio/http-source " FLV_VERSION, .since = "0.3.0",
@@ -75,8 +76,10 @@ static const struct flv_opt opts[] = {
      .min = 1, .max = VALUE_BYTES_MAX,
      .help = "Largest body of an answer, after decompression"},
     {.name = "ca-file", FLV_STR(struct http_conf, ca_file),
+     .example = "/etc/ssl/own-ca.pem",
      .help = "File with CA certificates (PEM) to trust besides the system's"},
     {.name = "proxy", FLV_STR(struct http_conf, proxy),
+     .example = "http://127.0.0.1:3128",
      .help = "URL of a proxy, or empty for none; default: http_proxy, "
              "https_proxy and no_proxy of the environment"},
     {.name = "output-format", FLV_STR(struct http_conf, output_format),
@@ -242,17 +245,8 @@ static void on_answer(void *arg,
 static void on_tick(struct flv_timer *timer)
 {
     struct http_state *s = FLV_OWNER_OF(timer, struct http_state, tick);
-    const struct http_conf *conf = s->conf;
-    const struct flv_http_request req = {
-        .method = conf->method,
-        .url = conf->endpoint,
-        .headers = s->headers,
-        .body = flv_slice_str(conf->body),
-        .has_body = conf->body != NULL,
-        .timeout_ms = (uint32_t)conf->timeout_ms,
-        .connect_timeout_ms = (uint32_t)conf->connect_timeout_ms,
-        .body_bytes_max = conf->response_bytes_max,
-    };
+    struct flv_http_request req;
+    http_request(s->conf, s->headers, &req);
     assert(!s->under_way && !s->has_value);
     s->started_ms = flv_loop_now_ms(flv_source_loop(s->src));
     flv_source_count(s->src, POLLS, 1);
@@ -289,25 +283,6 @@ static void pull(void *state, struct flv_batch *batch, uint32_t credit)
 
 /* --- life ---------------------------------------------------------------- */
 
-/* The configured headers, and the type of a body that names none. */
-static flv_rc make_headers(struct http_state *s, struct flv_err *err)
-{
-    const struct flv_list *given = &s->conf->headers;
-    s->headers = flv_zalloc(given->count + 2, sizeof(*s->headers));
-    if (s->headers == NULL) {
-        return flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    bool typed = false;
-    for (size_t i = 0; i < given->count; i++) {
-        s->headers[i] = given->items[i];
-        typed = typed || strncasecmp(given->items[i], "content-type:", 13) == 0;
-    }
-    if (s->conf->body != NULL && !typed) {
-        s->headers[given->count] = "Content-Type: application/json";
-    }
-    return FLV_OK;
-}
-
 static flv_rc open_source(void *state,
                           const void *conf,
                           struct flv_source *src,
@@ -324,7 +299,7 @@ static flv_rc open_source(void *state,
         .user_agent = s->conf->user_agent,
         .proxy = s->conf->proxy,
     };
-    flv_rc rc = make_headers(s, err);
+    flv_rc rc = http_headers(s->conf, &s->headers, err);
     if (rc == FLV_OK) {
         rc = flv_timer_start(&s->tick, 0, 0, err);
     }
@@ -373,4 +348,5 @@ const struct flv_connector http_connector = {
     .check = check,
     .counters = counters,
     .source = &source,
+    .probe = http_probe,
 };

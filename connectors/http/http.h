@@ -39,6 +39,21 @@ struct http_conf {
 
 extern const struct flv_connector http_connector;
 
+/* Looks once at the endpoint (probe.c). */
+FLV_CHECKED flv_rc http_probe(const void *conf,
+                              struct flv_probe *probe,
+                              struct flv_err *err);
+
+/* The configured headers, and the type of a body that names none: an array for
+ * flv_free(), whose texts are the configuration's. */
+FLV_CHECKED flv_rc http_headers(const struct http_conf *conf,
+                                const char ***out,
+                                struct flv_err *err);
+/* The request of every poll; borrows from conf and headers. */
+void http_request(const struct http_conf *conf,
+                  const char *const *headers,
+                  struct flv_http_request *out);
+
 /* Appends the record's value for an answer. */
 FLV_CHECKED flv_rc http_format(const struct flv_http_response *answer,
                                enum http_parts parts,

@@ -35,6 +35,7 @@ struct flv_loop;   /* loop/loop.h */
 struct flv_opt;    /* base/opt.h: the option table, ends with a NULL name */
 struct flv_batch;  /* records on their way from the source to the topic */
 struct flv_source; /* the runtime's side of one running source */
+struct flv_probe;  /* the runtime's side of one look at the far side */
 
 #define FLV_CONNECTOR_ABI 1u
 
@@ -43,6 +44,7 @@ enum flv_connector_exit {
     FLV_EXIT_DONE = 0,    /* finished, or stopped on request after draining */
     FLV_EXIT_FAILURE = 1, /* bad usage, bad configuration, or it failed */
     FLV_EXIT_ABORTED = 2, /* a second signal cut the draining short */
+    FLV_EXIT_PROBE = 3,   /* --probe: all is right here, but not over there */
 };
 
 struct flv_source_ops {
@@ -90,6 +92,13 @@ struct flv_connector {
      * logged at exit behind the runtime's. */
     const char *const *counters;
     const struct flv_source_ops *source;
+    /* Looks once whether the far side is there and gives something (resolve,
+     * connect, fetch), then calls flv_probe_done() exactly once, with nothing
+     * left open; NULL if there is nothing to look at. Runs instead of the
+     * source, never beside it. */
+    flv_rc (*probe)(const void *conf,
+                    struct flv_probe *probe,
+                    struct flv_err *err);
 };
 
 /* The whole program: returns the exit status. */
@@ -134,6 +143,15 @@ FLV_API void flv_source_closed(struct flv_source *src);
 /* Adds n to counter number `index` of flv_connector.counters. */
 FLV_API void
 flv_source_count(struct flv_source *src, unsigned index, uint64_t n);
+
+/* --- what a probe may call ------------------------------------------------ */
+
+FLV_API struct flv_loop *flv_probe_loop(struct flv_probe *probe);
+
+/* What was found: a sentence for people, or why it failed (text NULL). */
+FLV_API void flv_probe_done(struct flv_probe *probe,
+                            const char *text,
+                            const struct flv_err *err);
 
 /* --- filling a batch ----------------------------------------------------- */
 

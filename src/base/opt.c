@@ -212,6 +212,14 @@ flv_rc flv__opt_parse(const struct flv_opt *opt,
     return rc;
 }
 
+flv_rc
+flv_opt_check(const struct flv_opt *opt, const char *text, struct flv_err *err)
+{
+    union flv_opt_value ignored;
+
+    return flv__opt_parse(opt, text, &ignored, err);
+}
+
 static flv_rc set_text(char **field, const char *text, struct flv_err *err)
 {
     char *copy = flv_strdup(text);

@@ -64,6 +64,8 @@ enum {
     FLV_OPT_HIDDEN = 1 << 2,     /* not in help */
     FLV_OPT_POSITIONAL = 1 << 3, /* by place, not by name; LIST: all the rest */
     FLV_OPT_DASH_OK = 1 << 4, /* the next word is the value, whatever it is */
+    FLV_OPT_SHARED = 1 << 5,  /* of a family of programs, not the program's */
+    FLV_OPT_LINE = 1 << 6,    /* of a command line, never of a file */
 };
 
 #define FLV_OPT_COUNT_MAX 96        /* options of one table */
@@ -85,6 +87,7 @@ struct flv_opt {
     size_t offset;              /* into the conf struct */
     const char *since;          /* version that brought it, or NULL */
     const char *deprecated;     /* what to use instead, or NULL */
+    const char *example;        /* a good value, for messages; or NULL */
     enum flv_opt_type type;
     unsigned flags;
     char letter; /* short name, or 0 */
@@ -143,7 +146,14 @@ bool flv_opts_given(const struct flv_opts *o, const char *name);
 const struct flv_opt *flv_opt_find(const struct flv_opt *table,
                                    const char *name);
 
-/* A JSON array that describes the table (name, type, help, default, ...). */
+/* Would the option take the text? FLV_E_INVALID or FLV_E_LIMIT says why not;
+ * a secret is not in the message. */
+FLV_CHECKED flv_rc flv_opt_check(const struct flv_opt *opt,
+                                 const char *text,
+                                 struct flv_err *err);
+
+/* A JSON array that describes the table (name, type, help, default, ...), the
+ * hidden options included: whoever checks a file has to know them. */
 FLV_CHECKED flv_rc flv_opt_describe(const struct flv_opt *table,
                                     struct flv_buf *b);
 /* A JSON object of all values that are set; secrets are shown as "***". */

@@ -69,14 +69,13 @@ static void add_array(struct out *o, const char *const *items)
 
 static void add_range(struct out *o, const struct flv_opt *opt)
 {
-    if (opt->min == 0 && opt->max == 0) {
-        return;
-    }
+    bool open = opt->min == 0 && opt->max == 0;
+
     if (opt->type == FLV_OPT_I64) {
         add(o, ",\"min\":");
-        add_i64(o, (int64_t)opt->min);
+        add_i64(o, open ? INT64_MIN : (int64_t)opt->min);
         add(o, ",\"max\":");
-        add_i64(o, (int64_t)opt->max);
+        add_i64(o, open ? INT64_MAX : (int64_t)opt->max);
         return;
     }
     if (opt->min > 0) {
@@ -86,6 +85,24 @@ static void add_range(struct out *o, const struct flv_opt *opt)
     if (opt->max > 0) {
         add(o, ",\"max\":");
         add_number(o, false, opt->max);
+    }
+}
+
+static void add_flags(struct out *o, unsigned flags)
+{
+    static const struct {
+        unsigned flag;
+        const char *text;
+    } names[] = {
+        {FLV_OPT_REQUIRED, ",\"required\":true"},
+        {FLV_OPT_SECRET, ",\"secret\":true"},
+        {FLV_OPT_POSITIONAL, ",\"positional\":true"},
+        {FLV_OPT_HIDDEN, ",\"hidden\":true"},
+        {FLV_OPT_SHARED, ",\"shared\":true"},
+        {FLV_OPT_LINE, ",\"line_only\":true"},
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        add(o, (flags & names[i].flag) != 0 ? names[i].text : "");
     }
 }
 
@@ -103,6 +120,8 @@ static void add_option(struct out *o, const struct flv_opt *opt)
     add_member(o, "group", opt->group);
     add_member(o, "since", opt->since);
     add_member(o, "deprecated", opt->deprecated);
+    add_member(o, "example", opt->example);
+    add_member(o, "arg", opt->arg);
     if (opt->choices != NULL) {
         add(o, ",\"choices\":");
         add_array(o, opt->choices);
@@ -116,24 +135,19 @@ static void add_option(struct out *o, const struct flv_opt *opt)
         add(o, ",\"unit_ms\":");
         add_number(o, false, opt->unit_ms);
     }
-    add(o, (opt->flags & FLV_OPT_REQUIRED) != 0 ? ",\"required\":true" : "");
-    add(o, (opt->flags & FLV_OPT_SECRET) != 0 ? ",\"secret\":true" : "");
-    add(o,
-        (opt->flags & FLV_OPT_POSITIONAL) != 0 ? ",\"positional\":true" : "");
+    add_flags(o, opt->flags);
     add(o, "}");
 }
 
 flv_rc flv_opt_describe(const struct flv_opt *table, struct flv_buf *b)
 {
     struct out o = {.b = b, .rc = FLV_OK};
-    size_t before = b->len, shown = 0;
+    size_t before = b->len;
 
     add(&o, "[");
     for (size_t i = 0; table != NULL && table[i].name != NULL; i++) {
-        if ((table[i].flags & FLV_OPT_HIDDEN) == 0) {
-            add(&o, shown++ > 0 ? "," : "");
-            add_option(&o, &table[i]);
-        }
+        add(&o, i > 0 ? "," : "");
+        add_option(&o, &table[i]);
     }
     add(&o, "]");
     if (o.rc != FLV_OK) {

@@ -69,8 +69,11 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
     if (type->section != NULL) {
         describe_member(&o, "section", type->section);
     }
-    /* Which version of control.h it speaks. */
-    add(&o, "\"control\":1,\"options\":");
+    /* What the program understands besides running (who asks for more would
+     * start it), and which version of control.h it speaks. */
+    add(&o, "\"features\":[\"check\"");
+    add(&o, type->probe != NULL ? ",\"probe\"" : "");
+    add(&o, "],\"control\":1,\"options\":");
     if (o.rc == FLV_OK) {
         o.rc = flv_opt_describe(opts.table, b);
     }

@@ -46,6 +46,12 @@ static const struct flv_opt shared_opts[] = {
     {.name = "control-fd", FLV_U64(struct flv_shared_conf, control_fd),
      .max = 1048576, .flags = FLV_OPT_HIDDEN,
      .help = "For managers: listening unix socket to be steered by"},
+    {.name = "check", FLV_FLAG(struct flv_shared_conf, check),
+     .group = "instead", .flags = FLV_OPT_HIDDEN,
+     .help = "Reads and checks everything, starts nothing"},
+    {.name = "probe", FLV_FLAG(struct flv_shared_conf, probe),
+     .group = "instead", .flags = FLV_OPT_HIDDEN,
+     .help = "Looks once whether the far side is there, starts nothing"},
     {.name = "fluvio-topic", FLV_STR(struct flv_shared_conf, fluvio_topic),
      .flags = FLV_OPT_REQUIRED,
      .help = "The topic where all things should go"},
@@ -124,9 +130,19 @@ static const char *const smart_names[] = {"smartstream-filter",
                                           "smartmodule-parameters",
                                           NULL};
 
-static const char *const line_only[] = {"config",     "secrets",   "describe",
-                                        "log-file",   "exit-file", "lock-fd",
-                                        "control-fd", NULL};
+static const char *const line_only[] = {
+    "config",   "secrets",   "describe", "check",      "probe",
+    "log-file", "exit-file", "lock-fd",  "control-fd", NULL};
+
+static bool is_line_only(const char *name)
+{
+    for (const char *const *n = line_only; *n != NULL; n++) {
+        if (strcmp(*n, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static size_t count_of(const struct flv_opt *table)
 {
@@ -165,9 +181,12 @@ flv_rc flv__conn_opts_init(struct flv_conn_opts *o,
     o->conf_size = o->own_offset + type->conf_size;
     memcpy(o->table, shared_opts, shared * sizeof(*o->table));
     for (size_t i = 0; i < shared; i++) {
-        if (strcmp(o->table[i].name, "fluvio-topic") == 0) {
-            o->table[i].aliases = type->topic_aliases;
+        struct flv_opt *opt = &o->table[i];
+        if (strcmp(opt->name, "fluvio-topic") == 0) {
+            opt->aliases = type->topic_aliases;
         }
+        opt->flags |= FLV_OPT_SHARED;
+        opt->flags |= is_line_only(opt->name) ? FLV_OPT_LINE : 0;
     }
     for (size_t i = 0; i < own; i++) {
         o->table[shared + i] = type->opts[i];
@@ -191,14 +210,4 @@ const char *flv__conn_smart_option(const struct flv_opts *opts)
         }
     }
     return NULL;
-}
-
-bool flv__conn_line_only(const char *name)
-{
-    for (const char *const *n = line_only; *n != NULL; n++) {
-        if (strcmp(*n, name) == 0) {
-            return true;
-        }
-    }
-    return false;
 }

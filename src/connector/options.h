@@ -26,7 +26,7 @@ struct flv_shared_conf {
     uint64_t linger_ms;
     uint64_t batch_size_bytes;
     int compression; /* enum flv_compression where given */
-    bool describe;
+    bool describe, check, probe;
     /* From a manager: control.h. Descriptors are inherited, 0: none. */
     char *log_file, *exit_file;
     uint64_t lock_fd, control_fd;
@@ -60,7 +60,5 @@ static inline void *flv__conn_own(const struct flv_conn_opts *o, void *conf)
 
 /* The SmartModule option that was given, or NULL. */
 const char *flv__conn_smart_option(const struct flv_opts *opts);
-/* Settings that only make sense on a command line ("config"). */
-bool flv__conn_line_only(const char *name);
 
 #endif

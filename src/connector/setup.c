@@ -85,7 +85,7 @@ static flv_rc unknown_setting(const struct flv_setup *s,
     struct flv_nearest near;
     flv_nearest_init(&near, set->key);
     for (const struct flv_opt *o = s->opts.table; o->name != NULL; o++) {
-        if (!flv__conn_line_only(o->name) && (o->flags & FLV_OPT_HIDDEN) == 0) {
+        if ((o->flags & (FLV_OPT_LINE | FLV_OPT_HIDDEN)) == 0) {
             flv_nearest_offer(&near, o->name);
         }
     }
@@ -100,7 +100,7 @@ static flv_rc
 apply(struct flv_setup *s, const struct flv_setting *set, struct flv_err *err)
 {
     const struct flv_opt *opt = flv_opt_find(s->opts.table, set->key);
-    if (opt == NULL || flv__conn_line_only(opt->name)) {
+    if (opt == NULL || (opt->flags & FLV_OPT_LINE) != 0) {
         return unknown_setting(s, set, err);
     }
     struct flv_err why = {0};

@@ -1,0 +1,122 @@
+#include "http.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* One request with the settings of a file, and what became of it. */
+struct probe {
+    const struct http_conf *conf; /* borrowed */
+    struct flv_probe *probe;      /* borrowed */
+    struct flv_http_client *client;
+    const char **headers; /* owned array, borrowed texts */
+    uint64_t started_ms;
+    char text[FLV_ERR_TEXT_MAX]; /* what was found */
+    struct flv_err err;          /* or why nothing was */
+};
+
+flv_rc http_headers(const struct http_conf *conf,
+                    const char ***out,
+                    struct flv_err *err)
+{
+    const struct flv_list *given = &conf->headers;
+    const char **headers = flv_zalloc(given->count + 2, sizeof(*headers));
+    if (headers == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    bool typed = false;
+    for (size_t i = 0; i < given->count; i++) {
+        headers[i] = given->items[i];
+        typed = typed || strncasecmp(given->items[i], "content-type:", 13) == 0;
+    }
+    if (conf->body != NULL && !typed) {
+        headers[given->count] = "Content-Type: application/json";
+    }
+    *out = headers;
+    return FLV_OK;
+}
+
+void http_request(const struct http_conf *conf,
+                  const char *const *headers,
+                  struct flv_http_request *out)
+{
+    *out = (struct flv_http_request){
+        .method = conf->method,
+        .url = conf->endpoint,
+        .headers = headers,
+        .body = flv_slice_str(conf->body),
+        .has_body = conf->body != NULL,
+        .timeout_ms = (uint32_t)conf->timeout_ms,
+        .connect_timeout_ms = (uint32_t)conf->connect_timeout_ms,
+        .body_bytes_max = conf->response_bytes_max,
+    };
+}
+
+static void client_closed(void *arg)
+{
+    struct probe *p = arg;
+    bool found = p->text[0] != '\0';
+    flv_probe_done(p->probe, found ? p->text : NULL, found ? NULL : &p->err);
+    flv_free(p->headers);
+    flv_free(p);
+}
+
+static void on_answer(void *arg,
+                      struct flv_http_response *answer,
+                      const struct flv_err *err)
+{
+    struct probe *p = arg;
+    char shown[FLV_HTTP_SHOWN_MAX];
+    flv_http_url_shown(p->conf->endpoint, shown);
+    if (answer == NULL) {
+        p->err = *err;
+    } else if (answer->status < 200 || answer->status > 299) {
+        (void)flv_fail(&p->err, FLV_E_REFUSED, "%s answers %u %.40s", shown,
+                       answer->status, flv_http_reason(answer->status));
+    } else {
+        (void)snprintf(p->text, sizeof(p->text),
+                       "%s answers %u with %zu bytes in %llu ms", shown,
+                       answer->status, answer->body.len,
+                       (unsigned long long)(flv_clock_mono_ms() -
+                                            p->started_ms));
+    }
+    flv_http_client_destroy(p->client, client_closed, p);
+}
+
+flv_rc http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
+{
+    struct probe *p = flv_zalloc(1, sizeof(*p));
+    if (p == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    p->conf = conf;
+    p->probe = probe;
+    p->started_ms = flv_clock_mono_ms();
+    const struct flv_http_client_conf client = {
+        .connections_max = 1,
+        .ca_file = p->conf->ca_file,
+        .user_agent = p->conf->user_agent,
+        .proxy = p->conf->proxy,
+    };
+    struct flv_http_request req;
+    flv_rc rc = http_headers(p->conf, &p->headers, err);
+    if (rc == FLV_OK) {
+        rc = flv_http_client_create(&p->client, flv_probe_loop(probe), &client,
+                                    err);
+    }
+    if (rc == FLV_OK) {
+        http_request(p->conf, p->headers, &req);
+        rc = flv_http_send(p->client, &req, on_answer, p, NULL, err);
+    }
+    if (rc != FLV_OK) {
+        if (p->client != NULL) {
+            flv_http_client_destroy(p->client, NULL, NULL);
+        }
+        flv_free(p->headers);
+        flv_free(p);
+    }
+    return rc;
+}
