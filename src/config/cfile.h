@@ -11,25 +11,40 @@
 #define FLV_CONFIG_CFILE_H
 
 #include "config/connector_file.h"
+#include "config/try.h"
 
 struct flv__cread {
     struct flv_cfile *f;               /* borrowed; being filled */
     const struct flv_cfile_conf *conf; /* borrowed */
+    const char *example; /* static; of the mistake just made, or NULL */
     struct flv_err *err;
 };
 
 flv_rc flv__cfile_nomem(struct flv__cread *r);
 
-/* Lists "name:line:col: text"; beyond the ceiling nothing. */
+/* With a report, a mistake of the file goes there and reading goes on behind
+ * it: FLV_OK. Anything else is returned. */
+FLV_CHECKED flv_rc flv__cfile_keep(struct flv__cread *r, flv_rc rc);
+#define FLV_STEP(r, call) FLV_TRY(flv__cfile_keep((r), (call)))
+
+/* Lists "name:line:col: text"; beyond the ceiling nothing. With a report it
+ * goes there. */
 FLV_CHECKED flv_rc flv__cfile_warn(struct flv__cread *r,
                                    const struct flv_node *node,
                                    const char *fmt,
                                    ...) FLV_PRINTF(3, 4);
-/* One warning for each key of the map that is not in `known` (NULL ends). */
+/* One warning for each key of the map that is not in `known` (NULL ends); a
+ * report takes a likely slip for a mistake. */
 FLV_CHECKED flv_rc flv__cfile_unknown(struct flv__cread *r,
                                       const struct flv_node *map,
                                       const char *where,
                                       const char *const *known);
+
+/* The value of a secret; that it has none is a mistake at the node. */
+FLV_CHECKED flv_rc flv__cfile_secret(struct flv__cread *r,
+                                     const struct flv_node *node,
+                                     const char *name,
+                                     const char **out);
 
 /* The text of a single value with its templates replaced. *out_secret may be
  * NULL. `what` names the value in messages. */

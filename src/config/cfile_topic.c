@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include "base/text.h"
-#include "config/try.h"
 
 /* map.key as a whole number; *out is left alone when there is none. */
 static flv_rc get_count(struct flv__cread *r,
@@ -58,11 +57,13 @@ static flv_rc topic_partition(struct flv__cread *r, const struct flv_node *map)
     if (map == NULL) {
         return FLV_OK;
     }
-    FLV_TRY(flv__cfile_unknown(r, map, "partition", known));
-    FLV_TRY(get_count(r, map, "count", &t->partitions));
-    FLV_TRY(get_count(r, map, "replication", &t->replication));
-    FLV_TRY(flv__cfile_bool(r, map, "ignore-rack-assignment", &t->ignore_rack));
-    FLV_TRY(get_size(r, map, "max-size", UINT64_MAX, &t->partition_bytes_max));
+    FLV_STEP(r, flv__cfile_unknown(r, map, "partition", known));
+    FLV_STEP(r, get_count(r, map, "count", &t->partitions));
+    FLV_STEP(r, get_count(r, map, "replication", &t->replication));
+    FLV_STEP(
+        r, flv__cfile_bool(r, map, "ignore-rack-assignment", &t->ignore_rack));
+    FLV_STEP(r,
+             get_size(r, map, "max-size", UINT64_MAX, &t->partition_bytes_max));
     const struct flv_node *maps = flv_node_get(map, "maps");
     if (maps != NULL && !flv_node_is_null(maps)) {
         return flv_doc_fail(r->f->doc, maps, r->err,
@@ -80,9 +81,9 @@ static flv_rc topic_retention(struct flv__cread *r, const struct flv_node *map)
     if (map == NULL) {
         return FLV_OK;
     }
-    FLV_TRY(flv__cfile_unknown(r, map, "retention", known));
+    FLV_STEP(r, flv__cfile_unknown(r, map, "retention", known));
     const char *text = NULL;
-    FLV_TRY(flv__cfile_get(r, map, "time", false, &text));
+    FLV_STEP(r, flv__cfile_get(r, map, "time", false, &text));
     uint64_t ms = 0;
     if (text != NULL && (flv_text_duration(text, 0, &ms, NULL) != FLV_OK ||
                          ms < 1000 || ms / 1000 > UINT32_MAX)) {
@@ -93,7 +94,7 @@ static flv_rc topic_retention(struct flv__cread *r, const struct flv_node *map)
     }
     t->retention_s = (uint32_t)(ms / 1000);
     uint64_t size = 0;
-    FLV_TRY(get_size(r, map, "segment-size", UINT32_MAX, &size));
+    FLV_STEP(r, get_size(r, map, "segment-size", UINT32_MAX, &size));
     t->segment_size_bytes = (uint32_t)size;
     return FLV_OK;
 }
@@ -125,21 +126,22 @@ static flv_rc topic_settings(struct flv__cread *r, const struct flv_node *map)
     static const char *const known[] = {
         "version",     "meta",          "partition", "retention",
         "compression", "deduplication", NULL};
-    FLV_TRY(flv__cfile_unknown(r, map, "topic", known));
+    FLV_STEP(r, flv__cfile_unknown(r, map, "topic", known));
     const struct flv_node *part;
-    FLV_TRY(flv__cfile_map(r, map, "meta", &part));
-    if (part == NULL) {
-        return flv_doc_fail(r->f->doc, map, r->err,
-                            "missing field `meta` of topic; write its `name` "
-                            "there");
+    FLV_STEP(r, flv__cfile_map(r, map, "meta", &part));
+    if (part != NULL) {
+        FLV_STEP(r, flv__cfile_get(r, part, "name", true, &r->f->topic.name));
+    } else if (flv_node_get(map, "meta") == NULL) {
+        FLV_STEP(r, flv_doc_fail(r->f->doc, map, r->err,
+                                 "missing field `meta` of topic; write its "
+                                 "`name` there"));
     }
-    FLV_TRY(flv__cfile_get(r, part, "name", true, &r->f->topic.name));
-    FLV_TRY(flv__cfile_map(r, map, "partition", &part));
-    FLV_TRY(topic_partition(r, part));
-    FLV_TRY(flv__cfile_map(r, map, "retention", &part));
-    FLV_TRY(topic_retention(r, part));
-    FLV_TRY(flv__cfile_map(r, map, "compression", &part));
-    FLV_TRY(topic_compression(r, part));
+    FLV_STEP(r, flv__cfile_map(r, map, "partition", &part));
+    FLV_STEP(r, topic_partition(r, part));
+    FLV_STEP(r, flv__cfile_map(r, map, "retention", &part));
+    FLV_STEP(r, topic_retention(r, part));
+    FLV_STEP(r, flv__cfile_map(r, map, "compression", &part));
+    FLV_STEP(r, topic_compression(r, part));
     const struct flv_node *dedup = flv_node_get(map, "deduplication");
     if (dedup != NULL && !flv_node_is_null(dedup)) {
         return flv_doc_fail(r->f->doc, dedup, r->err,

@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include "base/text.h"
-#include "config/try.h"
 
 /* --- values as JSON text -------------------------------------------------- */
 
@@ -209,13 +208,13 @@ static flv_rc read_budget(struct flv__cread *r,
          &t->budget.output_bytes},
     };
     const struct flv_node *node;
-    FLV_TRY(flv__cfile_map(r, map, "budget", &node));
+    FLV_STEP(r, flv__cfile_map(r, map, "budget", &node));
     if (node == NULL) {
         return FLV_OK;
     }
-    FLV_TRY(flv__cfile_unknown(r, node, "budget", known));
+    FLV_STEP(r, flv__cfile_unknown(r, node, "budget", known));
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        FLV_TRY(read_limit(r, node, &all[i].limit, all[i].to));
+        FLV_STEP(r, read_limit(r, node, &all[i].limit, all[i].to));
     }
     return FLV_OK;
 }
@@ -264,11 +263,11 @@ static flv_rc read_one(struct flv__cread *r,
                             flv_node_kind_name(node));
     }
     t->node = node;
-    FLV_TRY(flv__cfile_unknown(r, node, "transforms", known));
-    FLV_TRY(flv__cfile_get(r, node, "uses", true, &t->uses));
-    FLV_TRY(read_with(r, node, t));
-    FLV_TRY(read_look_back(r, node, t));
-    FLV_TRY(flv__cfile_on_error(r, node, &t->on_error));
+    FLV_STEP(r, flv__cfile_unknown(r, node, "transforms", known));
+    FLV_STEP(r, flv__cfile_get(r, node, "uses", true, &t->uses));
+    FLV_STEP(r, read_with(r, node, t));
+    FLV_STEP(r, read_look_back(r, node, t));
+    FLV_STEP(r, flv__cfile_on_error(r, node, &t->on_error));
     return read_budget(r, node, t);
 }
 
@@ -306,7 +305,7 @@ flv_rc flv__cfile_transforms(struct flv__cread *r, const struct flv_node *node)
     }
     FLV_TRY(make_room(r, node, node->count));
     for (size_t i = 0; i < node->count; i++) {
-        FLV_TRY(read_one(r, node->items[i], &f->transforms[i]));
+        FLV_STEP(r, read_one(r, node->items[i], &f->transforms[i]));
     }
     f->transform_count = node->count;
     return FLV_OK;

@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "base/text.h"
-#include "config/try.h"
 
 flv_rc flv__cfile_nomem(struct flv__cread *r)
 {
@@ -17,20 +16,38 @@ flv_rc flv__cfile_nomem(struct flv__cread *r)
                          : "out of memory");
 }
 
+flv_rc flv__cfile_keep(struct flv__cread *r, flv_rc rc)
+{
+    const char *example = r->example;
+    r->example = NULL;
+    if (rc != FLV_E_INVALID || r->conf->report == NULL) {
+        return rc;
+    }
+    assert(r->err != NULL);
+    flv_report_err(r->conf->report, flv_doc_name(r->f->doc), r->err, example);
+    flv_err_clear(r->err);
+    return FLV_OK;
+}
+
 flv_rc flv__cfile_warn(struct flv__cread *r,
                        const struct flv_node *node,
                        const char *fmt,
                        ...)
 {
     struct flv_cfile *f = r->f;
-    if (f->warning_count == FLV_CFILE_WARNINGS_MAX) {
-        return FLV_OK;
-    }
     char text[FLV_ERR_TEXT_MAX], line[FLV_ERR_TEXT_MAX + 100];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    if (r->conf->report != NULL) {
+        flv_report_addf(r->conf->report, FLV_SEVERITY_WARNING, node, NULL, NULL,
+                        "%s", text);
+        return FLV_OK;
+    }
+    if (f->warning_count == FLV_CFILE_WARNINGS_MAX) {
+        return FLV_OK;
+    }
     int len = snprintf(line, sizeof(line), "%s:%u:%u: %s", flv_doc_name(f->doc),
                        node->line, node->col, text);
     assert(len > 0 && (size_t)len < sizeof(line));
@@ -63,6 +80,14 @@ flv_rc flv__cfile_unknown(struct flv__cread *r,
             continue;
         }
         const char *near = flv_text_nearest(key->text, known);
+        if (near != NULL && r->conf->report != NULL) {
+            flv_report_addf(
+                r->conf->report, FLV_SEVERITY_ERROR, key, near, NULL,
+                "the key \"%.60s\"%s%s is unknown; did you mean "
+                "\"%s\"?",
+                key->text, where[0] != '\0' ? " of " : "", where, near);
+            continue;
+        }
         FLV_TRY(flv__cfile_warn(
             r, key, "the key \"%.60s\"%s%s is unknown and ignored%s%s%s",
             key->text, where[0] != '\0' ? " of " : "", where,
@@ -100,22 +125,25 @@ template_name(const char *begin, const char *end, char *out, size_t max)
     return true;
 }
 
-static flv_rc secret_get(struct flv__cread *r,
+flv_rc flv__cfile_secret(struct flv__cread *r,
                          const struct flv_node *node,
                          const char *name,
                          const char **out)
 {
+    const struct flv_cfile_conf *conf = r->conf;
     const char *value = NULL;
-    if (r->conf->secret != NULL) {
-        value = r->conf->secret(r->conf->secret_arg, name);
+    if (conf->secret != NULL) {
+        value = conf->secret(conf->secret_arg, name);
     }
-    if (value == NULL) {
+    if (value == NULL && !conf->secrets_open) {
         return flv_doc_fail(r->f->doc, node, r->err,
-                            "value not found for secret name %.60s; give it "
-                            "with --secrets FILE or in the environment",
-                            name);
+                            "value not found for secret name %.60s; %s", name,
+                            conf->secret_help != NULL
+                                ? conf->secret_help
+                                : "give it with --secrets FILE or in the "
+                                  "environment");
     }
-    *out = value;
+    *out = value != NULL ? value : "";
     return FLV_OK;
 }
 
@@ -136,7 +164,7 @@ expand(struct flv__cread *r, const struct flv_node *node, struct flv_buf *buf)
                                 open);
         }
         const char *value = NULL;
-        FLV_TRY(secret_get(r, node, name, &value));
+        FLV_TRY(flv__cfile_secret(r, node, name, &value));
         if (flv_buf_add(buf, p, (size_t)(open - p)) != FLV_OK ||
             flv_buf_add_str(buf, value) != FLV_OK) {
             return flv_doc_fail(r->f->doc, node, r->err,
@@ -171,7 +199,7 @@ flv_rc flv__cfile_text(struct flv__cread *r,
     bool secret = false;
     const struct flv_node *ref = secret_ref(node);
     if (ref != NULL) {
-        FLV_TRY(secret_get(r, ref, ref->text, out));
+        FLV_TRY(flv__cfile_secret(r, ref, ref->text, out));
         *out = flv_arena_text(&r->f->arena, *out, strlen(*out));
         secret = true;
     } else if (node->kind != FLV_NODE_SCALAR) {
@@ -204,6 +232,20 @@ flv_rc flv__cfile_text(struct flv__cread *r,
     return FLV_OK;
 }
 
+static const char *field_example(const char *key)
+{
+    static const char *const examples[] = {"name: cat-facts", "type: http",
+                                           "topic: cat-facts",
+                                           "version: latest", NULL};
+    size_t len = strlen(key);
+    for (size_t i = 0; examples[i] != NULL; i++) {
+        if (strncmp(examples[i], key, len) == 0 && examples[i][len] == ':') {
+            return examples[i];
+        }
+    }
+    return NULL;
+}
+
 flv_rc flv__cfile_get(struct flv__cread *r,
                       const struct flv_node *map,
                       const char *key,
@@ -211,10 +253,12 @@ flv_rc flv__cfile_get(struct flv__cread *r,
                       const char **out)
 {
     const struct flv_node *node = flv_node_get(map, key);
+    if (node == NULL && required) {
+        r->example = field_example(key);
+        return flv_doc_fail(r->f->doc, map, r->err, "missing field `%s`", key);
+    }
     if (node == NULL) {
-        return required ? flv_doc_fail(r->f->doc, map, r->err,
-                                       "missing field `%s`", key)
-                        : FLV_OK;
+        return FLV_OK;
     }
     const char *text = NULL;
     FLV_TRY(flv__cfile_text(r, node, key, &text, NULL));
@@ -346,9 +390,10 @@ add_value(struct flv__cread *r, struct flv_setting s, const struct flv_node *v)
     }
     for (size_t i = 0; i < v->count; i++) {
         if (v->kind == FLV_NODE_LIST) {
-            FLV_TRY(add_single(r, &s, v->items[i]));
+            FLV_STEP(r, add_single(r, &s, v->items[i]));
         } else {
-            FLV_TRY(add_pair(r, &s, flv_node_key(v, i), flv_node_value(v, i)));
+            FLV_STEP(r,
+                     add_pair(r, &s, flv_node_key(v, i), flv_node_value(v, i)));
         }
     }
     return FLV_OK;
@@ -363,7 +408,7 @@ flv_rc flv__cfile_settings(struct flv__cread *r, const struct flv_node *map)
             continue;
         }
         FLV_TRY(setting_key(r, "", s.key_node->text, &s.key));
-        FLV_TRY(add_value(r, s, flv_node_value(map, i)));
+        FLV_STEP(r, add_value(r, s, flv_node_value(map, i)));
     }
     return FLV_OK;
 }
@@ -411,6 +456,15 @@ static flv_rc check_producer(struct flv__cread *r, const struct flv_setting *s)
     return FLV_OK;
 }
 
+static flv_rc
+add_producer(struct flv__cread *r, const char *key, const struct flv_node *node)
+{
+    struct flv_setting s = {.key_node = node};
+    FLV_TRY(setting_key(r, "producer-", key, &s.key));
+    FLV_TRY(add_single(r, &s, node));
+    return check_producer(r, &r->f->settings[r->f->setting_count - 1]);
+}
+
 flv_rc flv__cfile_producer(struct flv__cread *r, const struct flv_node *map)
 {
     static const char *const known[] = {"linger", "compression", "batch-size",
@@ -421,13 +475,9 @@ flv_rc flv__cfile_producer(struct flv__cread *r, const struct flv_node *map)
     FLV_TRY(flv__cfile_unknown(r, map, "producer", known));
     for (const char *const *k = known; *k != NULL; k++) {
         const struct flv_node *node = flv_node_get(map, *k);
-        if (node == NULL) {
-            continue;
+        if (node != NULL) {
+            FLV_STEP(r, add_producer(r, *k, node));
         }
-        struct flv_setting s = {.key_node = node};
-        FLV_TRY(setting_key(r, "producer-", *k, &s.key));
-        FLV_TRY(add_single(r, &s, node));
-        FLV_TRY(check_producer(r, &r->f->settings[r->f->setting_count - 1]));
     }
     return FLV_OK;
 }

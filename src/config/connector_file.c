@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "config/try.h"
 
 #define ARENA_MAX ((size_t)8 * 1024 * 1024)
 
@@ -17,13 +16,21 @@ static bool ends_with(const char *text, const char *suffix)
     return a > b && strcmp(text + a - b, suffix) == 0;
 }
 
+size_t flv_cfile_type_len(const char *type)
+{
+    const char *suffix = ends_with(type, source_suffix) ? source_suffix
+                         : ends_with(type, sink_suffix) ? sink_suffix
+                                                        : "";
+    return strlen(type) - strlen(suffix);
+}
+
 /* "http-source" is the type "http" and the direction source. */
 static flv_rc read_type(struct flv__cread *r, const struct flv_node *map)
 {
     struct flv_cfile *f = r->f;
     const char *type = NULL;
-    FLV_TRY(flv__cfile_get(r, map, "type", true, &type));
     f->type_node = flv_node_get(map, "type");
+    FLV_TRY(flv__cfile_get(r, map, "type", true, &type));
     const char *suffix = NULL;
     if (ends_with(type, source_suffix)) {
         suffix = source_suffix;
@@ -72,7 +79,7 @@ static flv_rc read_direction(struct flv__cread *r, const struct flv_node *map)
 
 static flv_rc read_stages(struct flv__cread *r, const struct flv_node *root)
 {
-    FLV_TRY(flv__cfile_on_error_setting(r, root));
+    FLV_STEP(r, flv__cfile_on_error_setting(r, root));
     return flv__cfile_transforms(r, flv_node_get(root, "transforms"));
 }
 
@@ -125,14 +132,14 @@ static flv_rc read_managed(struct flv__cread *r, const struct flv_node *map)
 {
     static const char *const known[] = {"memory", "files", NULL};
     const struct flv_node *limits;
-    FLV_TRY(read_restart(r, map));
-    FLV_TRY(flv__cfile_map(r, map, "limits", &limits));
+    FLV_STEP(r, read_restart(r, map));
+    FLV_STEP(r, flv__cfile_map(r, map, "limits", &limits));
     if (limits == NULL) {
         return FLV_OK;
     }
-    FLV_TRY(flv__cfile_unknown(r, limits, "limits", known));
-    FLV_TRY(read_limit(r, limits, "memory", UINT64_C(16) << 20,
-                       &r->f->memory_bytes_max));
+    FLV_STEP(r, flv__cfile_unknown(r, limits, "limits", known));
+    FLV_STEP(r, read_limit(r, limits, "memory", UINT64_C(16) << 20,
+                           &r->f->memory_bytes_max));
     return read_limit(r, limits, "files", 32, &r->f->files_max);
 }
 
@@ -147,7 +154,7 @@ static flv_rc flat_secrets(struct flv__cread *r, const struct flv_node *root)
 {
     struct flv_cfile *f = r->f;
     const struct flv_node *map;
-    FLV_TRY(flv__cfile_map(r, root, "secrets", &map));
+    FLV_STEP(r, flv__cfile_map(r, root, "secrets", &map));
     if (map == NULL) {
         return FLV_OK;
     }
@@ -168,8 +175,8 @@ static flv_rc flat_secrets(struct flv__cread *r, const struct flv_node *root)
                                 "environment variable",
                                 s.name);
         }
-        FLV_TRY(
-            flv__cfile_text(r, flv_node_value(map, i), s.name, &s.value, NULL));
+        FLV_STEP(r, flv__cfile_text(r, flv_node_value(map, i), s.name, &s.value,
+                                    NULL));
         f->secrets[f->secret_count++] = s;
     }
     return FLV_OK;
@@ -185,12 +192,14 @@ static flv_rc flat_drop_topic(struct flv__cread *r)
         if (strcmp(s->key, "topic") != 0 &&
             strcmp(s->key, "fluvio-topic") != 0) {
             f->settings[kept++] = *s;
-        } else if (strcmp(s->value, f->topic.name) != 0) {
-            return flv_doc_fail(f->doc, s->node, r->err,
-                                "the parameter %s is \"%.60s\" but topic in "
-                                "line %u is \"%.60s\"; make them the same",
-                                s->key, s->value, f->topic.node->line,
-                                f->topic.name);
+        } else if (f->topic.name != NULL &&
+                   strcmp(s->value, f->topic.name) != 0) {
+            FLV_STEP(r,
+                     flv_doc_fail(
+                         f->doc, s->node, r->err,
+                         "the parameter %s is \"%.60s\" but topic in line "
+                         "%u is \"%.60s\"; make them the same",
+                         s->key, s->value, f->topic.node->line, f->topic.name));
         }
     }
     f->setting_count = kept;
@@ -200,9 +209,9 @@ static flv_rc flat_drop_topic(struct flv__cread *r)
 static flv_rc flat_version(struct flv__cread *r, const struct flv_node *root)
 {
     const char *api = NULL;
-    FLV_TRY(flv__cfile_get(r, root, "api-version", false, &api));
+    FLV_STEP(r, flv__cfile_get(r, root, "api-version", false, &api));
     if (api == NULL) {
-        FLV_TRY(flv__cfile_get(r, root, "apiVersion", false, &api));
+        FLV_STEP(r, flv__cfile_get(r, root, "apiVersion", false, &api));
     }
     if (api != NULL && strcmp(api, "v1") != 0) {
         return flv_doc_fail(r->f->doc, root, r->err,
@@ -210,7 +219,7 @@ static flv_rc flat_version(struct flv__cread *r, const struct flv_node *root)
                             "api_version v1, not \"%.40s\"",
                             api);
     }
-    FLV_TRY(flv__cfile_get(r, root, "version", false, &r->f->version));
+    FLV_STEP(r, flv__cfile_get(r, root, "version", false, &r->f->version));
     return flv__cfile_get(r, root, "connector-version", false, &r->f->version);
 }
 
@@ -224,22 +233,22 @@ static flv_rc read_flat(struct flv__cread *r, const struct flv_node *root)
         "limits",       NULL};
     struct flv_cfile *f = r->f;
     f->dialect = FLV_CFILE_FLAT;
-    FLV_TRY(flat_version(r, root));
-    FLV_TRY(flv__cfile_unknown(r, root, "", known));
-    FLV_TRY(flv__cfile_get(r, root, "name", true, &f->name));
-    FLV_TRY(read_type(r, root));
-    FLV_TRY(flv__cfile_topic(r, root, false));
-    FLV_TRY(read_direction(r, root));
-    FLV_TRY(flv__cfile_bool(r, root, "create-topic", &f->create_topic));
-    FLV_TRY(flat_secrets(r, root));
+    FLV_STEP(r, flat_version(r, root));
+    FLV_STEP(r, flv__cfile_unknown(r, root, "", known));
+    FLV_STEP(r, flv__cfile_get(r, root, "name", true, &f->name));
+    FLV_STEP(r, read_type(r, root));
+    FLV_STEP(r, flv__cfile_topic(r, root, false));
+    FLV_STEP(r, read_direction(r, root));
+    FLV_STEP(r, flv__cfile_bool(r, root, "create-topic", &f->create_topic));
+    FLV_STEP(r, flat_secrets(r, root));
     const struct flv_node *map;
-    FLV_TRY(flv__cfile_map(r, root, "parameters", &map));
-    FLV_TRY(flv__cfile_settings(r, map));
-    FLV_TRY(flat_drop_topic(r));
-    FLV_TRY(flv__cfile_map(r, root, "producer", &map));
-    FLV_TRY(flv__cfile_producer(r, map));
-    FLV_TRY(flv__cfile_map(r, root, "consumer", &f->consumer));
-    FLV_TRY(read_managed(r, root));
+    FLV_STEP(r, flv__cfile_map(r, root, "parameters", &map));
+    FLV_STEP(r, flv__cfile_settings(r, map));
+    FLV_STEP(r, flat_drop_topic(r));
+    FLV_STEP(r, flv__cfile_map(r, root, "producer", &map));
+    FLV_STEP(r, flv__cfile_producer(r, map));
+    FLV_STEP(r, flv__cfile_map(r, root, "consumer", &f->consumer));
+    FLV_STEP(r, read_managed(r, root));
     return read_stages(r, root);
 }
 
@@ -271,6 +280,18 @@ check_secret_name(struct flv__cread *r, const struct flv_node *n, const char *s)
 }
 
 /* A declared secret has to have a value, used or not. */
+static flv_rc meta_secret(struct flv__cread *r, const struct flv_node *item)
+{
+    const struct flv_node *name = flv_node_get(item, "name");
+    if (name == NULL || name->kind != FLV_NODE_SCALAR) {
+        return flv_doc_fail(r->f->doc, item, r->err,
+                            "an entry of secrets is written `- name: NAME`");
+    }
+    FLV_TRY(check_secret_name(r, name, name->text));
+    const char *value = NULL;
+    return flv__cfile_secret(r, name, name->text, &value);
+}
+
 static flv_rc meta_secrets(struct flv__cread *r, const struct flv_node *meta)
 {
     const struct flv_node *list = flv_node_get(meta, "secrets");
@@ -284,21 +305,7 @@ static flv_rc meta_secrets(struct flv__cread *r, const struct flv_node *meta)
                             flv_node_kind_name(list));
     }
     for (size_t i = 0; i < list->count; i++) {
-        const struct flv_node *item = list->items[i];
-        const struct flv_node *name = flv_node_get(item, "name");
-        if (name == NULL || name->kind != FLV_NODE_SCALAR) {
-            return flv_doc_fail(r->f->doc, item, r->err,
-                                "an entry of secrets is written "
-                                "`- name: NAME`");
-        }
-        FLV_TRY(check_secret_name(r, name, name->text));
-        if (r->conf->secret == NULL ||
-            r->conf->secret(r->conf->secret_arg, name->text) == NULL) {
-            return flv_doc_fail(r->f->doc, name, r->err,
-                                "value not found for secret name %.60s; give "
-                                "it with --secrets FILE or in the environment",
-                                name->text);
-        }
+        FLV_STEP(r, meta_secret(r, list->items[i]));
     }
     return FLV_OK;
 }
@@ -307,15 +314,15 @@ static flv_rc meta_section(struct flv__cread *r, const struct flv_node *root)
 {
     const char *own = r->conf->section;
     const struct flv_node *custom, *named = NULL;
-    FLV_TRY(flv__cfile_map(r, root, "custom", &custom));
+    FLV_STEP(r, flv__cfile_map(r, root, "custom", &custom));
     if (own != NULL && strcmp(own, "custom") != 0) {
-        FLV_TRY(flv__cfile_map(r, root, own, &named));
+        FLV_STEP(r, flv__cfile_map(r, root, own, &named));
     }
     if (custom != NULL && named != NULL) {
-        return flv_doc_fail(r->f->doc, custom, r->err,
-                            "the settings are both under \"%s\" and \"custom\";"
-                            " keep one of them",
-                            own);
+        FLV_STEP(r, flv_doc_fail(r->f->doc, custom, r->err,
+                                 "the settings are both under \"%s\" and "
+                                 "\"custom\"; keep one of them",
+                                 own));
     }
     return flv__cfile_settings(r, named != NULL ? named : custom);
 }
@@ -350,26 +357,26 @@ static flv_rc read_meta(struct flv__cread *r, const struct flv_node *root)
     f->dialect = FLV_CFILE_META;
     f->create_topic = true;
     bool topic_settings = false;
-    FLV_TRY(meta_api(r, root, &topic_settings));
+    FLV_STEP(r, meta_api(r, root, &topic_settings));
     const struct flv_node *meta;
-    FLV_TRY(flv__cfile_map(r, root, "meta", &meta));
+    FLV_STEP(r, flv__cfile_map(r, root, "meta", &meta));
     if (meta == NULL) {
         return flv_doc_fail(f->doc, root, r->err, "meta has no value");
     }
-    FLV_TRY(flv__cfile_unknown(r, root, "", known_root));
-    FLV_TRY(flv__cfile_unknown(r, meta, "meta", known_meta));
-    FLV_TRY(flv__cfile_get(r, meta, "name", true, &f->name));
-    FLV_TRY(read_type(r, meta));
-    FLV_TRY(flv__cfile_get(r, meta, "version", true, &f->version));
-    FLV_TRY(flv__cfile_topic(r, meta, topic_settings));
-    FLV_TRY(read_direction(r, meta));
-    FLV_TRY(meta_secrets(r, meta));
-    FLV_TRY(meta_section(r, root));
+    FLV_STEP(r, flv__cfile_unknown(r, root, "", known_root));
+    FLV_STEP(r, flv__cfile_unknown(r, meta, "meta", known_meta));
+    FLV_STEP(r, flv__cfile_get(r, meta, "name", true, &f->name));
+    FLV_STEP(r, read_type(r, meta));
+    FLV_STEP(r, flv__cfile_get(r, meta, "version", true, &f->version));
+    FLV_STEP(r, flv__cfile_topic(r, meta, topic_settings));
+    FLV_STEP(r, read_direction(r, meta));
+    FLV_STEP(r, meta_secrets(r, meta));
+    FLV_STEP(r, meta_section(r, root));
     const struct flv_node *producer;
-    FLV_TRY(flv__cfile_map(r, meta, "producer", &producer));
-    FLV_TRY(flv__cfile_producer(r, producer));
-    FLV_TRY(flv__cfile_map(r, meta, "consumer", &f->consumer));
-    FLV_TRY(read_managed(r, meta));
+    FLV_STEP(r, flv__cfile_map(r, meta, "producer", &producer));
+    FLV_STEP(r, flv__cfile_producer(r, producer));
+    FLV_STEP(r, flv__cfile_map(r, meta, "consumer", &f->consumer));
+    FLV_STEP(r, read_managed(r, meta));
     return read_stages(r, root);
 }
 
@@ -382,18 +389,21 @@ static flv_rc read_root(struct flv_cfile *f,
     struct flv__cread r = {.f = f, .conf = conf, .err = err};
     const struct flv_node *root = flv_doc_root(f->doc);
     if (root == NULL || flv_node_is_null(root)) {
-        return flv_fail(err, FLV_E_INVALID,
-                        "%s is empty; a connector needs name, type and topic",
-                        flv_doc_name(f->doc));
+        return flv__cfile_keep(
+            &r, flv_fail(err, FLV_E_INVALID,
+                         "%s is empty; a connector needs name, type and topic",
+                         flv_doc_name(f->doc)));
     }
     if (root->kind != FLV_NODE_MAP) {
-        return flv_doc_fail(f->doc, root, err,
-                            "a connector's file is a map of keys and values, "
-                            "not %s",
-                            flv_node_kind_name(root));
+        return flv__cfile_keep(
+            &r, flv_doc_fail(f->doc, root, err,
+                             "a connector's file is a map of keys and values, "
+                             "not %s",
+                             flv_node_kind_name(root)));
     }
     bool meta = flv_node_get(root, "meta") != NULL;
-    return meta ? read_meta(&r, root) : read_flat(&r, root);
+    return flv__cfile_keep(&r,
+                           meta ? read_meta(&r, root) : read_flat(&r, root));
 }
 
 static void cfile_init(struct flv_cfile *f)
@@ -435,6 +445,17 @@ flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
     cfile_init(out);
     FLV_TRY(flv_doc_parse(&out->doc, name, text, err));
     return flv__cfile_one_transform(&r);
+}
+
+flv_rc flv_cfile_take(struct flv_cfile *out,
+                      struct flv_doc *doc,
+                      const struct flv_cfile_conf *conf,
+                      struct flv_err *err)
+{
+    assert(out != NULL && doc != NULL && conf != NULL);
+    cfile_init(out);
+    out->doc = doc;
+    return read_root(out, conf, err);
 }
 
 void flv_cfile_deinit(struct flv_cfile *f)

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "config/doc.h"
+#include "config/report.h"
 
 #define FLV_CFILE_SETTINGS_MAX 1000
 #define FLV_CFILE_SECRETS_MAX 64
@@ -133,7 +134,16 @@ struct flv_cfile_conf {
                            * "custom"; or NULL */
     flv_secret_fn secret; /* NULL: there are none */
     void *secret_arg;
+    /* Names without a value are taken to have one, which is not known. */
+    bool secrets_open;
+    const char *secret_help; /* how to give one, for messages; or NULL */
+    /* All mistakes and warnings go here, reading goes on behind each, and the
+     * result is FLV_OK; what is missing in the file is NULL then. Or NULL. */
+    struct flv_report *report;
 };
+
+/* Bytes of a type without its -source or -sink. */
+size_t flv_cfile_type_len(const char *type);
 
 /* flv_cfile_deinit() in any case. */
 FLV_CHECKED flv_rc flv_cfile_read(struct flv_cfile *out,
@@ -152,6 +162,11 @@ FLV_CHECKED flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
                                              struct flv_slice text,
                                              const struct flv_cfile_conf *conf,
                                              struct flv_err *err);
+/* Of a document that is there already; takes it in any case. */
+FLV_CHECKED flv_rc flv_cfile_take(struct flv_cfile *out,
+                                  struct flv_doc *doc,
+                                  const struct flv_cfile_conf *conf,
+                                  struct flv_err *err);
 void flv_cfile_deinit(struct flv_cfile *f);
 
 #endif

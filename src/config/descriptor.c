@@ -162,9 +162,9 @@ static const struct {
     const char *name;
     enum flv_opt_type type;
 } type_names[] = {
-    {"flag", FLV_OPT_FLAG},         {"string", FLV_OPT_STR},
-    {"integer", FLV_OPT_U64},       {"duration", FLV_OPT_DURATION},
-    {"size", FLV_OPT_SIZE},         {"choice", FLV_OPT_CHOICE},
+    {"flag", FLV_OPT_FLAG},   {"string", FLV_OPT_STR},
+    {"integer", FLV_OPT_U64}, {"duration", FLV_OPT_DURATION},
+    {"size", FLV_OPT_SIZE},   {"choice", FLV_OPT_CHOICE},
     {"list", FLV_OPT_LIST},
 };
 
@@ -185,20 +185,24 @@ option_type(struct read *r, const struct flv_node *map, struct flv_opt *opt)
                         type, opt->name);
 }
 
-static flv_rc
-get_u64(struct read *r, const struct flv_node *map, const char *key, uint64_t *v)
+static flv_rc get_u64(struct read *r,
+                      const struct flv_node *map,
+                      const char *key,
+                      uint64_t *v)
 {
     const struct flv_node *node = flv_node_get(map, key);
-    if (node != NULL && (node->kind != FLV_NODE_SCALAR ||
-                         flv_text_u64(node->text, 0, UINT64_MAX, v, NULL) !=
-                             FLV_OK)) {
+    if (node != NULL &&
+        (node->kind != FLV_NODE_SCALAR ||
+         flv_text_u64(node->text, 0, UINT64_MAX, v, NULL) != FLV_OK)) {
         return flv_doc_fail(r->doc, node, r->err, "%s is no whole number", key);
     }
     return FLV_OK;
 }
 
-static flv_rc
-get_i64(struct read *r, const struct flv_node *map, const char *key, uint64_t *v)
+static flv_rc get_i64(struct read *r,
+                      const struct flv_node *map,
+                      const char *key,
+                      uint64_t *v)
 {
     const struct flv_node *node = flv_node_get(map, key);
     int64_t n = 0;
@@ -257,9 +261,10 @@ static flv_rc check_unique(struct read *r,
                            const struct flv_opt *table,
                            const struct flv_opt *opt)
 {
-    const char *taken = flv_opt_find(table, opt->name) != opt ? opt->name : NULL;
-    for (size_t i = 0; taken == NULL && opt->aliases != NULL &&
-                       opt->aliases[i] != NULL;
+    const char *taken =
+        flv_opt_find(table, opt->name) != opt ? opt->name : NULL;
+    for (size_t i = 0;
+         taken == NULL && opt->aliases != NULL && opt->aliases[i] != NULL;
          i++) {
         taken = flv_opt_find(table, opt->aliases[i]) != opt ? opt->aliases[i]
                                                             : NULL;
@@ -322,8 +327,8 @@ static flv_rc read_options(struct read *r, const struct flv_node *root)
 {
     const struct flv_node *list = flv_node_get(root, "options");
     size_t count = list != NULL ? list->count : 0;
-    if (list != NULL && (list->kind != FLV_NODE_LIST ||
-                         count > FLV_DESCRIPTOR_OPTIONS_MAX)) {
+    if (list != NULL &&
+        (list->kind != FLV_NODE_LIST || count > FLV_DESCRIPTOR_OPTIONS_MAX)) {
         return flv_doc_fail(r->doc, list, r->err,
                             "options is not a list of at most %d",
                             FLV_DESCRIPTOR_OPTIONS_MAX);
@@ -382,11 +387,11 @@ static flv_rc read_features(struct read *r, const struct flv_node *root)
 {
     const char *const *words = NULL;
     FLV_TRY(get_words(r, root, "features", &words));
+    FLV_TRY(get_u64(r, root, "control", &r->d->control));
     for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
-        r->d->features |= strcmp(words[i], "check") == 0     ? FLV_FEATURE_CHECK
-                          : strcmp(words[i], "probe") == 0   ? FLV_FEATURE_PROBE
-                          : strcmp(words[i], "control") == 0 ? FLV_FEATURE_CONTROL
-                                                             : 0U;
+        r->d->features |= strcmp(words[i], "check") == 0   ? FLV_FEATURE_CHECK
+                          : strcmp(words[i], "probe") == 0 ? FLV_FEATURE_PROBE
+                                                           : 0U;
     }
     return FLV_OK;
 }
@@ -468,11 +473,11 @@ flv_rc flv_descriptor_example(const struct flv_opt *opt, struct flv_buf *out)
     case FLV_OPT_CHOICE:
         return flv_buf_add_str(out, opt->choices[0]);
     case FLV_OPT_I64:
-        return flv_buf_addf(out, "%lld",
-                            (long long)((int64_t)opt->min > 0 ||
-                                                (int64_t)opt->max < 0
-                                            ? (int64_t)opt->min
-                                            : 0));
+        return flv_buf_addf(
+            out, "%lld",
+            (long long)((int64_t)opt->min > 0 || (int64_t)opt->max < 0
+                            ? (int64_t)opt->min
+                            : 0));
     case FLV_OPT_U64:
         return flv_buf_addf(out, "%llu",
                             (unsigned long long)(opt->min > 0 ? opt->min : 1));

@@ -22,25 +22,28 @@
 
 #define FLV_DESCRIPTOR_BYTES_MAX ((size_t)256 * 1024)
 #define FLV_DESCRIPTOR_OPTIONS_MAX 256
-#define FLV_DESCRIPTOR_WORDS_MAX 64 /* choices, aliases, versions: each list */
+#define FLV_DESCRIPTOR_WORDS_MAX                                               \
+    64 /* choices, aliases, versions: each list                                \
+        */
 #define FLV_CONNECTOR_NAME_MAX 63
 
 /* What a program understands besides running. */
 enum {
-    FLV_FEATURE_CHECK = 1 << 0,   /* --check: reads everything, starts nothing */
-    FLV_FEATURE_PROBE = 1 << 1,   /* --probe: looks once at the far side */
+    FLV_FEATURE_CHECK = 1 << 0, /* --check: reads everything, starts nothing */
+    FLV_FEATURE_PROBE = 1 << 1, /* --probe: looks once at the far side */
     FLV_FEATURE_CONTROL = 1 << 2, /* control socket, lock, exit file */
 };
 
 struct flv_descriptor {
-    struct flv_arena arena; /* owns all texts and tables */
-    const char *name;       /* "http" */
-    const char *version;    /* "0.1.0" */
+    struct flv_arena arena;      /* owns all texts and tables */
+    const char *name;            /* "http" */
+    const char *version;         /* "0.1.0" */
     const char *const *versions; /* all that are installed; ends with NULL */
     const char *summary;         /* one sentence, may be "" */
     const char *section;         /* key of the settings in `meta:` files */
     enum flv_cfile_direction direction;
     unsigned features;
+    uint64_t control; /* version of the contract with a manager; 0: none */
     const struct flv_opt *opts; /* ends with a NULL name */
     size_t opt_count;
 };

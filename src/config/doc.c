@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "config/report.h"
 #include "config/try.h"
 
 #define NAME_SHOWN_MAX 60
@@ -45,6 +46,7 @@ struct build {
     struct anchor anchors[ANCHORS_MAX];
     size_t anchor_count;
     bool document_seen;
+    struct flv_report *report; /* borrowed; or NULL */
     struct flv_err *err;
 };
 
@@ -130,6 +132,33 @@ void flv_doc_raise(const struct flv_doc *doc,
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     (void)fail_at(doc, node->line, node->col, err, text);
+}
+
+const char *
+flv_doc_place(const char *name, const char *text, uint32_t *line, uint32_t *col)
+{
+    size_t len = strlen(name);
+    uint64_t place[2];
+    if (strncmp(text, name, len) != 0 || text[len] != ':') {
+        return text;
+    }
+    const char *p = text + len + 1;
+    for (size_t i = 0; i < 2; i++) {
+        char digits[16];
+        size_t n = strspn(p, "0123456789");
+        if (n == 0 || n >= sizeof(digits) || p[n] != ':') {
+            return text;
+        }
+        memcpy(digits, p, n);
+        digits[n] = '\0';
+        if (flv_text_u64(digits, 0, UINT32_MAX, &place[i], NULL) != FLV_OK) {
+            return text;
+        }
+        p += n + 1;
+    }
+    *line = (uint32_t)place[0];
+    *col = (uint32_t)place[1];
+    return p + (*p == ' ');
 }
 
 /* --- building the tree --------------------------------------------------- */
@@ -234,13 +263,22 @@ static flv_rc check_duplicate(struct build *b,
 {
     for (size_t i = 0; i + 1 < f->node->count; i += 2) {
         const struct flv_node *other = f->items[i];
-        if (flv_key_eq(other->text, key->text)) {
-            return flv_doc_fail(
-                b->doc, key, b->err,
-                "the key \"%.60s\" is there twice, first in line %u; "
-                "remove one of them",
-                key->text, other->line);
+        if (!flv_key_eq(other->text, key->text)) {
+            continue;
         }
+        struct flv_err twice = {0};
+        flv_doc_raise(b->doc, key, &twice,
+                      "the key \"%.60s\" is there twice, first in line %u; "
+                      "remove one of them",
+                      key->text, other->line);
+        if (b->report != NULL) {
+            flv_report_err(b->report, b->doc->name, &twice, NULL);
+            return FLV_OK;
+        }
+        if (b->err != NULL) {
+            *b->err = twice;
+        }
+        return FLV_E_INVALID;
     }
     return FLV_OK;
 }
@@ -545,6 +583,15 @@ flv_rc flv_doc_parse(struct flv_doc **out,
                      struct flv_slice text,
                      struct flv_err *err)
 {
+    return flv_doc_parse_all(out, name, text, NULL, err);
+}
+
+flv_rc flv_doc_parse_all(struct flv_doc **out,
+                         const char *name,
+                         struct flv_slice text,
+                         struct flv_report *report,
+                         struct flv_err *err)
+{
     assert(out != NULL && name != NULL);
     struct flv_doc *doc = flv_zalloc(1, sizeof(*doc));
     struct build *b = flv_zalloc(1, sizeof(*b));
@@ -560,6 +607,7 @@ flv_rc flv_doc_parse(struct flv_doc **out,
         goto out;
     }
     b->doc = doc;
+    b->report = report;
     b->err = err;
     rc = check_bytes(doc, text, err);
     /* libfyaml takes a length of 0 for "measure it yourself". */

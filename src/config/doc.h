@@ -39,6 +39,7 @@ struct flv_node {
 };
 
 struct flv_doc;
+struct flv_report;
 
 /* `name` is what messages call the document, usually its path. An empty
  * document gives root NULL. */
@@ -46,6 +47,13 @@ FLV_CHECKED flv_rc flv_doc_parse(struct flv_doc **out,
                                  const char *name,
                                  struct flv_slice text,
                                  struct flv_err *err);
+/* The same, and a key that is there twice goes to the report instead of ending
+ * the reading: flv_node_get() finds the first. */
+FLV_CHECKED flv_rc flv_doc_parse_all(struct flv_doc **out,
+                                     const char *name,
+                                     struct flv_slice text,
+                                     struct flv_report *report,
+                                     struct flv_err *err);
 /* Reads and parses a regular file. */
 FLV_CHECKED flv_rc flv_doc_read(struct flv_doc **out,
                                 const char *path,
@@ -67,6 +75,13 @@ bool flv_node_is_null(const struct flv_node *node);
 const char *flv_node_kind_name(const struct flv_node *node);
 /* Equal when `-` and `_` are taken as one. */
 bool flv_key_eq(const char *a, const char *b);
+
+/* Splits "name:line:col: text": returns the text and sets the place. A text of
+ * another shape is returned whole, the place left alone. */
+const char *flv_doc_place(const char *name,
+                          const char *text,
+                          uint32_t *line,
+                          uint32_t *col);
 
 /* Fails with "name:line:col: text": FLV_E_INVALID. */
 #define flv_doc_fail(doc, node, err, ...)                                      \

@@ -109,19 +109,29 @@ static const char *suggested(const char *text, char *word, size_t size)
 }
 
 void flv_report_err(struct flv_report *r,
-                    const struct flv_doc *doc,
-                    const struct flv_err *err)
+                    const char *name,
+                    const struct flv_err *err,
+                    const char *example)
 {
     char word[80];
-    struct flv_problem p = {.severity = FLV_SEVERITY_ERROR, .text = err->text};
-    if (doc != NULL) {
-        p.text = flv_doc_place(doc, err, &p.line, &p.col);
-    }
+    struct flv_problem p = {.severity = FLV_SEVERITY_ERROR, .example = example};
+    p.text = flv_doc_place(name, err->text, &p.line, &p.col);
     if (p.text[0] == '\0') {
         p.text = flv_rc_text(err->rc);
     }
     p.near = suggested(p.text, word, sizeof(word));
     flv_report_add(r, &p);
+}
+
+bool flv_report_has(const struct flv_report *r, const struct flv_node *node)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->list[i].severity == FLV_SEVERITY_ERROR &&
+            r->list[i].line == node->line && r->list[i].col == node->col) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int by_place(const void *a, const void *b)
@@ -184,13 +194,12 @@ static flv_rc add_member(struct flv_buf *out, const char *key, const char *text)
 
 static flv_rc add_object(struct flv_buf *out, const struct flv_problem *p)
 {
-    flv_rc rc = flv_buf_addf(
-        out, "{\"severity\":\"%s\",\"line\":%u,\"column\":%u", severity_name(p),
-        p->line, p->col);
+    flv_rc rc =
+        flv_buf_addf(out, "{\"line\":%u,\"column\":%u,\"severity\":\"%s\"",
+                     p->line, p->col, severity_name(p));
     rc = rc == FLV_OK ? add_member(out, "message", p->text) : rc;
-    if (rc == FLV_OK && p->near != NULL) {
-        rc = add_member(out, "suggestion", p->near);
-    }
+    rc = rc == FLV_OK ? add_member(out, "hint", p->near != NULL ? p->near : "")
+                      : rc;
     if (rc == FLV_OK && p->example != NULL) {
         rc = add_member(out, "example", p->example);
     }

@@ -32,8 +32,8 @@ struct flv_problem {
 };
 
 struct flv_report {
-    struct flv_arena arena;     /* owns all texts */
-    struct flv_problem *list;   /* in the arena; FLV_PROBLEMS_MAX of them */
+    struct flv_arena arena;   /* owns all texts */
+    struct flv_problem *list; /* in the arena; FLV_PROBLEMS_MAX of them */
     size_t count;
     size_t errors, warnings; /* counted beyond the list, too */
     size_t dropped;          /* of both, not in the list */
@@ -52,10 +52,14 @@ void flv_report_addf(struct flv_report *r,
                      const char *example,
                      const char *fmt,
                      ...) FLV_PRINTF(6, 7);
-/* Takes what flv_doc_fail() put into *err, or any other error. */
+/* Takes what flv_doc_fail() put into *err, or any other error; `name` is the
+ * document's, example may be NULL. */
 void flv_report_err(struct flv_report *r,
-                    const struct flv_doc *doc,
-                    const struct flv_err *err);
+                    const char *name,
+                    const struct flv_err *err,
+                    const char *example);
+/* Is there a mistake at this place already? */
+bool flv_report_has(const struct flv_report *r, const struct flv_node *node);
 /* By line and column. */
 void flv_report_sort(struct flv_report *r);
 
@@ -64,8 +68,8 @@ void flv_report_sort(struct flv_report *r);
 FLV_CHECKED flv_rc flv_report_text(const struct flv_report *r,
                                    const char *name,
                                    struct flv_buf *out);
-/* A JSON array of objects: severity, line, column, message, suggestion,
- * example; the last two only where there is one. */
+/* A JSON array of objects: line, column, severity, message, hint (the word that
+ * was probably meant, or ""), and example where there is one. */
 FLV_CHECKED flv_rc flv_report_json(const struct flv_report *r,
                                    struct flv_buf *out);
 
