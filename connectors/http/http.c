@@ -47,7 +47,7 @@ static const struct flv_opt opts[] = {
      .help = "HTTP body for the request", .flags = FLV_OPT_DASH_OK},
     {.name = "interval", FLV_DURATION(struct http_conf, interval_ms),
      .unit_ms = 1000, .fallback = "300", .min = 1, .max = UINT64_C(1) << 40,
-     .help = "Interval between each request"},
+     .example = "10s", .help = "Interval between each request"},
     {.name = "header", FLV_LIST(struct http_conf, headers),
      .aliases = header_names, .since = "0.1.1", .flags = FLV_OPT_SECRET,
      .example = "Accept: application/json",

@@ -77,16 +77,16 @@ static void on_answer(void *arg,
         (void)flv_fail(&p->err, FLV_E_REFUSED, "%s answers %u %.40s", shown,
                        answer->status, flv_http_reason(answer->status));
     } else {
-        (void)snprintf(p->text, sizeof(p->text),
-                       "%s answers %u with %zu bytes in %llu ms", shown,
-                       answer->status, answer->body.len,
-                       (unsigned long long)(flv_clock_mono_ms() -
-                                            p->started_ms));
+        (void)snprintf(
+            p->text, sizeof(p->text), "%s answers %u with %zu bytes in %llu ms",
+            shown, answer->status, answer->body.len,
+            (unsigned long long)(flv_clock_mono_ms() - p->started_ms));
     }
     flv_http_client_destroy(p->client, client_closed, p);
 }
 
-flv_rc http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
+flv_rc
+http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
 {
     struct probe *p = flv_zalloc(1, sizeof(*p));
     if (p == NULL) {

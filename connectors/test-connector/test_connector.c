@@ -27,10 +27,10 @@ static const char *const topic_aliases[] = {"topic", NULL};
 static const struct flv_opt opts[] = {
     {.name = "count", FLV_I64(struct test_conf, count),
      .fallback = "9223372036854775807", .min = 0, .max = INT64_MAX,
-     .help = "Number of records to make, then finish"},
+     .example = "100", .help = "Number of records to make, then finish"},
     {.name = "timeout", FLV_DURATION(struct test_conf, timeout_ms),
      .unit_ms = 1, .fallback = "1000", .max = UINT64_C(1) << 40,
-     .help = "Pause between two records"},
+     .example = "1s", .help = "Pause between two records"},
     {.name = "fluvio-test-path", FLV_STR(struct test_conf, fluvio_test_path),
      .flags = FLV_OPT_HIDDEN, .help = "Program of the Fluvio test runner"},
     {.name = "runner-opts", FLV_STR(struct test_conf, runner_opts),

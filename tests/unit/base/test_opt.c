@@ -759,7 +759,8 @@ static void tables_describe_themselves(void **state)
         "\"Retention time\"},{\"name\":\"segment-size\",\"type\":\"size\","
         "\"help\":\"Segment size\",\"max\":1000000000},{\"name\":\"dry-run\","
         "\"type\":\"flag\",\"help\":\"Validates configuration, does not "
-        "provision\",\"short\":\"d\"}]");
+        "provision\",\"short\":\"d\"},{\"name\":\"ignore\",\"type\":"
+        "\"flag\",\"short\":\"i\",\"hidden\":true}]");
     flv_buf_deinit(&b);
 }
 
