@@ -18,6 +18,8 @@
 #define MAYBES 24
 #define SPEC_MAX 3000
 #define CHANGES_MAX 600
+#define MODULES 2
+#define PAYLOAD_MAX 150000 /* several parts */
 
 /* Without padding: compared byte by byte. */
 struct topic {
@@ -29,10 +31,17 @@ struct position {
     int64_t offset, modified_s; /* -1: there is none */
 };
 
+/* Without padding, too. */
+struct module {
+    uint64_t revision; /* 0: there is none */
+    uint64_t seed, len;
+};
+
 /* All that meta.db holds. */
 struct state {
-    uint64_t next_id;
-    struct topic topics[TOPICS]; /* by name */
+    uint64_t next_id, next_revision;
+    struct module modules[MODULES]; /* by key */
+    struct topic topics[TOPICS];    /* by name */
     struct position at[TOPICS][PARTITIONS][CONSUMERS];
 };
 
@@ -86,6 +95,7 @@ static void empty(struct state *s)
 {
     memset(s, 0, sizeof *s);
     s->next_id = 1;
+    s->next_revision = 1;
     for (size_t i = 0; i < TOPICS * PARTITIONS * CONSUMERS; i++) {
         (&s->at[0][0][0])[i] = (struct position){-1, -1};
     }
@@ -102,16 +112,28 @@ static void consumer_name(char out[256], unsigned consumer)
     snprintf(out, 256, "c%02u%0*u", consumer, consumer < FEW ? 1 : 240, 0u);
 }
 
-static void fill_spec(uint8_t *out, const struct topic *topic)
+/* Bytes that begin with their seed. */
+static void fill(uint8_t *out, uint64_t seed, size_t len)
 {
-    uint64_t z = topic->spec_seed;
+    uint64_t z = seed;
 
-    assert(topic->spec_len >= 8 && topic->spec_len <= SPEC_MAX);
+    assert(len >= 8);
     memcpy(out, &z, 8);
-    for (size_t i = 8; i < topic->spec_len; i++) {
+    for (size_t i = 8; i < len; i++) {
         z = z * 6364136223846793005u + 1442695040888963u;
         out[i] = (uint8_t)(z >> 56);
     }
+}
+
+static void fill_spec(uint8_t *out, const struct topic *topic)
+{
+    assert(topic->spec_len <= SPEC_MAX);
+    fill(out, topic->spec_seed, topic->spec_len);
+}
+
+static void module_key(char out[16], unsigned module)
+{
+    snprintf(out, 16, "module-%u", module);
 }
 
 /* ---- reading it all ---- */
@@ -177,6 +199,55 @@ see_offset(const struct flv_offset_row *row, void *arg, struct flv_err *err)
     return FLV_OK;
 }
 
+static flv_rc
+see_module(const struct flv_module_row *row, void *arg, struct flv_err *err)
+{
+    struct twin *t = arg;
+    char key[16];
+
+    (void)err;
+    for (unsigned i = 0; i < MODULES; i++) {
+        module_key(key, i);
+        if (flv_slice_eq_str(row->key, key) &&
+            t->seen.modules[i].revision == 0 && row->revision > 0 &&
+            row->payload_bytes >= 8 && row->payload_bytes <= PAYLOAD_MAX &&
+            flv_slice_eq_str(row->spec, "spec")) {
+            t->seen.modules[i] = (struct module){.revision = row->revision,
+                                                 .len = row->payload_bytes};
+            return FLV_OK;
+        }
+    }
+    broken(t, "an invented SmartModule: %.*s", (int)row->key.len,
+           (const char *)row->key.data);
+    return FLV_OK;
+}
+
+/* The bytes are those of some store, else metadb's own sum finds them out. */
+static flv_rc read_payload(struct twin *t, unsigned i, struct flv_err *err)
+{
+    static uint8_t want[PAYLOAD_MAX];
+    struct module *m = &t->seen.modules[i];
+    struct flv_buf got;
+
+    if (m->revision == 0) {
+        return FLV_OK;
+    }
+    flv_buf_init(&got, PAYLOAD_MAX);
+    flv_rc rc = flv_metadb_read_module(t->db, m->revision, &got, err);
+    if (rc == FLV_OK && got.len == m->len) {
+        memcpy(&m->seed, got.data, 8);
+        fill(want, m->seed, m->len);
+        if (memcmp(want, got.data, m->len) != 0) {
+            broken(t, "SmartModule %u has invented bytes", i);
+        }
+    } else if (rc == FLV_OK || rc == FLV_E_CORRUPT || rc == FLV_E_NOT_FOUND) {
+        broken(t, "SmartModule %u has %zu bytes, not %" PRIu64 ": %s", i,
+               got.len, m->len, err->text);
+    }
+    flv_buf_deinit(&got);
+    return rc;
+}
+
 /* False: it could not be read. */
 static bool read_all(struct twin *t)
 {
@@ -190,6 +261,15 @@ static bool read_all(struct twin *t)
     }
     if (rc == FLV_OK) {
         rc = flv_metadb_each_offset(t->db, &every, see_offset, t, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_metadb_next_revision(t->db, &t->seen.next_revision, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_metadb_each_module(t->db, see_module, t, &err);
+    }
+    for (unsigned i = 0; i < MODULES && rc == FLV_OK; i++) {
+        rc = read_payload(t, i, &err);
     }
     if (rc != FLV_OK) {
         excuse(t, "reading", &err);
@@ -210,6 +290,21 @@ static void tell_difference(struct twin *t, const char *when)
     if (got->next_id != want->next_id) {
         broken(t, "%s the next id is %" PRIu64 ", not %" PRIu64, when,
                got->next_id, want->next_id);
+    }
+    if (got->next_revision != want->next_revision) {
+        broken(t, "%s the next revision is %" PRIu64 ", not %" PRIu64, when,
+               got->next_revision, want->next_revision);
+    }
+    for (unsigned i = 0; i < MODULES; i++) {
+        const struct module *a = &want->modules[i], *b = &got->modules[i];
+
+        if (memcmp(a, b, sizeof *a) != 0) {
+            broken(t,
+                   "%s SmartModule %u has revision %" PRIu64 ", not %" PRIu64
+                   "%s",
+                   when, i, b->revision, a->revision,
+                   a->revision == b->revision ? ", but differs" : "");
+        }
     }
     for (unsigned i = 0; i < TOPICS; i++) {
         const struct topic *a = &want->topics[i], *b = &got->topics[i];
@@ -395,12 +490,54 @@ static void commit_offsets(struct twin *t)
     }
 }
 
+static void put_module(struct twin *t)
+{
+    static uint8_t payload[PAYLOAD_MAX];
+    struct state *s = draft(t);
+    struct flv_err err = {0};
+    unsigned i = (unsigned)below(t, MODULES);
+    struct module *m = &s->modules[i];
+    char key[16];
+
+    m->revision = s->next_revision++;
+    m->seed = sim_random(&t->disk.sim);
+    m->len = 8 + below(t, t->big ? PAYLOAD_MAX - 8 : 500);
+    fill(payload, m->seed, m->len);
+    module_key(key, i);
+    const struct flv_module_row row = {.key = flv_slice_str(key),
+                                       .revision = m->revision,
+                                       .payload_bytes = m->len,
+                                       .spec_version = 19,
+                                       .spec = flv_slice_str("spec")};
+    flv_rc rc =
+        flv_metadb_put_module(t->db, &row, flv_slice(payload, m->len), &err);
+    answered(t, "storing a SmartModule", rc, &err);
+}
+
+static void delete_module(struct twin *t)
+{
+    struct state *s = draft(t);
+    struct flv_err err = {0};
+    unsigned i = (unsigned)below(t, MODULES);
+    bool want = s->modules[i].revision != 0, found = !want;
+    char key[16];
+
+    memset(&s->modules[i], 0, sizeof s->modules[i]);
+    module_key(key, i);
+    flv_rc rc =
+        flv_metadb_delete_module(t->db, flv_slice_str(key), &found, &err);
+    answered(t, "deleting a SmartModule", rc, &err);
+    if (rc == FLV_OK && found != want) {
+        broken(t, "a deletion was told wrongly whether it found something");
+    }
+}
+
 static void step(struct twin *t)
 {
     unsigned i = (unsigned)below(t, TOPICS);
     uint64_t db_syncs = t->disk.count[META_DB];
 
-    switch (below(t, 10)) {
+    switch (below(t, 12)) {
     case 0:
     case 1:
         put_topic(t, i);
@@ -410,6 +547,13 @@ static void step(struct twin *t)
         break;
     case 3:
         check_now(t);
+        break;
+    case 4:
+    case 5:
+        put_module(t);
+        break;
+    case 6:
+        delete_module(t);
         break;
     default:
         commit_offsets(t);

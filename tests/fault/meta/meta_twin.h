@@ -2,9 +2,10 @@
  * meta_twin.h - one seeded life story of meta.db, and the promises it checks.
  *
  * Purpose    Drives src/server/metadb.c over the simulated disk through
- *            several lives: topics, groups of consumer offsets, faults, kills,
- *            power cuts. A model knows what was answered, and what may have
- *            happened without an answer, and is compared with what is there.
+ *            several lives: topics, groups of consumer offsets, SmartModules,
+ *            faults, kills, power cuts. A model knows what was answered, and
+ *            what may have happened without an answer, and is compared with
+ *            what is there.
  * Threads    One per process: meta_vfs.h.
  */
 #ifndef FLV_TESTS_META_TWIN_H

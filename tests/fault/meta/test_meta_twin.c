@@ -1,5 +1,6 @@
 /* Ten thousand seeded stories of meta.db: a committed consumer offset never
- * goes back, a topic that was answered as created or deleted stays so.
+ * goes back, a topic or SmartModule that was answered as created or deleted
+ * stays so.
  *
  *     FLV_SEED=n     only that one, and its story's numbers
  *     FLV_RUNS=n     so many instead of 10,000
