@@ -44,6 +44,13 @@ int64_t flv_clock_wall_ms(void)
     return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+uint64_t flv_clock_thread_ns(void)
+{
+    struct timespec ts = read_clock(CLOCK_THREAD_CPUTIME_ID);
+
+    return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
 void flv__clock_set(const struct flv_clock *clock)
 {
     assert(clock == NULL || (clock->mono_ns != NULL && clock->wall_ms != NULL));

@@ -20,6 +20,8 @@ struct flv_clock {
 uint64_t flv_clock_mono_ns(void);
 uint64_t flv_clock_mono_ms(void);
 int64_t flv_clock_wall_ms(void);
+/* Processor time of the calling thread; always the real one. */
+uint64_t flv_clock_thread_ns(void);
 
 /* "2026-01-01T00:00:00.000Z" and its NUL; years past 9999 are shown as
  * 9999-12-31, times before 0000 as 0000-01-01. */
