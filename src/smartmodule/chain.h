@@ -134,8 +134,10 @@ struct flv_sm_result {
     const struct flv_sm_failure *failures; /* in order */
     size_t failure_count;
     /* in = passed + filtered + failed; a record that passes leaves one or
-     * more, one that is filtered leaves none. With stop_at_failure the
-     * records behind the first failure are not counted: they did not run. */
+     * more, one that is filtered leaves none. A record that reaches an
+     * array_map has passed, whatever comes of it there and behind. With
+     * stop_at_failure the records behind the first failure are not counted:
+     * they did not run. */
     uint32_t in, passed, filtered, failed;
     bool replayed;
 };

@@ -33,8 +33,8 @@ struct flv_sm_engine_conf {
      * are not kept. A file there is used only if it is this user's and nobody
      * else may write it: it is machine code. */
     const char *cache_dir;
-    /* The shared library; NULL: WASMTIME_LIB, then beside the program, then
-     * where the build found it, then the system's search path. */
+    /* The shared library; NULL: WASMTIME_LIB, then the one installed with the
+     * program (../lib/fluvio-c/), then the system's search path. */
     const char *library;
 };
 

@@ -1,0 +1,365 @@
+#include "smartmodule/instance.h"
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "smartmodule/codec.h"
+#include "smartmodule/module_priv.h"
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Tables are the one thing besides memory that a guest can grow. */
+#define TABLE_ELEMENTS_MAX 1000000
+#define TABLES_MAX 16
+
+bool flv__fault(struct flv__fault *f,
+                enum flv_sm_cause cause,
+                const char *fmt,
+                ...)
+{
+    va_list args;
+
+    f->host = false;
+    f->cause = cause;
+    f->hint = flv_slice(NULL, 0);
+    va_start(args, fmt);
+    vsnprintf(f->text, sizeof(f->text), fmt, args);
+    va_end(args);
+    return false;
+}
+
+/* --- how calls end ------------------------------------------------------ */
+
+static bool fault_of_text(const struct flv__inst *in,
+                          const char *text,
+                          struct flv__fault *f)
+{
+    int words = (int)in->words_len;
+
+    while (words > 0 && in->words[words - 1] == ' ') {
+        words--;
+    }
+    if (in->late) {
+        return flv__fault(f, FLV_SM_DEADLINE,
+                          "took more than its %u ms of processor time",
+                          in->budget->cpu_ms);
+    }
+    if (in->limit.denied) {
+        return flv__fault(f, FLV_SM_MEMORY,
+                          "wanted more than its %zu MiB of memory, then: %s",
+                          in->budget->memory_bytes >> 20, text);
+    }
+    if (words > 0) {
+        return flv__fault(f, FLV_SM_TRAP, "trapped: %s; it said: %.*s", text,
+                          words, in->words);
+    }
+    return flv__fault(f, FLV_SM_TRAP, "trapped: %s", text);
+}
+
+/* One of both is there. */
+static bool fault_of(const struct flv__inst *in,
+                     wasmtime_error_t *error,
+                     wasm_trap_t *trap,
+                     struct flv__fault *f)
+{
+    wasmtime_trap_code_t code;
+    bool has_code = trap != NULL && flv__wt.wasmtime_trap_code(trap, &code);
+    char text[120];
+
+    if (trap != NULL) {
+        flv__wt_trap_text(trap, text, sizeof(text));
+    } else {
+        flv__wt_error_text(error, text, sizeof(text));
+    }
+    if (has_code && code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) {
+        return flv__fault(f, FLV_SM_FUEL, "used up its fuel of %llu",
+                          (unsigned long long)in->budget->fuel);
+    }
+    return fault_of_text(in, text, f);
+}
+
+static wasmtime_error_t *at_deadline(const wasmtime_context_t *ctx,
+                                     void *data,
+                                     uint64_t *delta,
+                                     wasmtime_update_deadline_kind_t *kind)
+{
+    struct flv__inst *in = data;
+
+    (void)ctx;
+    if (flv_clock_thread_ns() >= in->cpu_end_ns) {
+        in->late = true;
+        return flv__wt.wasmtime_error_new("deadline");
+    }
+    *delta = 1;
+    *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+    return NULL;
+}
+
+/* --- life --------------------------------------------------------------- */
+
+static const char *const names[FLV__ENTRY_COUNT] = {
+    [FLV__ENTRY_INIT] = "init",
+    [FLV__ENTRY_LOOK_BACK] = "look_back",
+    [FLV__ENTRY_ALLOC] = "alloc",
+    [FLV__ENTRY_DEALLOC] = "dealloc",
+};
+
+static void find_exports(struct flv__inst *in, const wasmtime_instance_t *made)
+{
+    wasmtime_extern_t item;
+
+    for (int i = 0; i < FLV__ENTRY_COUNT; i++) {
+        const char *name = i == FLV__ENTRY_TRANSFORM
+                               ? flv_sm_kind_name(in->module->kind)
+                               : names[i];
+
+        if (flv__wt.wasmtime_instance_export_get(in->ctx, made, name,
+                                                 strlen(name), &item) &&
+            item.kind == WASMTIME_EXTERN_FUNC) {
+            in->funcs[i] = item.of.func;
+        }
+    }
+    /* Checked when the module was made. */
+    if (flv__wt.wasmtime_instance_export_get(in->ctx, made, "memory", 6,
+                                             &item)) {
+        assert(item.kind == WASMTIME_EXTERN_MEMORY);
+        in->memory = item.of.memory;
+    }
+}
+
+static bool instantiate(struct flv__inst *in, struct flv__fault *f)
+{
+    wasmtime_instance_t made;
+    wasmtime_error_t *error;
+    wasm_trap_t *trap = NULL;
+
+    flv__sm_memory_limit_set(&in->limit);
+    error = flv__wt.wasmtime_instance_pre_instantiate(in->module->pre, in->ctx,
+                                                      &made, &trap);
+    flv__sm_memory_limit_set(NULL);
+    if (error != NULL || trap != NULL) {
+        return fault_of(in, error, trap, f);
+    }
+    find_exports(in, &made);
+    return true;
+}
+
+bool flv__inst_create(struct flv__inst **out,
+                      struct flv_sm_module *module,
+                      const struct flv_sm_budget *budget,
+                      struct flv__fault *f)
+{
+    struct flv__inst *in = flv_zalloc(1, sizeof(*in));
+    bool ok;
+
+    if (in == NULL) {
+        flv__fault(f, FLV_SM_MEMORY, "the host is out of memory");
+        f->host = true;
+        return false;
+    }
+    in->module = module;
+    in->budget = budget;
+    in->limit.bytes_max = budget->memory_bytes;
+    in->store = flv__wt.wasmtime_store_new(module->engine->wt, in, NULL);
+    in->ctx = flv__wt.wasmtime_store_context(in->store);
+    flv__wt.wasmtime_store_limiter(in->store, -1, TABLE_ELEMENTS_MAX, 1,
+                                   TABLES_MAX, 1);
+    flv__wt.wasmtime_store_epoch_deadline_callback(in->store, at_deadline, in,
+                                                   NULL);
+    flv__inst_begin(in);
+    ok = instantiate(in, f);
+    flv__inst_end(in, NULL);
+    if (!ok) {
+        flv__inst_destroy(in);
+        return false;
+    }
+    *out = in;
+    return true;
+}
+
+void flv__inst_destroy(struct flv__inst *in)
+{
+    if (in == NULL) {
+        return;
+    }
+    flv__wt.wasmtime_store_delete(in->store);
+    flv_free(in);
+}
+
+/* --- calls -------------------------------------------------------------- */
+
+void flv__inst_begin(struct flv__inst *in)
+{
+    wasmtime_error_t *error;
+
+    in->late = false;
+    in->limit.denied = false;
+    in->words_len = 0;
+    in->cpu_end_ns =
+        flv_clock_thread_ns() + (uint64_t)in->budget->cpu_ms * 1000000;
+    error = flv__wt.wasmtime_context_set_fuel(in->ctx, in->budget->fuel);
+    assert(error == NULL); /* the engine counts fuel */
+    (void)error;
+    flv__wt.wasmtime_context_set_epoch_deadline(in->ctx, 1);
+    flv__sm_engine_enter(in->module->engine);
+}
+
+void flv__inst_end(struct flv__inst *in, struct flv_sm_stats *stats)
+{
+    uint64_t left = 0, begun;
+
+    flv__sm_engine_leave(in->module->engine);
+    if (stats == NULL) {
+        return;
+    }
+    begun = in->cpu_end_ns - (uint64_t)in->budget->cpu_ms * 1000000;
+    stats->cpu_ns += flv_clock_thread_ns() - begun;
+    if (flv__wt.wasmtime_context_get_fuel(in->ctx, &left) == NULL) {
+        stats->fuel += in->budget->fuel - left;
+    }
+    stats->memory_bytes = flv__inst_memory(in);
+}
+
+static bool call(struct flv__inst *in,
+                 enum flv__entry entry,
+                 wasmtime_val_raw_t *values,
+                 size_t count,
+                 struct flv__fault *f)
+{
+    wasm_trap_t *trap = NULL;
+    wasmtime_error_t *error;
+
+    assert(in->funcs[entry].store_id != 0);
+    in->announced = false;
+    error = flv__wt.wasmtime_func_call_unchecked(in->ctx, &in->funcs[entry],
+                                                 values, count, &trap);
+    return (error == NULL && trap == NULL) || fault_of(in, error, trap, f);
+}
+
+bool flv__inst_alloc(struct flv__inst *in,
+                     size_t size,
+                     uint32_t *ptr,
+                     uint8_t **host,
+                     struct flv__fault *f)
+{
+    wasmtime_val_raw_t values[1];
+    size_t memory;
+
+    if (size > INT32_MAX) {
+        return flv__fault(f, FLV_SM_MEMORY,
+                          "an input of %zu bytes does not fit 32 bits", size);
+    }
+    values[0].i32 = (int32_t)size;
+    if (!call(in, FLV__ENTRY_ALLOC, values, 1, f)) {
+        return false;
+    }
+    *ptr = (uint32_t)values[0].i32;
+    if (*ptr == 0 || in->limit.denied) {
+        return flv__fault(f, FLV_SM_MEMORY,
+                          "has no room for an input of %zu bytes in its %zu "
+                          "MiB",
+                          size, in->budget->memory_bytes >> 20);
+    }
+    memory = flv__inst_memory(in);
+    if ((uint64_t)*ptr + size > memory) {
+        return flv__fault(f, FLV_SM_BROKEN,
+                          "alloc(%zu) gave %u, outside its memory of %zu "
+                          "bytes",
+                          size, *ptr, memory);
+    }
+    *host = flv__wt.wasmtime_memory_data(in->ctx, &in->memory) + *ptr;
+    return true;
+}
+
+bool flv__inst_call(struct flv__inst *in,
+                    enum flv__entry entry,
+                    uint32_t ptr,
+                    size_t size,
+                    int32_t *rc,
+                    struct flv__fault *f)
+{
+    wasmtime_val_raw_t values[3];
+
+    memset(values, 0, sizeof(values));
+    values[0].i32 = (int32_t)ptr;
+    values[1].i32 = (int32_t)size;
+    values[2].i32 = FLV__SM_ABI;
+    if (!call(in, entry, values, 3, f)) {
+        return false;
+    }
+    *rc = values[0].i32;
+    return true;
+}
+
+bool flv__inst_output(struct flv__inst *in,
+                      struct flv_slice *out,
+                      struct flv__fault *f)
+{
+    size_t memory = flv__inst_memory(in);
+
+    if (!in->announced) {
+        return flv__fault(f, FLV_SM_BROKEN,
+                          "did not announce its output (copy_records)");
+    }
+    if ((uint64_t)in->out_ptr + in->out_len > memory) {
+        return flv__fault(f, FLV_SM_BROKEN,
+                          "announced an output of %u bytes at %u, outside its "
+                          "memory of %zu bytes",
+                          in->out_len, in->out_ptr, memory);
+    }
+    *out = flv_slice(flv__wt.wasmtime_memory_data(in->ctx, &in->memory) +
+                         in->out_ptr,
+                     in->out_len);
+    return true;
+}
+
+bool flv__inst_dealloc(struct flv__inst *in, struct flv__fault *f)
+{
+    wasmtime_val_raw_t values[2];
+
+    if (!in->announced || in->funcs[FLV__ENTRY_DEALLOC].store_id == 0) {
+        return true;
+    }
+    memset(values, 0, sizeof(values));
+    values[0].i32 = (int32_t)in->out_ptr;
+    values[1].i32 = (int32_t)in->out_len;
+    return call(in, FLV__ENTRY_DEALLOC, values, 2, f);
+}
+
+size_t flv__inst_memory(const struct flv__inst *in)
+{
+    return flv__wt.wasmtime_memory_data_size(in->ctx, &in->memory);
+}
+
+flv_rc flv__inst_save(const struct flv__inst *in, struct flv_buf *out)
+{
+    const uint8_t *p = flv__wt.wasmtime_memory_data(in->ctx, &in->memory);
+
+    flv_buf_reset(out);
+    return flv_buf_add(out, p, flv__inst_memory(in));
+}
+
+bool flv__inst_restore(struct flv__inst *in,
+                       struct flv_slice image,
+                       struct flv__fault *f)
+{
+    size_t size = flv__inst_memory(in);
+    uint64_t before;
+
+    if (size < image.len) {
+        wasmtime_error_t *error = flv__wt.wasmtime_memory_grow(
+            in->ctx, &in->memory, (image.len - size) / 65536, &before);
+
+        if (error != NULL) {
+            return fault_of(in, error, NULL, f);
+        }
+    }
+    assert(flv__inst_memory(in) >= image.len);
+    if (image.len > 0) {
+        memcpy(flv__wt.wasmtime_memory_data(in->ctx, &in->memory), image.data,
+               image.len);
+    }
+    return true;
+}

@@ -1,0 +1,146 @@
+;; What every test module shares; the tests put it in front of the others.
+;; It walks the records of an input and writes those of an output.
+(import "env" "copy_records" (func $copy_records (param i32 i32)))
+(memory (export "memory") 2)
+(global $top (mut i32) (i32.const 4096))   ;; next free byte
+(global $next (mut i32) (i32.const 0))     ;; behind what was read last
+(global $ts (mut i32) (i32.const 0))       ;; of the record read last
+(global $delta (mut i32) (i32.const 0))
+(global $value (mut i32) (i32.const 0))
+(global $len (mut i32) (i32.const 0))
+(global $out (mut i32) (i32.const 0))      ;; output: begin, end, records
+(global $end (mut i32) (i32.const 0))
+(global $made (mut i32) (i32.const 0))
+
+(func $room (param $n i32) (result i32)
+  (local $p i32) (local $miss i32)
+  (local.set $p (global.get $top))
+  (global.set $top (i32.and (i32.add (i32.add (local.get $p) (local.get $n))
+                                     (i32.const 15)) (i32.const -8)))
+  (local.set $miss (i32.sub (global.get $top)
+                            (i32.mul (memory.size) (i32.const 65536))))
+  (if (i32.gt_s (local.get $miss) (i32.const 0))
+    (then (if (i32.eq (memory.grow (i32.add (i32.shr_u (local.get $miss)
+                                                       (i32.const 16))
+                                            (i32.const 1)))
+                      (i32.const -1))
+            (then unreachable))))
+  (local.get $p))
+
+(func $swap (param $v i32) (result i32)
+  (i32.or
+    (i32.or (i32.shl (local.get $v) (i32.const 24))
+            (i32.shl (i32.and (local.get $v) (i32.const 0xff00)) (i32.const 8)))
+    (i32.or (i32.and (i32.shr_u (local.get $v) (i32.const 8)) (i32.const 0xff00))
+            (i32.shr_u (local.get $v) (i32.const 24)))))
+(func $get32 (param $p i32) (result i32)
+  (call $swap (i32.load (local.get $p))))
+(func $put32 (param $p i32) (param $v i32)
+  (i32.store (local.get $p) (call $swap (local.get $v))))
+
+;; Zig-zag varint at $next, which moves on.
+(func $get_varint (result i32)
+  (local $b i32) (local $v i32) (local $shift i32)
+  (loop $more
+    (local.set $b (i32.load8_u (global.get $next)))
+    (global.set $next (i32.add (global.get $next) (i32.const 1)))
+    (local.set $v (i32.or (local.get $v)
+      (i32.shl (i32.and (local.get $b) (i32.const 0x7f)) (local.get $shift))))
+    (local.set $shift (i32.add (local.get $shift) (i32.const 7)))
+    (br_if $more (i32.and (local.get $b) (i32.const 0x80))))
+  (i32.xor (i32.shr_u (local.get $v) (i32.const 1))
+           (i32.sub (i32.const 0) (i32.and (local.get $v) (i32.const 1)))))
+
+(func $put8 (param $b i32)
+  (i32.store8 (global.get $end) (local.get $b))
+  (global.set $end (i32.add (global.get $end) (i32.const 1))))
+;; Not negative.
+(func $put_varint (param $v i32)
+  (local.set $v (i32.shl (local.get $v) (i32.const 1)))
+  (loop $more
+    (if (i32.ge_u (local.get $v) (i32.const 0x80))
+      (then
+        (call $put8 (i32.or (local.get $v) (i32.const 0x80)))
+        (local.set $v (i32.shr_u (local.get $v) (i32.const 7)))
+        (br $more))))
+  (call $put8 (local.get $v)))
+(func $varint_size (param $v i32) (result i32)
+  (local $n i32)
+  (local.set $v (i32.shl (local.get $v) (i32.const 1)))
+  (loop $more
+    (local.set $n (i32.add (local.get $n) (i32.const 1)))
+    (local.set $v (i32.shr_u (local.get $v) (i32.const 7)))
+    (br_if $more (local.get $v)))
+  (local.get $n))
+
+;; The record at $next into ts, delta, value, len.
+(func $read
+  (local $size i32) (local $stop i32)
+  (local.set $size (call $get_varint))
+  (local.set $stop (i32.add (global.get $next) (local.get $size)))
+  (global.set $next (i32.add (global.get $next) (i32.const 1)))
+  (global.set $ts (call $get_varint))
+  (global.set $delta (call $get_varint))
+  (global.set $next (i32.add (global.get $next) (i32.const 1)))
+  (if (i32.load8_u (i32.sub (global.get $next) (i32.const 1)))
+    (then (global.set $next (i32.add (call $get_varint) (global.get $next)))))
+  (global.set $len (call $get_varint))
+  (global.set $value (global.get $next))
+  (global.set $next (local.get $stop)))
+
+;; A record without key at the end of the output.
+(func $emit (param $d i32) (param $p i32) (param $n i32)
+  (call $put_varint (i32.add (i32.add (i32.const 3) (local.get $n))
+    (i32.add (call $varint_size (global.get $ts))
+      (i32.add (call $varint_size (local.get $d))
+               (call $varint_size (local.get $n))))))
+  (call $put8 (i32.const 0))
+  (call $put_varint (global.get $ts))
+  (call $put_varint (local.get $d))
+  (call $put8 (i32.const 0))
+  (call $put_varint (local.get $n))
+  (memory.copy (global.get $end) (local.get $p) (local.get $n))
+  (global.set $end (i32.add (global.get $end) (local.get $n)))
+  (call $put8 (i32.const 0))
+  (global.set $made (i32.add (global.get $made) (i32.const 1))))
+;; The same bytes that were read.
+(func $pass (param $start i32)
+  (local $n i32)
+  (local.set $n (i32.sub (global.get $next) (local.get $start)))
+  (memory.copy (global.get $end) (local.get $start) (local.get $n))
+  (global.set $end (i32.add (global.get $end) (local.get $n)))
+  (global.set $made (i32.add (global.get $made) (i32.const 1))))
+
+;; Begins an output of at most $n bytes; leaves $next at the first record.
+(func $begin (param $input i32) (param $n i32) (result i32)
+  (global.set $out (call $room (local.get $n)))
+  (global.set $end (i32.add (global.get $out) (i32.const 4)))
+  (global.set $made (i32.const 0))
+  (global.set $next (i32.add (local.get $input) (i32.const 16)))
+  (call $get32 (i32.add (local.get $input) (i32.const 12))))
+;; No error, and the announcement.
+(func $finish (result i32)
+  (call $put8 (i32.const 0))
+  (call $announce))
+(func $announce (result i32)
+  (call $put32 (global.get $out) (global.get $made))
+  (call $copy_records (global.get $out)
+                      (i32.sub (global.get $end) (global.get $out)))
+  (global.get $made))
+;; RuntimeError with $n bytes of words, for the record read last.
+(func $fail (param $p i32) (param $n i32) (result i32)
+  (call $put8 (i32.const 1))
+  (call $put8 (i32.shr_u (local.get $n) (i32.const 8)))
+  (call $put8 (local.get $n))
+  (memory.copy (global.get $end) (local.get $p) (local.get $n))
+  (global.set $end (i32.add (global.get $end) (local.get $n)))
+  (memory.fill (global.get $end) (i32.const 0) (i32.const 10))
+  (global.set $end (i32.add (global.get $end) (i32.const 10)))
+  (call $put_varint (global.get $len))
+  (memory.copy (global.get $end) (global.get $value) (global.get $len))
+  (global.set $end (i32.add (global.get $end) (global.get $len)))
+  (call $announce))
+
+(func (export "alloc") (param $n i32) (result i32)
+  (call $room (local.get $n)))
+(func (export "dealloc") (param i32 i32))
