@@ -5,7 +5,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define SLOTS 65536 /* packet identifiers, and places in the ring */
+/* Packet identifiers, and places in the ring: one of them never has two. */
+#define SLOTS 65536
 
 enum state {
     FREE,
@@ -29,7 +30,7 @@ struct mqtt_owed {
 
 flv_rc mqtt_acks_init(struct mqtt_acks *a, struct flv_err *err)
 {
-    *a = (struct mqtt_acks){.window = MQTT_WINDOW_MAX};
+    *a = (struct mqtt_acks){.slots = NULL};
     a->slots = flv_zalloc(SLOTS, sizeof(*a->slots));
     a->ring = flv_zalloc(SLOTS, sizeof(*a->ring));
     if (a->slots == NULL || a->ring == NULL) {
@@ -60,7 +61,7 @@ static uint64_t content_of(const struct mqtt_publish *m)
 static void owe(struct mqtt_acks *a, uint16_t id)
 {
     struct mqtt_slot *slot = &a->slots[id];
-    assert(a->owed < a->window && !slot->owed);
+    assert(a->owed < SLOTS && !slot->owed);
     a->ring[(a->head + a->owed) % SLOTS] =
         (struct mqtt_owed){.number = slot->number, .id = id, .qos = slot->qos};
     a->owed++;
@@ -79,12 +80,6 @@ flv_rc mqtt_acks_publish(struct mqtt_acks *a,
                         "the broker uses packet identifier %u again before "
                         "it was acknowledged",
                         m->id);
-    }
-    if (a->owed >= a->window) {
-        return flv_fail(err, FLV_E_PROTOCOL,
-                        "the broker sent more than %u messages without "
-                        "waiting for an acknowledgement",
-                        a->window);
     }
     *out_new = !(m->dup && slot->state != FREE && slot->qos == m->qos &&
                  slot->content == content_of(m));

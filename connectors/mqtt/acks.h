@@ -33,15 +33,14 @@ struct mqtt_owed; /* one acknowledgement that waits its turn */
 struct mqtt_acks {
     struct mqtt_slot *slots; /* owned; 65536, by packet identifier */
     struct mqtt_owed *ring;  /* owned; as many */
-    uint32_t window;         /* ceiling of messages under way */
     uint32_t head, owed;     /* ring: first one, how many */
     uint64_t settled;        /* record number */
 };
 
-#define MQTT_WINDOW_MAX 65535u
-
-/* Pages of the tables are only taken when they are used. The window is the
- * largest one until somebody sets the receive maximum that was agreed on. */
+/* Pages of the tables are only taken when they are used. The ceiling of
+ * messages under way is that of packet identifiers: mosquitto with
+ * max_inflight_messages 0 does not heed a receive maximum, and the
+ * back-pressure of the socket bounds what is held in any case. */
 FLV_CHECKED flv_rc mqtt_acks_init(struct mqtt_acks *a, struct flv_err *err);
 void mqtt_acks_deinit(struct mqtt_acks *a);
 

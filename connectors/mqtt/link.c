@@ -607,7 +607,6 @@ static void say_hello(struct mqtt_link *l)
         .receive_max = c->receive_max,
         .packet_max = (uint32_t)c->packet_bytes_max,
     };
-    l->acks.window = l->version == MQTT_5 ? c->receive_max : MQTT_WINDOW_MAX;
     if (mqtt_put_connect(&l->out[l->filling], &hello) != FLV_OK) {
         fail_text(l, FLV_E_NOMEM, "out of memory for the request to connect");
         return;
