@@ -1,11 +1,11 @@
 #include "smartmodule/engine_priv.h"
 
 #include "base/mem.h"
+#include "smartmodule/cache.h"
 #include <assert.h>
-#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 /* --- the ticker ---------------------------------------------------------
@@ -75,7 +75,8 @@ static int start_ticker(struct flv_sm_engine *e)
 
 /* --- settings ----------------------------------------------------------- */
 
-/* What a compiled module depends on goes into FLV__SM_SETTINGS, too. */
+/* Whoever changes what compiled code depends on counts SETTINGS in cache.c up,
+ * too. */
 static wasm_config_t *make_config(void)
 {
     wasm_config_t *c = flv__wt.wasm_config_new();
@@ -104,19 +105,38 @@ static wasm_config_t *make_config(void)
 
 /* --- life --------------------------------------------------------------- */
 
-static flv_rc make_cache_dir(const char *path, struct flv_err *err)
+/* The library says its version only in what it compiles: the length and
+ * digits of its major number, near the beginning. Structs of the C API change
+ * with that number. */
+static flv_rc check_version(struct flv_sm_engine *e, struct flv_err *err)
 {
-    struct stat st;
+    static const uint8_t empty[] = {0, 'a', 's', 'm', 1, 0, 0, 0};
+    wasmtime_module_t *m;
+    wasm_byte_vec_t code;
+    char major[16];
+    bool same = false;
+    wasmtime_error_t *error =
+        flv__wt.wasmtime_module_new(e->wt, empty, sizeof(empty), &m);
 
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return flv_fail_sys(err, FLV_E_IO, errno,
-                            "cannot make %s for compiled modules", path);
+    snprintf(major, sizeof(major), "%c%d", WASMTIME_VERSION_MAJOR < 100 ? 2 : 3,
+             WASMTIME_VERSION_MAJOR);
+    if (error == NULL) {
+        error = flv__wt.wasmtime_module_serialize(m, &code);
+        flv__wt.wasmtime_module_delete(m);
     }
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        return flv_fail(err, FLV_E_IO,
-                        "%s, for compiled modules, is not a folder", path);
+    if (error == NULL) {
+        size_t head = code.size < 256 ? code.size : 256;
+
+        same = memmem(code.data, head, major, strlen(major)) != NULL;
+        flv__wt.wasm_byte_vec_delete(&code);
+    } else {
+        flv__wt.wasmtime_error_delete(error);
     }
-    return FLV_OK;
+    return same ? FLV_OK
+                : flv_fail(err, FLV_E_UNSUPPORTED,
+                           "the WebAssembly engine that was loaded is not "
+                           "Wasmtime %d; install %s or set WASMTIME_LIB",
+                           WASMTIME_VERSION_MAJOR, WASMTIME_VERSION);
 }
 
 static void free_engine(struct flv_sm_engine *e)
@@ -139,7 +159,7 @@ flv_rc flv_sm_engine_create(struct flv_sm_engine **out,
     int sys;
 
     if (rc == FLV_OK && conf->cache_dir != NULL) {
-        rc = make_cache_dir(conf->cache_dir, err);
+        rc = flv__sm_cache_open(conf->cache_dir, err);
     }
     if (rc != FLV_OK) {
         return rc;
@@ -158,6 +178,11 @@ flv_rc flv_sm_engine_create(struct flv_sm_engine **out,
     if (e->wt == NULL || (conf->cache_dir != NULL && e->cache_dir == NULL)) {
         free_engine(e);
         return flv_fail(err, FLV_E_NOMEM, "engine of SmartModules");
+    }
+    rc = check_version(e, err);
+    if (rc != FLV_OK) {
+        free_engine(e);
+        return rc;
     }
     sys = start_ticker(e);
     if (sys != 0) {

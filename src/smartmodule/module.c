@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "smartmodule/cache.h"
 #include "smartmodule/imports.h"
 #include "smartmodule/module_priv.h"
 #include "smartmodule/wasm.h"

@@ -1,7 +1,7 @@
 /*
  * module_priv.h - a compiled module as instances need it.
  *
- * Purpose    The struct behind module.h, and the folder of compiled modules.
+ * Purpose    The struct behind module.h.
  * Threads    Constant once made.
  */
 #ifndef FLV_SMARTMODULE_MODULE_PRIV_H
@@ -21,13 +21,5 @@ struct flv_sm_module {
     bool has_init, has_look_back;
     size_t wasm_bytes;
 };
-
-/* The compiled form of plain bytes with this hash: from the engine's folder,
- * or compiled now and kept there. A folder that does not work is no error. */
-FLV_CHECKED flv_rc flv__sm_compile(struct flv_sm_engine *e,
-                                   const char *hash,
-                                   struct flv_slice plain,
-                                   wasmtime_module_t **out,
-                                   struct flv_err *err);
 
 #endif
