@@ -35,8 +35,7 @@
     X(wasmtime_config_gc_support_set)                                          \
     X(wasmtime_config_host_memory_creator_set)                                 \
     X(wasmtime_config_max_wasm_stack_set)                                      \
-    X(wasmtime_config_memory_guard_size_set)                                   \
-    X(wasmtime_config_memory_reservation_set)                                  \
+    X(wasmtime_config_memory_init_cow_set)                                     \
     X(wasmtime_config_native_unwind_info_set)                                  \
     X(wasmtime_config_parallel_compilation_set)                                \
     X(wasmtime_config_shared_memory_set)                                       \

@@ -99,6 +99,8 @@ static wasm_config_t *make_config(void)
     flv__wt.wasmtime_config_wasm_function_references_set(c, false);
     flv__wt.wasmtime_config_wasm_exceptions_set(c, false);
     flv__wt.wasmtime_config_gc_support_set(c, false);
+    /* Images of data go with the engine's own memories only. */
+    flv__wt.wasmtime_config_memory_init_cow_set(c, false);
     flv__sm_memory_setup(c);
     return c;
 }

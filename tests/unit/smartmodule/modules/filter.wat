@@ -1,5 +1,7 @@
 ;; Keeps values that begin with 'k'; what else a value can begin with makes it
 ;; the hostile module of the tests.
+;; Data, as every compiled module has them.
+(data (i32.const 1024) "some words")
 (func $deep (param i32) (result i32)
   (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))
 (func (export "filter") (param $p i32) (param $n i32) (param $v i32)
