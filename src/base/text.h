@@ -77,6 +77,9 @@ FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,
                                   const char *text,
                                   struct flv_err *err);
 
+/* Base 64 with its padding, RFC 4648, section 4. */
+FLV_CHECKED flv_rc flv_text_base64(struct flv_buf *b, struct flv_slice s);
+
 /* Levenshtein's distance; SIZE_MAX when a word has more than 64 bytes. */
 size_t flv_text_distance(const char *a, const char *b);
 

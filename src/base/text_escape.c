@@ -1,4 +1,4 @@
-/* UTF-8, JSON strings and hex of text.h. */
+/* UTF-8, JSON strings, hex and base 64 of text.h. */
 #include "base/text.h"
 
 #include <assert.h>
@@ -194,4 +194,25 @@ flv_rc flv_text_unhex(struct flv_buf *b, const char *text, struct flv_err *err)
         b->data[b->len++] = (uint8_t)(high << 4 | low);
     }
     return FLV_OK;
+}
+
+flv_rc flv_text_base64(struct flv_buf *b, struct flv_slice s)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+    flv_rc rc = s.len <= SIZE_MAX / 2 ? flv_buf_reserve(b, (s.len + 2) / 3 * 4)
+                                      : FLV_E_LIMIT;
+
+    for (size_t i = 0; i < s.len && rc == FLV_OK; i += 3) {
+        size_t n = s.len - i < 3 ? s.len - i : 3;
+        uint32_t v = (uint32_t)s.data[i] << 16;
+
+        v |= n > 1 ? (uint32_t)s.data[i + 1] << 8 : 0;
+        v |= n > 2 ? (uint32_t)s.data[i + 2] : 0;
+        for (size_t k = 0; k < 4; k++) {
+            b->data[b->len++] =
+                (uint8_t)(k <= n ? digits[v >> (18 - 6 * k) & 63] : '=');
+        }
+    }
+    return rc;
 }

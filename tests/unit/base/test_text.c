@@ -284,6 +284,29 @@ static void a_full_buffer_keeps_what_it_had(void **state)
     flv_buf_deinit(&b);
 }
 
+static void base_64_pads(void **state)
+{
+    static const char *const table[][2] = {
+        {"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xff\xfe\xfd\xfc", "//79/A=="},
+    };
+    struct flv_buf b;
+
+    (void)state;
+    flv_buf_init(&b, 8);
+    for (size_t i = 0; i < COUNT(table); i++) {
+        flv_buf_reset(&b);
+        assert_int_equal(flv_text_base64(&b, flv_slice_str(table[i][0])),
+                         FLV_OK);
+        assert_string_equal(flv_buf_str(&b), table[i][1]);
+    }
+    flv_buf_reset(&b);
+    assert_int_equal(flv_text_base64(&b, flv_slice_str("foobarb")),
+                     FLV_E_LIMIT);
+    assert_int_equal(b.len, 0);
+    flv_buf_deinit(&b);
+}
+
 static void hex_goes_both_ways(void **state)
 {
     struct flv_buf b;
@@ -337,6 +360,7 @@ int main(void)
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(a_full_buffer_keeps_what_it_had),
         cmocka_unit_test(hex_goes_both_ways),
+        cmocka_unit_test(base_64_pads),
         cmocka_unit_test(slips_find_the_word_meant),
     };
 
