@@ -156,8 +156,9 @@ const char *flv_sm_cause_name(enum flv_sm_cause cause)
 
 /* --- one pass ----------------------------------------------------------- */
 
-/* Input through all steps. *reached is how many input records came to the
- * first array_map, or out of the last step: those that passed. */
+/* Input through all steps. reached[k] is how many input records came to step
+ * k, behind the first array_map as many as came to that one; reached[count]
+ * are those that passed. */
 static bool pass(struct flv_sm_chain *c,
                  struct flv__step_input in,
                  struct flv__sm_records *to,
@@ -167,22 +168,22 @@ static bool pass(struct flv_sm_chain *c,
                  struct flv__fault *f)
 {
     struct flv__sm_output out;
+    uint32_t came = in.count;
 
     for (*at = 0; *at < c->count; (*at)++) {
         struct flv__step *s = &c->steps[*at];
         bool last = *at + 1 == c->count;
 
-        if (s->kind == FLV_SM_ARRAY_MAP && !in.lost) {
-            *reached = in.count;
-            in.lost = true;
-        }
+        came = in.lost ? came : in.count;
+        reached[*at] = came;
+        in.lost = in.lost || s->kind == FLV_SM_ARRAY_MAP;
         if (!flv__step_run(s, &in, last ? to : NULL, &out, f)) {
             return false;
         }
         in.section = out.section;
         in.count = out.walk.count;
     }
-    *reached = in.lost ? *reached : in.count;
+    reached[c->count] = in.lost ? came : in.count;
     *section = in.section;
     return true;
 }
@@ -222,7 +223,7 @@ static bool run_batch(struct flv_sm_chain *c,
 {
     struct flv__step_input first = input_of(in, section, count, false);
     struct flv_slice out;
-    uint32_t reached = 0;
+    uint32_t reached[FLV_SM_STEPS_MAX + 1] = {0};
     size_t at;
 
     for (size_t i = 0; i < c->count; i++) {
@@ -232,12 +233,13 @@ static bool run_batch(struct flv_sm_chain *c,
     }
     c->records.origin_known = loses_origin(c);
     c->records.origin = FLV_SM_NO_ORIGIN;
-    if (!pass(c, first, &c->records, &out, &reached, &at, f)) {
+    if (!pass(c, first, &c->records, &out, reached, &at, f)) {
         return false;
     }
     r->in = count;
-    r->passed = reached;
-    r->filtered = count - reached;
+    r->passed = reached[c->count];
+    r->filtered = count - r->passed;
+    memcpy(r->reached, reached, sizeof(r->reached));
     return true;
 }
 
@@ -363,7 +365,7 @@ static bool run_single(struct flv_sm_chain *c,
     struct flv__step_input one =
         input_of(in, flv_buf_slice(&c->single), 1, true);
     struct flv_slice out;
-    uint32_t reached = 0;
+    uint32_t reached[FLV_SM_STEPS_MAX + 1] = {0};
     enum flv_sm_cause cause;
     size_t at;
     bool ok;
@@ -371,13 +373,16 @@ static bool run_single(struct flv_sm_chain *c,
     if (!save(c, f)) {
         return false;
     }
-    ok = pass(c, one, NULL, &out, &reached, &at, f) &&
+    ok = pass(c, one, NULL, &out, reached, &at, f) &&
          keep(c, out, index, in->base_timestamp_ms, f);
     r->in++;
+    for (size_t i = 0; i < c->count; i++) {
+        r->reached[i] += reached[i] > 0;
+    }
     *failed = !ok;
     if (ok) {
-        r->passed += reached > 0;
-        r->filtered += reached == 0;
+        r->passed += reached[c->count] > 0;
+        r->filtered += reached[c->count] == 0;
         return true;
     }
     if (f->host) {
@@ -437,7 +442,9 @@ static bool replay(struct flv_sm_chain *c,
         return false;
     }
     rest = flv_slice(c->input.data + COUNT_SIZE, c->input.len - COUNT_SIZE);
-    for (uint32_t i = 0; i < count && !(failed && stop_at_failure); i++) {
+    for (uint32_t i = 0; i < count && !(failed && stop_at_failure) &&
+                         !(in->stop != NULL && atomic_load(in->stop));
+         i++) {
         const uint8_t *start = rest.data;
         struct flv_wire_record w;
         struct flv_sm_record record;

@@ -34,6 +34,7 @@
 #define FLV_SMARTMODULE_CHAIN_H
 
 #include "smartmodule/module.h"
+#include <stdatomic.h>
 
 #define FLV_SM_STEPS_MAX 16
 #define FLV_SM_PARAMS_MAX 256        /* of one step */
@@ -90,6 +91,9 @@ struct flv_sm_input {
     struct flv_slice section;
     int64_t base_offset;
     int64_t base_timestamp_ms;
+    /* NULL, or looked at before each record of a replay: when true the call
+     * ends there, and the records behind are not counted. */
+    const atomic_bool *stop;
 };
 
 /* Where an output record comes from, when that can be told: array_map gives
@@ -139,6 +143,9 @@ struct flv_sm_result {
      * stop_at_failure the records behind the first failure are not counted:
      * they did not run. */
     uint32_t in, passed, filtered, failed;
+    /* Of `in`: how many came to each step. Those that were not filtered there
+     * and did not fail there came to the next one, or passed. */
+    uint32_t reached[FLV_SM_STEPS_MAX];
     bool replayed;
 };
 

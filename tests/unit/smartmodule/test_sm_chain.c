@@ -76,12 +76,54 @@ static void stop_ends_at_the_first_failure(void **state)
     flv_sm_chain_destroy(c);
 }
 
+static void a_result_says_how_far_records_came(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 2, "filter", "filter");
+    struct flv_sm_result r = run(c, "keep drop keep", false);
+
+    (void)state;
+    assert_int_equal(r.reached[0], 3);
+    assert_int_equal(r.reached[1], 2);
+    r = run(c, "keep error drop keep", false);
+    assert_true(r.replayed);
+    assert_int_equal(r.reached[0], 4);
+    assert_int_equal(r.reached[1], 2);
+    r = run(c, "keep error drop keep", true);
+    assert_int_equal(r.reached[0], 2);
+    assert_int_equal(r.reached[1], 1);
+    flv_sm_chain_destroy(c);
+}
+
+static void a_replay_can_be_stopped(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    atomic_bool stop = true;
+    struct flv_sm_result r;
+    struct batch b;
+
+    (void)state;
+    batch_make(&b, "keep error keep");
+    const struct flv_sm_input in = {.section = flv_buf_slice(&b.section),
+                                    .stop = &stop};
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, NULL), FLV_OK);
+    assert_int_equal(r.in, 0);
+    assert_int_equal(r.record_count + r.failure_count, 0);
+    atomic_store(&stop, false);
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, NULL), FLV_OK);
+    assert_int_equal(r.in, 3);
+    assert_int_equal(r.failed, 1);
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filter_keeps_what_the_module_keeps),
         cmocka_unit_test(each_hostile_record_fails_alone),
         cmocka_unit_test(stop_ends_at_the_first_failure),
+        cmocka_unit_test(a_result_says_how_far_records_came),
+        cmocka_unit_test(a_replay_can_be_stopped),
     };
 
     return cmocka_run_group_tests(tests, setup_engine, teardown_engine);
