@@ -7,7 +7,9 @@
 
 #include "base/mem.h"
 
-#define SMART_GROUP "smartmodule"
+/* A filter and one shape may be given, the filter runs first. */
+#define FILTER_GROUP "filter"
+#define SHAPE_GROUP "shape"
 
 static const char *const codecs[] = {"none", "gzip", "snappy",
                                      "lz4",  "zstd", NULL};
@@ -77,58 +79,68 @@ static const struct flv_opt shared_opts[] = {
      .aliases = batch_names, .min = 1, .max = UINT64_C(32) << 20,
      .help = "Largest size of a batch before compression, such as 16 KB"},
     {.name = "smartstream-filter",
-     FLV_STR(struct flv_shared_conf, smart_filter), .group = SMART_GROUP,
+     FLV_STR(struct flv_shared_conf, smart_filter), .group = FILTER_GROUP,
      .help = SMART_HELP("filter")},
     {.name = "smartstream-map", FLV_STR(struct flv_shared_conf, smart_map),
-     .group = SMART_GROUP, .help = SMART_HELP("map")},
+     .group = SHAPE_GROUP, .help = SMART_HELP("map")},
     {.name = "smartstream-arraymap",
-     FLV_STR(struct flv_shared_conf, smart_arraymap), .group = SMART_GROUP,
+     FLV_STR(struct flv_shared_conf, smart_arraymap), .group = SHAPE_GROUP,
      .help = SMART_HELP("arraymap")},
     {.name = "filter", FLV_STR(struct flv_shared_conf, filter),
-     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
-     .help = "SmartModule that filters records"},
+     .group = FILTER_GROUP,
+     .help = "SmartModule that filters records: a file, or else a name on the "
+             "cluster"},
     {.name = "map", FLV_STR(struct flv_shared_conf, map),
-     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
-     .help = "SmartModule that maps records"},
+     .group = SHAPE_GROUP, .help = "SmartModule that maps records"},
     {.name = "arraymap", FLV_STR(struct flv_shared_conf, arraymap),
-     .group = SMART_GROUP, .aliases = arraymap_names, .flags = FLV_OPT_HIDDEN,
+     .group = SHAPE_GROUP, .aliases = arraymap_names,
      .help = "SmartModule that makes several records of one"},
     {.name = "filter-map", FLV_STR(struct flv_shared_conf, filter_map),
-     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
+     .group = SHAPE_GROUP,
      .help = "SmartModule that filters and maps records"},
     {.name = "aggregate", FLV_STR(struct flv_shared_conf, aggregate),
-     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
-     .help = "SmartModule that accumulates records"},
+     .group = SHAPE_GROUP, .help = "SmartModule that accumulates records"},
     {.name = "aggregate-initial-value",
      FLV_STR(struct flv_shared_conf, initial_value), .arg = "value",
-     .aliases = initial_names, .flags = FLV_OPT_HIDDEN,
-     .help = "First value of the accumulator"},
+     .aliases = initial_names, .help = "First value of the accumulator"},
     {.name = "smart-module", FLV_STR(struct flv_shared_conf, smart_module),
-     .group = SMART_GROUP, .flags = FLV_OPT_HIDDEN,
-     .help = "SmartModule of any kind"},
+     .group = SHAPE_GROUP, .help = "SmartModule of any kind"},
     {.name = "smartmodule-parameters",
      FLV_LIST(struct flv_shared_conf, smart_params), .arg = "key:value",
-     .flags = FLV_OPT_HIDDEN, .help = "Parameter of the SmartModule"},
+     .help = "Parameter of the SmartModule"},
     {.name = "transform", FLV_LIST(struct flv_shared_conf, transforms),
-     .flags = FLV_OPT_HIDDEN,
-     .help = "SmartModule with parameters as JSON"},
+     .arg = "json",
+     .help = "SmartModule of a chain, as in transforms of a file, such as "
+             "{\"uses\":\"a.wasm\",\"with\":{\"key\":\"value\"}}"},
+    {.name = "on-error", FLV_STR(struct flv_shared_conf, on_error),
+     .arg = "policy",
+     .help = "What becomes of a record that a SmartModule fails on: halt, "
+             "discard, retry:N, dead-letter:TOPIC; default: halt"},
+    {.name = "smartmodule-fuel", FLV_U64(struct flv_shared_conf, budget.fuel),
+     .arg = "instructions", .min = 1, .max = FLV_BUDGET_FUEL_MAX,
+     .help = "Instructions that a SmartModule may use for a record; default: "
+             "1000000000"},
+    {.name = "smartmodule-cpu-ms",
+     FLV_U64(struct flv_shared_conf, budget.cpu_ms), .arg = "ms", .min = 1,
+     .max = FLV_BUDGET_CPU_MS_MAX,
+     .help = "Processor time that a SmartModule may use for a record; "
+             "default: 1000"},
+    {.name = "smartmodule-memory",
+     FLV_SIZE(struct flv_shared_conf, budget.memory_bytes), .arg = "size",
+     .min = FLV_BUDGET_MEMORY_MIN, .max = FLV_BUDGET_MEMORY_MAX,
+     .help = "Memory that a SmartModule may have; default: 256 Mi"},
+    {.name = "smartmodule-output-records",
+     FLV_U64(struct flv_shared_conf, budget.output_records), .arg = "count",
+     .min = 1, .max = FLV_BUDGET_RECORDS_MAX,
+     .help = "Records that a SmartModule may make of one; default: 10000"},
+    {.name = "smartmodule-output-bytes",
+     FLV_SIZE(struct flv_shared_conf, budget.output_bytes), .arg = "size",
+     .min = 1, .max = FLV_BUDGET_BYTES_MAX,
+     .help = "Bytes that a SmartModule may make of one record; default: "
+             "16 Mi"},
     {.name = NULL},
 };
 /* clang-format on */
-
-static const char *const smart_names[] = {"smartstream-filter",
-                                          "smartstream-map",
-                                          "smartstream-arraymap",
-                                          "filter",
-                                          "map",
-                                          "arraymap",
-                                          "filter-map",
-                                          "aggregate",
-                                          "aggregate-initial-value",
-                                          "smart-module",
-                                          "transform",
-                                          "smartmodule-parameters",
-                                          NULL};
 
 static const char *const line_only[] = {
     "config",   "secrets",   "describe", "check",      "probe",
@@ -200,14 +212,4 @@ void flv__conn_opts_deinit(struct flv_conn_opts *o)
 {
     flv_free(o->table);
     o->table = NULL;
-}
-
-const char *flv__conn_smart_option(const struct flv_opts *opts)
-{
-    for (const char *const *n = smart_names; *n != NULL; n++) {
-        if (flv_opts_given(opts, *n)) {
-            return *n;
-        }
-    }
-    return NULL;
 }

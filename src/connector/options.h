@@ -15,6 +15,7 @@
 #include <fluvio/connector.h>
 
 #include "base/opt.h"
+#include "config/connector_file.h"
 
 struct flv_shared_conf {
     char *config;
@@ -30,11 +31,13 @@ struct flv_shared_conf {
     /* From a manager: control.h. Descriptors are inherited, 0: none. */
     char *log_file, *exit_file;
     uint64_t lock_fd, control_fd;
-    /* One field for each SmartModule option: given means refused. */
+    /* SmartModules; plan.h puts them together. */
     char *smart_filter, *smart_map, *smart_arraymap;
     char *filter, *map, *arraymap, *filter_map, *aggregate, *initial_value;
     char *smart_module;
     struct flv_list smart_params, transforms;
+    char *on_error;
+    struct flv_budget budget; /* of each module; a zero takes the default */
 };
 
 struct flv_conn_opts {
@@ -57,8 +60,5 @@ static inline void *flv__conn_own(const struct flv_conn_opts *o, void *conf)
 {
     return (char *)conf + o->own_offset;
 }
-
-/* The SmartModule option that was given, or NULL. */
-const char *flv__conn_smart_option(const struct flv_opts *opts);
 
 #endif

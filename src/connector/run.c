@@ -9,7 +9,9 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "connector/control.h"
+#include "connector/dead.h"
 #include "connector/pipeline.h"
+#include "connector/smart.h"
 #include "stream/stream.h"
 
 #define TARGET "connector"
@@ -24,11 +26,13 @@
 /* Delivery after a stop; containers are killed after 10 s. */
 #define DRAIN_MS 8000
 
-/* CONNECTING -> (ENSURING) -> OPENING -> RUNNING -> CLOSING; a stop or failure
- * goes to CLOSING from anywhere. */
+/* CONNECTING -> (MODULES) -> (ENSURING) -> (LETTERS) -> OPENING -> RUNNING ->
+ * CLOSING; a stop or failure goes to CLOSING from anywhere. */
 enum phase {
     PHASE_CONNECTING,
+    PHASE_MODULES,
     PHASE_ENSURING,
+    PHASE_LETTERS,
     PHASE_OPENING,
     PHASE_RUNNING,
     PHASE_CLOSING,
@@ -39,6 +43,8 @@ struct run {
     struct flv_loop *loop;
     struct flv_stream *stream;
     struct flv_writer *writer;
+    struct flv_smart *smart; /* NULL: no SmartModules */
+    struct flv_dead *dead;   /* NULL: no topics of dead letters */
     struct flv_source *source;
     struct flv_control control;
     struct flv_timer connect_limit;
@@ -49,6 +55,7 @@ struct run {
     enum phase phase;
     bool stop_asked;
     bool paused;
+    bool dead_closed;
     bool troubled; /* the stream said that it repeats something */
 };
 
@@ -66,11 +73,20 @@ static void stream_closed(void *arg)
     flv_loop_stop(r->loop);
 }
 
-static void writer_closed(void *arg)
+/* What is still open: the writer, those of dead letters, the stream. */
+static void close_next(void *arg)
 {
     struct run *r = arg;
+    struct flv_writer *writer = r->writer;
     r->writer = NULL;
-    flv_stream_close(r->stream, stream_closed, r);
+    if (writer != NULL) {
+        flv_writer_close(writer, 0, close_next, r);
+    } else if (r->dead != NULL && !r->dead_closed) {
+        r->dead_closed = true;
+        flv__dead_close(r->dead, close_next, r);
+    } else {
+        flv_stream_close(r->stream, stream_closed, r);
+    }
 }
 
 /* Ends what the start has made so far; the pipeline ends itself before. */
@@ -82,11 +98,7 @@ static void wind_up(struct run *r)
     r->phase = PHASE_CLOSING;
     flv_timer_stop(&r->connect_limit);
     flv_timer_stop(&r->watch);
-    if (r->writer != NULL) {
-        flv_writer_close(r->writer, 0, writer_closed, r);
-    } else {
-        flv_stream_close(r->stream, stream_closed, r);
-    }
+    close_next(r);
 }
 
 static void keep_cause(struct run *r, const struct flv_err *err)
@@ -195,14 +207,18 @@ static flv_rc out_append(void *out,
                          struct flv_err *err)
 {
     struct run *r = out;
-    assert(lane == FLV_LANE_TOPIC);
-    return flv_writer_append(r->writer, msgs, count, token, err);
+    return lane == FLV_LANE_TOPIC
+               ? flv_writer_append(r->writer, msgs, count, token, err)
+               : flv__dead_append(r->dead, lane, msgs, count, token, err);
 }
 
 static void out_push(void *out)
 {
     struct run *r = out;
     flv_writer_push(r->writer);
+    if (r->dead != NULL) {
+        flv__dead_push(r->dead);
+    }
 }
 
 /* The writer outlives the pipeline by its last callback. */
@@ -217,23 +233,38 @@ static void out_close(void *out, void (*closed)(void *arg), void *arg)
 static const struct flv_out_ops out_ops = {
     .append = out_append, .push = out_push, .close = out_close};
 
-static void on_settled(void *user, uint64_t token, const struct flv_err *err)
+static void settled(struct run *r,
+                    const char *topic,
+                    uint64_t token,
+                    const struct flv_err *err)
 {
-    struct run *r = user;
     if (r->source == NULL) {
         return;
     }
     struct flv_err named = {0};
     if (err != NULL) {
         named = *err;
-        flv_err_prefix(&named, "the topic \"%.60s\" refuses a batch",
-                       topic_of(r));
+        flv_err_prefix(&named, "the topic \"%.60s\" refuses a batch", topic);
     }
     flv__pipeline_settled(r->source, token, err != NULL ? &named : NULL);
     if (err == NULL) {
         flv__control_stall(&r->control, NULL);
         flv__control_stream(&r->control, NULL);
     }
+}
+
+static void on_settled(void *user, uint64_t token, const struct flv_err *err)
+{
+    struct run *r = user;
+    settled(r, topic_of(r), token, err);
+}
+
+static void on_letter_settled(void *user,
+                              const char *topic,
+                              uint64_t token,
+                              const struct flv_err *err)
+{
+    settled(user, topic, token, err);
 }
 
 static void on_writable(void *user)
@@ -244,18 +275,29 @@ static void on_writable(void *user)
     }
 }
 
-static void on_trouble(void *user, const struct flv_err *err)
+static void trouble(struct run *r, const char *topic, const struct flv_err *err)
 {
-    struct run *r = user;
     if (err != NULL) {
         flv_log_warn("stream", "delivery is being repeated",
-                     FLV_KV_STR("topic", topic_of(r)), FLV_KV_ERR(err));
+                     FLV_KV_STR("topic", topic), FLV_KV_ERR(err));
     } else if (r->troubled) {
         flv_log_info("stream", "delivery works again",
-                     FLV_KV_STR("topic", topic_of(r)));
+                     FLV_KV_STR("topic", topic));
     }
     r->troubled = err != NULL;
     flv__control_stream(&r->control, err);
+}
+
+static void on_trouble(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    trouble(r, topic_of(r), err);
+}
+
+static void
+on_letter_trouble(void *user, const char *topic, const struct flv_err *err)
+{
+    trouble(user, topic, err);
 }
 
 /* What the source says of its far side. */
@@ -289,17 +331,18 @@ static void on_watch(struct flv_timer *timer)
     struct run *r = FLV_OWNER_OF(timer, struct run, watch);
     struct flv_pipeline_counts n;
     flv__pipeline_counts(r->source, &n);
-    bool waits = n.out > n.acked && n.acked == r->watched_acked;
+    uint64_t out = n.out + n.letters, acked = n.acked + n.dead_lettered;
+    bool waits = out > acked && acked == r->watched_acked;
     r->idle_looks = waits ? r->idle_looks + 1 : 0;
     if (r->idle_looks >= STALL_LOOKS) {
-        note_stall(r, n.out - n.acked);
+        note_stall(r, out - acked);
     } else if (!waits) {
         flv__control_stall(&r->control, NULL);
-        if (r->troubled && n.acked > r->watched_acked) {
+        if (r->troubled && acked > r->watched_acked) {
             on_trouble(r, NULL);
         }
     }
-    r->watched_acked = n.acked;
+    r->watched_acked = acked;
 }
 
 static void pipeline_done(void *arg)
@@ -323,6 +366,7 @@ static void start_pipeline(struct run *r)
         .name = r->setup->has_file ? r->setup->file.name : NULL,
         .topic = topic_of(r),
         .conf = flv__setup_own(r->setup),
+        .stage = r->smart != NULL ? flv__smart_stage(r->smart) : NULL,
         .out_ops = &out_ops,
         .out = r,
         .drain_ms = DRAIN_MS,
@@ -333,6 +377,9 @@ static void start_pipeline(struct run *r)
     if (flv__pipeline_open(&r->source, &conf, &err) != FLV_OK) {
         give_up(r, &err);
         return;
+    }
+    if (r->smart != NULL) {
+        flv__smart_attach(r->smart, r->source);
     }
     r->phase = PHASE_RUNNING;
     flv__pipeline_pause(r->source, r->paused);
@@ -393,6 +440,40 @@ static void open_writer(struct run *r)
     }
 }
 
+static void on_letters_opened(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_LETTERS) {
+        return;
+    }
+    if (err != NULL) {
+        give_up(r, err);
+        return;
+    }
+    open_writer(r);
+}
+
+static void open_letters(struct run *r)
+{
+    const struct flv_plan *plan = &r->setup->plan;
+    const struct flv_dead_conf conf = {.stream = r->stream,
+                                       .topics = plan->topics,
+                                       .lanes = plan->lanes,
+                                       .settled = on_letter_settled,
+                                       .writable = on_writable,
+                                       .trouble = on_letter_trouble,
+                                       .user = r};
+    struct flv_err err = {0};
+    if (plan->lanes <= FLV_LANE_TOPIC + 1) {
+        open_writer(r);
+        return;
+    }
+    r->phase = PHASE_LETTERS;
+    if (flv__dead_open(&r->dead, &conf, on_letters_opened, r, &err) != FLV_OK) {
+        give_up(r, &err);
+    }
+}
+
 static void on_ensured(void *user, const struct flv_err *err, bool created)
 {
     struct run *r = user;
@@ -410,14 +491,14 @@ static void on_ensured(void *user, const struct flv_err *err, bool created)
         flv_log_info(TARGET, "topic successfully created",
                      FLV_KV_STR("topic", topic_of(r)));
     }
-    open_writer(r);
+    open_letters(r);
 }
 
 static void ensure_topic(struct run *r)
 {
     const struct flv_setup *s = r->setup;
     if (!s->has_file || !s->file.create_topic) {
-        open_writer(r);
+        open_letters(r);
         return;
     }
     const struct flv_cfile_topic *t = &s->file.topic;
@@ -442,6 +523,41 @@ static void ensure_topic(struct run *r)
     }
 }
 
+static void on_modules(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_MODULES) {
+        return;
+    }
+    if (err != NULL) {
+        give_up(r, err);
+        return;
+    }
+    ensure_topic(r);
+}
+
+static void open_modules(struct run *r)
+{
+    struct flv_setup *s = r->setup;
+    const struct flv_smart_conf conf = {
+        .loop = r->loop,
+        .plan = &s->plan,
+        .name = s->has_file ? s->file.name : s->type->name,
+        .type = s->type->name,
+    };
+    struct flv_err err = {0};
+    if (s->plan.count == 0) {
+        ensure_topic(r);
+        return;
+    }
+    r->phase = PHASE_MODULES;
+    if (flv__smart_create(&r->smart, &conf, &err) != FLV_OK) {
+        give_up(r, &err);
+        return;
+    }
+    flv__smart_open(r->smart, r->stream, on_modules, r);
+}
+
 static void no_cluster(struct run *r, const char *why)
 {
     struct flv_err err = {0};
@@ -460,7 +576,7 @@ static void on_connected(void *user, const struct flv_err *err)
     }
     flv_timer_stop(&r->connect_limit);
     if (err == NULL) {
-        ensure_topic(r);
+        open_modules(r);
     } else if (flv_rc_class(err->rc) == FLV_CLASS_RETRY) {
         no_cluster(r, flv_rc_text(err->rc));
     } else {
@@ -570,12 +686,17 @@ static void log_counters(const struct run *r)
                  FLV_KV_U64("passed", n.stages.passed),
                  FLV_KV_U64("filtered", n.stages.filtered),
                  FLV_KV_U64("failed", n.stages.failed),
-                 FLV_KV_U64("out", n.out), FLV_KV_U64("acked", n.acked), kv[0],
-                 kv[1], kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
+                 FLV_KV_U64("out", n.out), FLV_KV_U64("acked", n.acked),
+                 FLV_KV_U64("discarded", n.stages.discarded),
+                 FLV_KV_U64("dead_lettered", n.dead_lettered), kv[0], kv[1],
+                 kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
 }
 
 static int report(struct run *r)
 {
+    if (r->smart != NULL) {
+        flv__smart_log(r->smart);
+    }
     if (r->source != NULL) {
         log_counters(r);
     }
@@ -602,6 +723,8 @@ int flv__connector_run(struct flv_setup *setup)
     }
     int code = report(r);
     flv__control_close(&r->control);
+    flv__smart_destroy(r->smart);
+    flv__dead_destroy(r->dead);
     flv__pipeline_destroy(r->source);
     if (r->loop != NULL) {
         flv_loop_run(r->loop); /* what is closed still says so */

@@ -14,7 +14,6 @@
 #include "connector/describe.h"
 
 #define TEXT_MAX ((size_t)1024 * 1024)
-#define ENGINE "needs the SmartModule engine, which is not in this version"
 
 static int fail(const struct flv_err *err)
 {
@@ -70,10 +69,6 @@ static flv_rc check_type(const struct flv_setup *s, struct flv_err *err)
         return flv_doc_fail(f->doc, f->type_node, err,
                             "the direction is sink, but \"%s\" is a source",
                             s->type->name);
-    }
-    if (f->transform_count > 0) {
-        return flv_doc_fail(f->doc, f->transforms[0].node, err,
-                            "transforms " ENGINE);
     }
     return FLV_OK;
 }
@@ -243,12 +238,17 @@ parse_line(struct flv_setup *s, int argc, char **argv, struct flv_err *err)
 /* What only this room can check, after all values are there. */
 static flv_rc check(struct flv_setup *s, struct flv_err *err)
 {
-    const char *smart = flv__conn_smart_option(flv_args_opts(&s->args));
-    if (smart != NULL) {
-        return flv_fail(err, FLV_E_UNSUPPORTED, "--%s " ENGINE, smart);
+    const struct flv_cfile_conf secrets = {.secret = flv__secrets_get,
+                                           .secret_arg = &s->secrets};
+    flv_rc rc = flv__plan_make(&s->plan, flv_args_opts(&s->args),
+                               s->has_file ? &s->file : NULL, &secrets, err);
+    if (rc == FLV_OK) {
+        rc = flv__plan_read(&s->plan, err);
     }
-    return s->type->check != NULL ? s->type->check(flv__setup_own(s), err)
-                                  : FLV_OK;
+    if (rc != FLV_OK || s->type->check == NULL) {
+        return rc;
+    }
+    return s->type->check(flv__setup_own(s), err);
 }
 
 static int usage(const struct flv_setup *s, const struct flv_err *err)
@@ -305,6 +305,7 @@ bool flv__setup_read(struct flv_setup *s,
 
 void flv__setup_deinit(struct flv_setup *s)
 {
+    flv__plan_deinit(&s->plan);
     if (s->args_read) {
         flv_args_deinit(&s->args);
     }

@@ -15,6 +15,7 @@
 
 #include "config/connector_file.h"
 #include "connector/options.h"
+#include "connector/plan.h"
 #include "connector/secrets.h"
 
 struct flv_setup {
@@ -28,6 +29,7 @@ struct flv_setup {
     bool has_file;
     const char *exit_file; /* borrowed from args; NULL: none */
     struct flv_err cause;  /* why it cannot run */
+    struct flv_plan plan;  /* SmartModules */
 };
 
 /* True: run it. False: the program ends with *out_exit. _deinit() in any

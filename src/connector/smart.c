@@ -1,0 +1,352 @@
+#include "connector/smart.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/field.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "connector/pipeline.h"
+#include "connector/smart_priv.h"
+#include "smartmodule/engine.h"
+
+#define PATH_BYTES_MAX 4096
+
+static void opened(struct flv_smart *s, const struct flv_err *err)
+{
+    flv_done_fn done = s->done;
+    s->done = NULL;
+    done(s->done_user, err);
+}
+
+/* --- compiling, on the thread -----------------------------------------------
+ */
+
+/* The folder and those above it; false: it cannot be made. */
+static bool make_folders(char *path)
+{
+    bool ok = true;
+    for (char *p = strchr(path + 1, '/'); ok && p != NULL;
+         p = strchr(p + 1, '/')) {
+        *p = '\0';
+        ok = mkdir(path, 0700) == 0 || errno == EEXIST || errno == EROFS;
+        *p = '/';
+    }
+    return ok && (mkdir(path, 0700) == 0 || errno == EEXIST);
+}
+
+/* Where compiled modules are kept between runs; without such a folder they
+ * are compiled at each start. */
+static bool cache_dir(char out[PATH_BYTES_MAX])
+{
+    const char *dir = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int len = -1;
+    if (dir != NULL && dir[0] == '/') {
+        len = snprintf(out, PATH_BYTES_MAX, "%s/fluvio-c/smartmodules", dir);
+    } else if (home != NULL && home[0] == '/') {
+        len = snprintf(out, PATH_BYTES_MAX, "%s/.cache/fluvio-c/smartmodules",
+                       home);
+    }
+    if (len <= 0 || len >= PATH_BYTES_MAX) {
+        return false;
+    }
+    if (!make_folders(out)) {
+        flv_log_warn("smartmodule", "compiled modules cannot be kept",
+                     FLV_KV_STR("folder", out),
+                     FLV_KV_STR("error", strerror(errno)));
+        return false;
+    }
+    return true;
+}
+
+static flv_rc make_step(struct flv_smart *s,
+                        size_t i,
+                        struct flv_sm_step *to,
+                        struct flv_sm_param *params,
+                        struct flv_err *err)
+{
+    const struct flv_plan_step *from = &s->conf.plan->steps[i];
+    const struct flv_budget *b = &from->budget;
+    flv_rc rc = flv_sm_module_create(&to->module, s->engine, from->uses,
+                                     from->wasm, err);
+    if (rc != FLV_OK) {
+        flv_err_prefix(err, "%s: \"%.60s\"", from->option, from->uses);
+        return rc;
+    }
+    for (size_t k = 0; k < from->param_count; k++) {
+        params[k] = (struct flv_sm_param){
+            .key = flv_slice_str(from->params[k].key),
+            .value = flv_slice_str(from->params[k].value)};
+    }
+    to->params = params;
+    to->param_count = from->param_count;
+    to->accumulator = flv_slice_str(from->initial);
+    to->look_back_last = from->look_back_last;
+    to->look_back_age_ms = from->look_back_age_ms;
+    to->budget =
+        (struct flv_sm_budget){.fuel = b->fuel,
+                               .cpu_ms = (uint32_t)b->cpu_ms,
+                               .memory_bytes = (size_t)b->memory_bytes,
+                               .output_records = (uint32_t)b->output_records,
+                               .output_bytes = (size_t)b->output_bytes};
+    return FLV_OK;
+}
+
+static flv_rc make_chain(struct flv_smart *s, struct flv_err *err)
+{
+    const struct flv_plan *plan = s->conf.plan;
+    struct flv_sm_step steps[FLV_SM_STEPS_MAX] = {{0}};
+    size_t total = 1, used = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        total += plan->steps[i].param_count;
+    }
+    struct flv_sm_param *params = flv_zalloc(total, sizeof(*params));
+    if (params == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for parameters");
+    }
+    flv_rc rc = FLV_OK;
+    for (size_t i = 0; rc == FLV_OK && i < plan->count; i++) {
+        rc = make_step(s, i, &steps[i], params + used, err);
+        used += plan->steps[i].param_count;
+    }
+    if (rc == FLV_OK) {
+        rc = flv_sm_chain_create(&s->chain, steps, plan->count, err);
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        flv_sm_module_unref(steps[i].module);
+    }
+    flv_free(params);
+    return rc;
+}
+
+/* Showing past records to a module needs them from the topic. */
+static flv_rc check_look_back(struct flv_smart *s, struct flv_err *err)
+{
+    struct flv_sm_look_back want;
+    if (!flv_sm_chain_wants_look_back(s->chain, 0, &want)) {
+        return FLV_OK;
+    }
+    return flv_fail(err, FLV_E_UNSUPPORTED,
+                    "%.60s: \"%.60s\" wants to look back at past records, "
+                    "which connectors cannot show; remove lookback",
+                    s->conf.plan->steps[want.step].option,
+                    s->conf.plan->steps[want.step].uses);
+}
+
+static void compile(struct flv_work *work)
+{
+    struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, compiling);
+    char dir[PATH_BYTES_MAX];
+    const struct flv_sm_engine_conf conf = {.cache_dir =
+                                                cache_dir(dir) ? dir : NULL};
+    flv_rc rc = flv_sm_engine_create(&s->engine, &conf, &s->trouble);
+    if (rc == FLV_OK) {
+        rc = make_chain(s, &s->trouble);
+    }
+    if (rc == FLV_OK) {
+        rc = check_look_back(s, &s->trouble);
+    }
+    assert((rc == FLV_OK) == (s->trouble.rc == FLV_OK));
+}
+
+static void compiled(struct flv_work *work, flv_rc rc)
+{
+    struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, compiling);
+    flv__plan_drop(s->conf.plan);
+    if (rc == FLV_E_CANCELED || s->done == NULL) {
+        return; /* destroyed */
+    }
+    for (size_t i = 0; s->chain != NULL && i < flv_sm_chain_steps(s->chain);
+         i++) {
+        struct flv_sm_module_info m =
+            flv_sm_module_info(flv_sm_chain_module(s->chain, i));
+        flv_log_info("smartmodule", "ready", FLV_KV_U64("stage", i + 1),
+                     FLV_KV_STR("kind", flv_sm_kind_name(m.kind)),
+                     FLV_KV_STR("module", m.name),
+                     FLV_KV_STR("sha256", m.hash));
+    }
+    opened(s, s->trouble.rc != FLV_OK ? &s->trouble : NULL);
+}
+
+/* --- opening ----------------------------------------------------------------
+ */
+
+static flv_rc check_found(const struct flv_smart *s, struct flv_err *err)
+{
+    for (size_t i = 0; i < s->conf.plan->count; i++) {
+        const struct flv_plan_step *step = &s->conf.plan->steps[i];
+        if (step->wasm.data == NULL) {
+            return flv_fail(err, FLV_E_NOT_FOUND,
+                            "%.60s: there is no file \"%.60s\"; SmartModules "
+                            "of the cluster are not in this version",
+                            step->option, step->uses);
+        }
+    }
+    return FLV_OK;
+}
+
+static void begin(struct flv_task *task)
+{
+    struct flv_smart *s = FLV_OWNER_OF(task, struct flv_smart, begin);
+    struct flv_err err = {0};
+    flv_rc rc = check_found(s, &err);
+    if (rc == FLV_OK) {
+        rc = flv_pool_submit(s->pool, &s->compiling);
+        if (rc != FLV_OK) {
+            (void)flv_fail(&err, rc, "no thread for SmartModules: %s",
+                           flv_rc_text(rc));
+        }
+    }
+    if (rc != FLV_OK) {
+        opened(s, &err);
+    }
+}
+
+void flv__smart_open(struct flv_smart *s,
+                     struct flv_stream *stream,
+                     flv_done_fn done,
+                     void *user)
+{
+    assert(s->done == NULL && s->chain == NULL);
+    s->stream = stream;
+    s->done = done;
+    s->done_user = user;
+    flv_loop_defer(s->conf.loop, &s->begin);
+}
+
+/* --- the stage --------------------------------------------------------------
+ */
+
+static void work_run(struct flv_work *work)
+{
+    flv__smart_run(FLV_OWNER_OF(work, struct flv_smart, work));
+}
+
+static void work_done(struct flv_work *work, flv_rc rc)
+{
+    struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, work);
+    s->in = NULL;
+    if (rc == FLV_OK && s->source != NULL) {
+        flv__pipeline_staged(s->source, &s->result);
+    }
+}
+
+static void stage_run(void *state, const struct flv_batch *in)
+{
+    struct flv_smart *s = state;
+    assert(s->in == NULL && s->chain != NULL);
+    s->in = in;
+    /* The thread is there since it compiled, and has nothing else to do. */
+    flv_rc rc = flv_pool_submit(s->pool, &s->work);
+    assert(rc == FLV_OK);
+    (void)rc;
+}
+
+static void stage_hurry(void *state)
+{
+    struct flv_smart *s = state;
+    atomic_store(&s->hurry, true);
+}
+
+const struct flv_stage *flv__smart_stage(const struct flv_smart *s)
+{
+    return &s->stage;
+}
+
+void flv__smart_attach(struct flv_smart *s, struct flv_source *src)
+{
+    s->source = src;
+}
+
+/* --- figures ----------------------------------------------------------------
+ */
+
+void flv__smart_counts(const struct flv_smart *s,
+                       size_t i,
+                       struct flv_stage_counts *out)
+{
+    assert(i < s->conf.plan->count && s->in == NULL);
+    *out = s->each[i];
+    assert(flv__stage_adds_up(out));
+}
+
+void flv__smart_log(const struct flv_smart *s)
+{
+    for (size_t i = 0; s->chain != NULL && i < flv_sm_chain_steps(s->chain);
+         i++) {
+        struct flv_stage_counts n;
+        struct flv_sm_stats stats;
+        struct flv_sm_module_info m =
+            flv_sm_module_info(flv_sm_chain_module(s->chain, i));
+        flv__smart_counts(s, i, &n);
+        flv_sm_chain_stats(s->chain, i, &stats);
+        flv_log_info(
+            "smartmodule", "stage", FLV_KV_U64("stage", i + 1),
+            FLV_KV_STR("kind", flv_sm_kind_name(m.kind)),
+            FLV_KV_STR("module", m.name), FLV_KV_U64("in", n.in),
+            FLV_KV_U64("passed", n.passed), FLV_KV_U64("filtered", n.filtered),
+            FLV_KV_U64("failed", n.failed),
+            FLV_KV_U64("discarded", n.discarded),
+            FLV_KV_U64("calls", stats.calls), FLV_KV_U64("fuel", stats.fuel),
+            FLV_KV_U64("cpu_ms", stats.cpu_ns / 1000000),
+            FLV_KV_U64("replays", stats.replays));
+    }
+}
+
+/* --- life -------------------------------------------------------------------
+ */
+
+flv_rc flv__smart_create(struct flv_smart **out,
+                         const struct flv_smart_conf *conf,
+                         struct flv_err *err)
+{
+    const struct flv_pool_conf pool = {.name = "smartmodule",
+                                       .threads_max = 1,
+                                       .queue_max = 2,
+                                       .stack_bytes =
+                                           FLV_SM_THREAD_STACK_BYTES};
+    assert(conf->plan->count > 0);
+    struct flv_smart *s = flv_zalloc(1, sizeof(*s));
+    if (s == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for SmartModules");
+    }
+    s->conf = *conf;
+    s->stage =
+        (struct flv_stage){.run = stage_run, .hurry = stage_hurry, .state = s};
+    s->compiling = (struct flv_work){.run = compile, .done = compiled};
+    s->work = (struct flv_work){.run = work_run, .done = work_done};
+    flv_task_init(&s->begin, begin);
+    flv__smart_run_init(s);
+    for (size_t i = 0; i < conf->plan->count; i++) {
+        enum flv_policy_kind kind = conf->plan->steps[i].policy.kind;
+        s->stop_at_failure = s->stop_at_failure || kind == FLV_POLICY_HALT ||
+                             kind == FLV_POLICY_RETRY;
+    }
+    flv_rc rc = flv_pool_create(&s->pool, conf->loop, &pool, err);
+    if (rc != FLV_OK) {
+        flv__smart_destroy(s);
+        return rc;
+    }
+    *out = s;
+    return FLV_OK;
+}
+
+void flv__smart_destroy(struct flv_smart *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    s->done = NULL;
+    s->source = NULL;
+    atomic_store(&s->hurry, true);
+    flv_loop_undefer(s->conf.loop, &s->begin);
+    flv_pool_destroy(s->pool);
+    flv_sm_chain_destroy(s->chain);
+    flv_sm_engine_destroy(s->engine);
+    flv__smart_run_deinit(s);
+    flv_free(s);
+}
