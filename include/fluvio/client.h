@@ -334,6 +334,111 @@ FLV_CHECKED flv_rc flv_client_spus(struct flv_client *c,
                                    void *user,
                                    struct flv_err *err);
 
+/* ---- SmartModules */
+
+struct flv_smartmodule_conf {
+    const char *name;
+    struct flv_slice wasm; /* plain, or gzip; is sent as gzip */
+    bool dry_run;
+};
+/* Takes the place of what has that name. What the bytes are is not looked at:
+ * clusters store anything. */
+FLV_CHECKED flv_rc
+flv_client_smartmodule_create(struct flv_client *c,
+                              const struct flv_smartmodule_conf *conf,
+                              flv_done_fn done,
+                              void *user,
+                              struct flv_err *err);
+/* FLV_E_NOT_FOUND: "SmartModule X was not found". */
+FLV_CHECKED flv_rc flv_client_smartmodule_delete(struct flv_client *c,
+                                                 const char *name,
+                                                 flv_done_fn done,
+                                                 void *user,
+                                                 struct flv_err *err);
+
+struct flv_smartmodule_param_info {
+    const char *name;
+    const char *description; /* NULL when there is none */
+    bool optional;
+};
+
+struct flv_smartmodule_info {
+    const char *name; /* the key */
+    /* Package data; all NULL when the module has none. */
+    const char *package, *group, *version, *api_version;
+    const char *description, *license, *repository; /* NULL: not given */
+    const struct flv_smartmodule_param_info *params;
+    size_t param_count;
+    uint64_t stored_bytes; /* as the cluster keeps it: usually gzip */
+    struct flv_slice wasm; /* plain; only when asked for the bytes */
+    /* Asked for the bytes and did not get them: FLV_E_CORRUPT when the gzip is
+     * damaged, FLV_E_LIMIT when they are too many for one list (ask by name)
+     * or unpack to more than 32 MiB. */
+    struct flv_err wasm_err;
+};
+
+typedef void (*flv_smartmodules_fn)(void *user,
+                                    const struct flv_err *err,
+                                    const struct flv_smartmodule_info *modules,
+                                    size_t count);
+/* name NULL: all; else [group/]name[@version]. */
+FLV_CHECKED flv_rc flv_client_smartmodules(struct flv_client *c,
+                                           const char *name,
+                                           bool with_bytes,
+                                           flv_smartmodules_fn done,
+                                           void *user,
+                                           struct flv_err *err);
+
+struct flv_smartmodule_change {
+    bool deleted;
+    struct flv_smartmodule_info info;
+};
+/* First all that there are, as one call with `all`; then each change. After a
+ * lost connection all come anew. err: it is over; close it in any case. */
+typedef void (*flv_smartmodule_watch_fn)(
+    void *user,
+    const struct flv_err *err,
+    bool all,
+    const struct flv_smartmodule_change *changes,
+    size_t count);
+struct flv_smartmodule_watch;
+FLV_CHECKED flv_rc
+flv_client_smartmodule_watch(struct flv_smartmodule_watch **out,
+                             struct flv_client *c,
+                             flv_smartmodule_watch_fn changed,
+                             void *user,
+                             struct flv_err *err);
+/* At once; `changed` does not run any more. A client that closes ends it with
+ * FLV_E_CANCELED before. */
+void flv_smartmodule_watch_close(struct flv_smartmodule_watch *w);
+
+/* One step of a chain that the server runs on the records of a consumer. */
+enum flv_smartmodule_kind {
+    FLV_SMARTMODULE_ANY, /* what the module exports */
+    FLV_SMARTMODULE_FILTER,
+    FLV_SMARTMODULE_MAP,
+    FLV_SMARTMODULE_FILTER_MAP,
+    FLV_SMARTMODULE_ARRAY_MAP,
+    FLV_SMARTMODULE_AGGREGATE,
+};
+
+struct flv_smartmodule_param {
+    const char *key, *value;
+};
+
+struct flv_smartmodule_use {
+    const char *name;      /* of one on the cluster; or, with wasm, how to call
+                            * what is sent along */
+    struct flv_slice wasm; /* plain or gzip; empty: the one of that name */
+    enum flv_smartmodule_kind kind;
+    bool has_accumulator; /* aggregate: the first value */
+    struct flv_slice accumulator;
+    const struct flv_smartmodule_param *params;
+    size_t param_count;
+    /* Past records that the module sees first; both 0: none. */
+    uint64_t look_back_last, look_back_age_ms;
+};
+
 struct flv_consumer_offset {
     const char *consumer_id, *topic;
     uint32_t partition;
@@ -514,6 +619,8 @@ struct flv_consumer_conf {
     uint32_t max_bytes;     /* 0: FLV_CLIENT_MAX_FETCH_BYTES, else 1,048,890 */
     enum flv_isolation isolation;
     const char *consumer_id; /* NULL: no stored offsets */
+    const struct flv_smartmodule_use *smartmodules; /* one behind the other */
+    size_t smartmodule_count;                       /* at most 16 */
     void (*batch)(void *user, const struct flv_record_batch *batch);
     /* Once, unless closed before: NULL = every partition reached its end;
      * else the error that stopped the consumer. Close it in any case. */

@@ -4,11 +4,15 @@
 
 #include "base/field.h"
 #include "base/mem.h"
+#include "client/modules.h"
 #include "wire/ext.h"
 #include "wire/spu.h"
 #include <assert.h>
+#include <stddef.h>
 
 #define OFFSETS_TOPIC "consumer-offset"
+
+struct list_kind;
 
 struct admin_op {
     struct flv__op op;
@@ -17,15 +21,25 @@ struct admin_op {
     struct flv__finder lookup; /* offsets only */
     struct flv_arena arena;    /* of request and answer */
     char name[FLV__NAME_MAX];  /* topic or consumer, "" for all */
-    flv_done_fn done;
-    flv_topics_fn topics_done;
-    flv_partitions_fn partitions_done;
-    flv_spus_fn spus_done;
-    flv_offsets_fn offsets_done;
+    /* Calls fn with what was asked for, or with err and nothing. */
+    void (*deliver)(struct admin_op *o,
+                    const struct flv_err *err,
+                    const void *infos,
+                    size_t count);
+    union {
+        flv_done_fn done;
+        flv_topics_fn topics;
+        flv_partitions_fn partitions;
+        flv_spus_fn spus;
+        flv_smartmodules_fn modules;
+        flv_offsets_fn offsets;
+    } fn;
+    const struct list_kind *list; /* lists only */
     void *user;
     union {
         struct flv_wire_topic_create create;
         struct flv_wire_topic_create_ext create_ext;
+        struct flv_wire_smartmodule_create module_create;
         struct flv_wire_delete_request remove;
         struct flv_wire_list_request list;
         struct flv_wire_fetch_consumer_offsets_request offsets;
@@ -48,21 +62,30 @@ static void finish(struct admin_op *o)
     flv_free(o);
 }
 
-static void fail(struct admin_op *o, const struct flv_err *err)
+/* The end of an op, with what came of it. */
+static void complete(struct admin_op *o,
+                     const struct flv_err *err,
+                     const void *infos,
+                     size_t count)
 {
     detach(o);
-    if (o->done != NULL) {
-        o->done(o->user, err);
-    } else if (o->topics_done != NULL) {
-        o->topics_done(o->user, err, NULL, 0);
-    } else if (o->partitions_done != NULL) {
-        o->partitions_done(o->user, err, NULL, 0);
-    } else if (o->spus_done != NULL) {
-        o->spus_done(o->user, err, NULL, 0);
-    } else {
-        o->offsets_done(o->user, err, NULL, 0);
-    }
+    o->deliver(o, err, infos, count);
     finish(o);
+}
+
+static void fail(struct admin_op *o, const struct flv_err *err)
+{
+    complete(o, err, NULL, 0);
+}
+
+static void deliver_done(struct admin_op *o,
+                         const struct flv_err *err,
+                         const void *infos,
+                         size_t count)
+{
+    (void)infos;
+    (void)count;
+    o->fn.done(o->user, err);
 }
 
 static void cancel(struct flv__op *op, const struct flv_err *err)
@@ -149,8 +172,9 @@ static void status_done(struct flv__call *call,
     rc = flv_wire_status_decode(a->version, &in, &o->arena, &status, &why);
     if (rc == FLV_OK && status.error.code != FLV_WIRE_NONE) {
         rc = flv_wire_error_raise(&status.error, &why);
-        if (status.error.code == FLV_WIRE_OTHER && status.message.has &&
-            status.error.text.len == 0) {
+        if ((status.error.code == FLV_WIRE_OTHER ||
+             status.error.code == FLV_WIRE_SMARTMODULE_ERROR) &&
+            status.message.has && status.error.text.len == 0) {
             const int code = why.wire;
 
             rc = flv_fail(&why, rc, "%.*s", (int)status.message.v.len,
@@ -162,9 +186,7 @@ static void status_done(struct flv__call *call,
         fail(o, &why);
         return;
     }
-    detach(o);
-    o->done(o->user, NULL);
-    finish(o);
+    complete(o, NULL, NULL, 0);
 }
 
 struct flv_topic_conf flv_topic_conf_default(const char *name)
@@ -263,7 +285,8 @@ flv_rc flv_client_topic_create(struct flv_client *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    o->done = done;
+    o->fn.done = done;
+    o->deliver = deliver_done;
     o->call.done = status_done;
     rc = flv__name_copy(o->name, conf->name, "Topic name", err);
     if (rc == FLV_OK) {
@@ -291,6 +314,32 @@ flv_rc flv_client_topic_create(struct flv_client *c,
     return submit(o, err);
 }
 
+/* Topics and SmartModules are deleted by their names. */
+static flv_rc remove_named(struct admin_op *o,
+                           enum flv_wire_object object,
+                           const char *name,
+                           bool force,
+                           struct flv_err *err)
+{
+    flv_rc rc = flv__name_copy(
+        o->name, name,
+        object == FLV_WIRE_TOPIC ? "Topic name" : "SmartModule name", err);
+
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    o->call.done = status_done;
+    o->body.remove.key = flv_slice_str(o->name);
+    o->body.remove.force = force;
+    o->call.api = FLV_API_SC_DELETE;
+    o->call.message =
+        (struct flv_wire_message){.schema = &flv_wire_delete_request_schema,
+                                  .body = &o->body,
+                                  .label = flv_wire_object_label(object)};
+    return submit(o, err);
+}
+
 flv_rc flv_client_topic_delete(struct flv_client *c,
                                const char *name,
                                bool force,
@@ -299,27 +348,15 @@ flv_rc flv_client_topic_delete(struct flv_client *c,
                                struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = new_op(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
-    o->done = done;
-    o->call.done = status_done;
-    rc = flv__name_copy(o->name, name, "Topic name", err);
-    if (rc != FLV_OK) {
-        finish(o);
-        return rc;
-    }
-    o->body.remove.key = flv_slice_str(o->name);
-    o->body.remove.force = force;
-    o->call.api = FLV_API_SC_DELETE;
-    o->call.message = (struct flv_wire_message){
-        .schema = &flv_wire_delete_request_schema,
-        .body = &o->body,
-        .label = flv_wire_object_label(FLV_WIRE_TOPIC)};
-    return submit(o, err);
+    o->fn.done = done;
+    o->deliver = deliver_done;
+    return remove_named(o, FLV_WIRE_TOPIC, name, force, err);
 }
 
 /* ---------------------------------------------------------------- lists */
@@ -349,23 +386,108 @@ static flv_rc open_list(struct admin_op *o,
     return FLV_OK;
 }
 
+/* What is special to a list. */
+struct list_kind {
+    enum flv_wire_object object;
+    const struct flv_wire_schema *schema; /* of a union answer */
+    size_t wire_size, info_size;
+    /* *keep = false: it was not asked for. */
+    flv_rc (*fill)(struct admin_op *o,
+                   const void *wire,
+                   void *info,
+                   bool *keep,
+                   struct flv_err *err);
+};
+
+/* All lists have one shape. */
+union answer {
+    struct flv_wire_topic_list topics;
+    struct flv_wire_partition_list partitions;
+    struct flv_wire_spu_list spus;
+    struct flv_wire_smartmodule_list modules;
+    struct {
+        struct {
+            void *at;
+            uint32_t len;
+        } items;
+    } any;
+};
+
+static flv_rc fill_list(struct admin_op *o,
+                        const struct flv__answer *a,
+                        uint8_t **out,
+                        size_t *out_count,
+                        struct flv_err *err)
+{
+    const struct list_kind *kind = o->list;
+    union answer answer = {.any = {.items = {.len = 0}}};
+    struct flv_slice body = {.len = 0};
+    flv_rc rc = open_list(o, a, kind->object, &body, err);
+
+    if (rc == FLV_OK) {
+        rc = flv_wire_decode(kind->schema, a->version, &body, &o->arena,
+                             &answer, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    *out = flv_arena_zalloc(&o->arena, (size_t)answer.any.items.len + 1,
+                            kind->info_size, _Alignof(max_align_t));
+    if (*out == NULL) {
+        return no_memory(o, err);
+    }
+    for (uint32_t i = 0; rc == FLV_OK && i < answer.any.items.len; i++) {
+        const uint8_t *wire = answer.any.items.at;
+        bool keep = true;
+
+        rc = kind->fill(o, wire + i * kind->wire_size,
+                        *out + *out_count * kind->info_size, &keep, err);
+        *out_count += keep ? 1 : 0;
+    }
+    return rc;
+}
+
+static void list_done(struct flv__call *call,
+                      const struct flv__answer *a,
+                      const struct flv_err *err)
+{
+    struct admin_op *o = call->user;
+    struct flv_err why = {.rc = FLV_OK};
+    uint8_t *infos = NULL;
+    size_t count = 0;
+
+    if (err != NULL) {
+        fail(o, err);
+    } else if (fill_list(o, a, &infos, &count, &why) != FLV_OK) {
+        fail(o, &why);
+    } else {
+        complete(o, NULL, infos, count);
+    }
+}
+
 static flv_rc list(struct admin_op *o,
-                   enum flv_wire_object object,
-                   void (*done)(struct flv__call *,
-                                const struct flv__answer *,
-                                const struct flv_err *),
-                   bool system,
+                   const struct list_kind *kind,
+                   const char *name,
                    struct flv_err *err)
 {
-    o->call.done = done;
-    o->body.list.system = system;
-    if (o->name[0] != '\0') {
+    flv_rc rc = FLV_OK;
+
+    o->list = kind;
+    o->call.done = list_done;
+    if (name != NULL) {
         struct flv_slice *filter =
             FLV_ARENA_NEW(&o->arena, struct flv_slice, 1);
 
-        if (filter == NULL) {
+        rc = filter == NULL
+                 ? flv_fail(err, FLV_E_NOMEM, "out of memory for a request")
+                 : flv__name_copy(o->name, name,
+                                  kind->object == FLV_WIRE_TOPIC
+                                      ? "Topic name"
+                                      : "SmartModule name",
+                                  err);
+        if (rc != FLV_OK) {
             finish(o);
-            return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
+            return rc;
         }
         *filter = flv_slice_str(o->name);
         o->body.list.name_filters.at = filter;
@@ -375,14 +497,14 @@ static flv_rc list(struct admin_op *o,
     o->call.message =
         (struct flv_wire_message){.schema = &flv_wire_list_request_schema,
                                   .body = &o->body,
-                                  .label = flv_wire_object_label(object)};
+                                  .label = flv_wire_object_label(kind->object)};
     return submit(o, err);
 }
 
-static flv_rc fill_topic(struct admin_op *o,
-                         const struct flv_wire_topic *w,
-                         struct flv_topic_info *out,
-                         struct flv_err *err)
+static flv_rc fill_topic_texts(struct admin_op *o,
+                               const struct flv_wire_topic *w,
+                               struct flv_topic_info *out,
+                               struct flv_err *err)
 {
     const struct flv_wire_topic_spec *s = &w->spec;
     const uint32_t maps = w->status.replica_map.len;
@@ -459,52 +581,41 @@ static void fill_topic_numbers(const struct flv_wire_topic *w,
     out->state = (enum flv_topic_state)w->status.resolution;
 }
 
-static void topics_done(struct flv__call *call,
-                        const struct flv__answer *a,
-                        const struct flv_err *err)
+static flv_rc fill_topic(struct admin_op *o,
+                         const void *wire,
+                         void *info,
+                         bool *keep,
+                         struct flv_err *err)
 {
-    struct admin_op *o = call->user;
-    struct flv_wire_topic_list answer = {.items = {.len = 0}};
-    struct flv_topic_info *infos = NULL;
-    struct flv_slice body = {.len = 0};
-    struct flv_err why = {.rc = FLV_OK};
-    size_t count = 0;
+    const struct flv_wire_topic *w = wire;
     flv_rc rc = FLV_OK;
 
-    if (err != NULL) {
-        fail(o, err);
-        return;
+    if (o->name[0] != '\0' && !flv_slice_eq_str(w->name, o->name)) {
+        *keep = false; /* filters match parts of names */
+        return FLV_OK;
     }
-    rc = open_list(o, a, FLV_WIRE_TOPIC, &body, &why);
+    rc = fill_topic_texts(o, w, info, err);
     if (rc == FLV_OK) {
-        rc = flv_wire_topic_list_decode(a->version, &body, &o->arena, &answer,
-                                        &why);
+        fill_topic_numbers(w, info);
     }
-    if (rc == FLV_OK) {
-        infos = FLV_ARENA_NEW(&o->arena, struct flv_topic_info,
-                              (size_t)answer.items.len + 1);
-        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
-    }
-    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
-        const struct flv_wire_topic *w = &answer.items.at[i];
-
-        if (o->name[0] != '\0' && !flv_slice_eq_str(w->name, o->name)) {
-            continue; /* filters match parts of names */
-        }
-        rc = fill_topic(o, w, &infos[count], &why);
-        if (rc == FLV_OK) {
-            fill_topic_numbers(w, &infos[count]);
-            count++;
-        }
-    }
-    if (rc != FLV_OK) {
-        fail(o, &why);
-        return;
-    }
-    detach(o);
-    o->topics_done(o->user, NULL, infos, count);
-    finish(o);
+    return rc;
 }
+
+static void deliver_topics(struct admin_op *o,
+                           const struct flv_err *err,
+                           const void *infos,
+                           size_t count)
+{
+    o->fn.topics(o->user, err, infos, count);
+}
+
+static const struct list_kind topic_list = {
+    .object = FLV_WIRE_TOPIC,
+    .schema = &flv_wire_topic_list_schema,
+    .wire_size = sizeof(struct flv_wire_topic),
+    .info_size = sizeof(struct flv_topic_info),
+    .fill = fill_topic,
+};
 
 flv_rc flv_client_topics(struct flv_client *c,
                          const char *name,
@@ -514,21 +625,16 @@ flv_rc flv_client_topics(struct flv_client *c,
                          struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = new_op(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
-    o->topics_done = done;
-    if (name != NULL) {
-        rc = flv__name_copy(o->name, name, "Topic name", err);
-        if (rc != FLV_OK) {
-            finish(o);
-            return rc;
-        }
-    }
-    return list(o, FLV_WIRE_TOPIC, topics_done, system, err);
+    o->fn.topics = done;
+    o->deliver = deliver_topics;
+    o->body.list.system = system;
+    return list(o, &topic_list, name, err);
 }
 
 static const char *mirror_name(struct admin_op *o,
@@ -539,16 +645,20 @@ static const char *mirror_name(struct admin_op *o,
 }
 
 static flv_rc fill_partition(struct admin_op *o,
-                             const struct flv_wire_partition *w,
-                             struct flv_partition_info *out,
+                             const void *wire,
+                             void *info,
+                             bool *keep,
                              struct flv_err *err)
 {
+    const struct flv_wire_partition *w = wire;
+    struct flv_partition_info *out = info;
     const struct flv_wire_partition_spec *s = &w->spec;
     const struct flv_wire_partition_status *st = &w->status;
     struct flv_slice topic = {.len = 0};
     struct flv_replica_status *followers = FLV_ARENA_NEW(
         &o->arena, struct flv_replica_status, (size_t)st->followers.len + 1);
 
+    (void)keep; /* all are wanted */
     if (!flv__partition_name(w->name, &topic, &out->partition)) {
         return flv_fail(err, FLV_E_PROTOCOL,
                         "'%.*s' is not the name of a partition",
@@ -591,42 +701,21 @@ static flv_rc fill_partition(struct admin_op *o,
     return FLV_OK;
 }
 
-static void partitions_done(struct flv__call *call,
-                            const struct flv__answer *a,
-                            const struct flv_err *err)
+static void deliver_partitions(struct admin_op *o,
+                               const struct flv_err *err,
+                               const void *infos,
+                               size_t count)
 {
-    struct admin_op *o = call->user;
-    struct flv_wire_partition_list answer = {.items = {.len = 0}};
-    struct flv_partition_info *infos = NULL;
-    struct flv_slice body = {.len = 0};
-    struct flv_err why = {.rc = FLV_OK};
-    flv_rc rc = FLV_OK;
-
-    if (err != NULL) {
-        fail(o, err);
-        return;
-    }
-    rc = open_list(o, a, FLV_WIRE_PARTITION, &body, &why);
-    if (rc == FLV_OK) {
-        rc = flv_wire_partition_list_decode(a->version, &body, &o->arena,
-                                            &answer, &why);
-    }
-    if (rc == FLV_OK) {
-        infos = FLV_ARENA_NEW(&o->arena, struct flv_partition_info,
-                              (size_t)answer.items.len + 1);
-        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
-    }
-    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
-        rc = fill_partition(o, &answer.items.at[i], &infos[i], &why);
-    }
-    if (rc != FLV_OK) {
-        fail(o, &why);
-        return;
-    }
-    detach(o);
-    o->partitions_done(o->user, NULL, infos, answer.items.len);
-    finish(o);
+    o->fn.partitions(o->user, err, infos, count);
 }
+
+static const struct list_kind partition_list = {
+    .object = FLV_WIRE_PARTITION,
+    .schema = &flv_wire_partition_list_schema,
+    .wire_size = sizeof(struct flv_wire_partition),
+    .info_size = sizeof(struct flv_partition_info),
+    .fill = fill_partition,
+};
 
 flv_rc flv_client_partitions(struct flv_client *c,
                              bool system,
@@ -641,18 +730,24 @@ flv_rc flv_client_partitions(struct flv_client *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    o->partitions_done = done;
-    return list(o, FLV_WIRE_PARTITION, partitions_done, system, err);
+    o->fn.partitions = done;
+    o->deliver = deliver_partitions;
+    o->body.list.system = system;
+    return list(o, &partition_list, NULL, err);
 }
 
 static flv_rc fill_spu(struct admin_op *o,
-                       const struct flv_wire_spu *w,
-                       struct flv_spu_info *out,
+                       const void *wire,
+                       void *info,
+                       bool *keep,
                        struct flv_err *err)
 {
+    const struct flv_wire_spu *w = wire;
+    struct flv_spu_info *out = info;
     const struct flv_wire_spu_spec *s = &w->spec;
     struct flv_slice host = {.len = 0};
 
+    (void)keep; /* all are wanted */
     if (s->public_endpoint.ingress.len > 0) {
         const struct flv_wire_ingress *in = &s->public_endpoint.ingress.at[0];
 
@@ -679,42 +774,21 @@ static flv_rc fill_spu(struct admin_op *o,
     return FLV_OK;
 }
 
-static void spus_done(struct flv__call *call,
-                      const struct flv__answer *a,
-                      const struct flv_err *err)
+static void deliver_spus(struct admin_op *o,
+                         const struct flv_err *err,
+                         const void *infos,
+                         size_t count)
 {
-    struct admin_op *o = call->user;
-    struct flv_wire_spu_list answer = {.items = {.len = 0}};
-    struct flv_spu_info *infos = NULL;
-    struct flv_slice body = {.len = 0};
-    struct flv_err why = {.rc = FLV_OK};
-    flv_rc rc = FLV_OK;
-
-    if (err != NULL) {
-        fail(o, err);
-        return;
-    }
-    rc = open_list(o, a, FLV_WIRE_SPU_OBJECT, &body, &why);
-    if (rc == FLV_OK) {
-        rc = flv_wire_spu_list_decode(a->version, &body, &o->arena, &answer,
-                                      &why);
-    }
-    if (rc == FLV_OK) {
-        infos = FLV_ARENA_NEW(&o->arena, struct flv_spu_info,
-                              (size_t)answer.items.len + 1);
-        rc = infos != NULL ? FLV_OK : no_memory(o, &why);
-    }
-    for (uint32_t i = 0; rc == FLV_OK && i < answer.items.len; i++) {
-        rc = fill_spu(o, &answer.items.at[i], &infos[i], &why);
-    }
-    if (rc != FLV_OK) {
-        fail(o, &why);
-        return;
-    }
-    detach(o);
-    o->spus_done(o->user, NULL, infos, answer.items.len);
-    finish(o);
+    o->fn.spus(o->user, err, infos, count);
 }
+
+static const struct list_kind spu_list = {
+    .object = FLV_WIRE_SPU_OBJECT,
+    .schema = &flv_wire_spu_list_schema,
+    .wire_size = sizeof(struct flv_wire_spu),
+    .info_size = sizeof(struct flv_spu_info),
+    .fill = fill_spu,
+};
 
 flv_rc flv_client_spus(struct flv_client *c,
                        flv_spus_fn done,
@@ -728,8 +802,111 @@ flv_rc flv_client_spus(struct flv_client *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    o->spus_done = done;
-    return list(o, FLV_WIRE_SPU_OBJECT, spus_done, false, err);
+    o->fn.spus = done;
+    o->deliver = deliver_spus;
+    return list(o, &spu_list, NULL, err);
+}
+
+/* --------------------------------------------------------- SmartModules */
+
+flv_rc flv_client_smartmodule_create(struct flv_client *c,
+                                     const struct flv_smartmodule_conf *conf,
+                                     flv_done_fn done,
+                                     void *user,
+                                     struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    struct flv_wire_smartmodule_create *body = NULL;
+    flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    body = &o->body.module_create;
+    o->fn.done = done;
+    o->deliver = deliver_done;
+    o->call.done = status_done;
+    rc = flv__name_copy(o->name, conf->name, "SmartModule name", err);
+    if (rc == FLV_OK) {
+        rc = flv__module_pack(conf->wasm, &o->arena, &body->spec.payload, err);
+    }
+    if (rc != FLV_OK) {
+        finish(o);
+        return rc;
+    }
+    body->common.name = flv_slice_str(o->name);
+    body->common.dry_run = conf->dry_run;
+    o->call.api = FLV_API_SC_CREATE;
+    o->call.message = (struct flv_wire_message){
+        .schema = &flv_wire_smartmodule_create_schema,
+        .body = &o->body,
+        .label = flv_wire_object_label(FLV_WIRE_SMARTMODULE)};
+    return submit(o, err);
+}
+
+flv_rc flv_client_smartmodule_delete(struct flv_client *c,
+                                     const char *name,
+                                     flv_done_fn done,
+                                     void *user,
+                                     struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    const flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->fn.done = done;
+    o->deliver = deliver_done;
+    return remove_named(o, FLV_WIRE_SMARTMODULE, name, false, err);
+}
+
+static flv_rc fill_module(struct admin_op *o,
+                          const void *wire,
+                          void *info,
+                          bool *keep,
+                          struct flv_err *err)
+{
+    (void)keep; /* all are wanted */
+    return flv__module_info(wire, &o->arena, info, err);
+}
+
+static void deliver_modules(struct admin_op *o,
+                            const struct flv_err *err,
+                            const void *infos,
+                            size_t count)
+{
+    o->fn.modules(o->user, err, infos, count);
+}
+
+static const struct list_kind module_list = {
+    .object = FLV_WIRE_SMARTMODULE,
+    .schema = &flv_wire_smartmodule_list_schema,
+    .wire_size = sizeof(struct flv_wire_smartmodule),
+    .info_size = sizeof(struct flv_smartmodule_info),
+    .fill = fill_module,
+};
+
+flv_rc flv_client_smartmodules(struct flv_client *c,
+                               const char *name,
+                               bool with_bytes,
+                               flv_smartmodules_fn done,
+                               void *user,
+                               struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    const flv_rc rc = new_op(c, user, &o, err);
+
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->fn.modules = done;
+    o->deliver = deliver_modules;
+    o->body.list.summary = !with_bytes;
+    return list(o, &module_list, name, err);
 }
 
 /* ----------------------------------------------------- consumer offsets */
@@ -804,6 +981,14 @@ fill_offsets(struct admin_op *o,
     return FLV_OK;
 }
 
+static void deliver_offsets(struct admin_op *o,
+                            const struct flv_err *err,
+                            const void *infos,
+                            size_t count)
+{
+    o->fn.offsets(o->user, err, infos, count);
+}
+
 static void offsets_done(struct flv__call *call,
                          const struct flv__answer *a,
                          const struct flv_err *err)
@@ -836,9 +1021,7 @@ static void offsets_done(struct flv__call *call,
         fail(o, &why);
         return;
     }
-    detach(o);
-    o->offsets_done(o->user, NULL, offsets, count);
-    finish(o);
+    complete(o, NULL, offsets, count);
 }
 
 flv_rc flv_client_consumer_offsets(struct flv_client *c,
@@ -854,7 +1037,8 @@ flv_rc flv_client_consumer_offsets(struct flv_client *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    o->offsets_done = done;
+    o->fn.offsets = done;
+    o->deliver = deliver_offsets;
     if (consumer_id != NULL) {
         rc = flv__name_copy(o->name, consumer_id, "consumer id", err);
         if (rc != FLV_OK) {
@@ -897,9 +1081,7 @@ static void offset_delete_done(struct flv__call *call,
         fail(o, &why);
         return;
     }
-    detach(o);
-    o->done(o->user, NULL);
-    finish(o);
+    complete(o, NULL, NULL, 0);
 }
 
 flv_rc flv_client_consumer_offset_delete(struct flv_client *c,
@@ -916,7 +1098,8 @@ flv_rc flv_client_consumer_offset_delete(struct flv_client *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    o->done = done;
+    o->fn.done = done;
+    o->deliver = deliver_done;
     rc = flv__name_copy(o->name, ref->consumer_id, "consumer id", err);
     if (rc == FLV_OK) {
         topic = flv_arena_text(&o->arena, ref->topic, strlen(ref->topic));

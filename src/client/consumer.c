@@ -3,6 +3,7 @@
 #include "base/field.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "client/modules.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -223,6 +224,7 @@ static void consumer_free(struct flv_consumer *k)
     flv_free(k->wanted);
     flv_free(k->views);
     flv_compressor_destroy(k->z);
+    flv_arena_deinit(&k->arena);
     flv_free(k);
 }
 
@@ -262,6 +264,10 @@ static flv_rc copy_conf(struct flv_consumer *k,
         rc = flv__name_copy(k->consumer_id, conf->consumer_id, "consumer id",
                             err);
     }
+    if (rc == FLV_OK) {
+        rc = flv__module_uses(conf->smartmodules, conf->smartmodule_count,
+                              &k->arena, &k->modules, err);
+    }
     if (rc != FLV_OK || conf->partition_count == 0) {
         return rc;
     }
@@ -291,6 +297,7 @@ flv_rc flv_consumer_open(struct flv_consumer **out,
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a consumer");
     }
     k->client = c;
+    flv_arena_init(&k->arena, 1024, FLV__CLIENT_ARENA_MAX);
     k->op.cancel = client_closes;
     flv_task_init(&k->close_task, close_now);
     flv_task_init(&k->end_task, tell_end);

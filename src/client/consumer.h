@@ -98,6 +98,8 @@ struct flv_consumer {
     struct flv_client *client; /* borrowed */
     struct flv_consumer_conf conf;
     char topic[FLV__NAME_MAX], consumer_id[FLV__NAME_MAX];
+    struct flv_arena arena; /* owned: modules */
+    struct flv_wire_module_invocation *modules;
     enum flv__consumer_state state;
     struct flv__finder lookup;
     struct flv__meta_listener changes;

@@ -540,6 +540,8 @@ static void open_stream(struct flv__feed *f)
                          ? FLV_WIRE_READ_COMMITTED
                          : FLV_WIRE_READ_UNCOMMITTED,
     };
+    f->stream_body.smartmodules.at = k->modules;
+    f->stream_body.smartmodules.len = (uint32_t)k->conf.smartmodule_count;
     if (k->consumer_id[0] != '\0') {
         f->stream_body.consumer_id.has = true;
         f->stream_body.consumer_id.v = flv_slice_str(k->consumer_id);
