@@ -5,6 +5,7 @@ bats_require_minimum_version 1.5.0
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 FLV_BIN=${FLV_BIN:-$ROOT/build/bin}
+FLV_SMARTMODULES=${FLV_SMARTMODULES:-$FLV_BIN/../smartmodules}
 
 # Two ports that are free now, in one line. The file's own range makes it
 # unlikely that somebody else takes them meanwhile.
