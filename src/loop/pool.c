@@ -97,7 +97,11 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Signals are the loop thread's: a worker must not take them. */
+/* What a thread brings on itself: blocked, it would end the process instead of
+ * reaching a handler (WebAssembly's traps, the sanitizers' reports). */
+static const int own_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+
+/* All other signals are the loop thread's: a worker must not take them. */
 static int start_thread(struct flv_pool *p)
 {
     pthread_attr_t attr;
@@ -109,6 +113,9 @@ static int start_thread(struct flv_pool *p)
     }
     (void)pthread_attr_setstacksize(&attr, p->stack_bytes);
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof(own_signals) / sizeof(own_signals[0]); i++) {
+        sigdelset(&all, own_signals[i]);
+    }
     pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&p->threads[p->started], &attr, worker, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
