@@ -108,8 +108,8 @@ static const struct flv_wire_field f_memory[] = {
     P(6004, smartmodule_runtime_error, "SmartModule runtime error", 0, 0,      \
       f_runtime)                                                               \
     P(6005, smartmodule_chain_init_error, "SmartModule chain init error", 0,   \
-      0, f_text)                                                               \
-    P(6006, smartmodule_init_error, "SmartModule init error", 0, 0, f_text)    \
+      18, f_text)                                                              \
+    P(6006, smartmodule_init_error, "SmartModule init error", 0, 18, f_text)   \
     P(6007, smartmodule_lookback_error, "SmartModule look back error", 12, 20, \
       f_text)                                                                  \
     P(6008, smartmodule_memory_limit_exceeded,                                 \
