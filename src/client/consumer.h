@@ -40,6 +40,7 @@ struct flv__commit {
 struct flv__held {
     struct flv_chunk *frame; /* referenced */
     struct flv_slice rest;   /* batches not opened yet */
+    int64_t floor;           /* what is below is not wanted; -1: not begun */
     int64_t next_offset;     /* where to go on behind it */
     int64_t high_watermark, log_start_offset;
     bool told;          /* the server knows next_offset */

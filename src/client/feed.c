@@ -280,6 +280,9 @@ static bool open_batch(struct flv__feed *f, bool *more, struct flv_err *err)
         return true;
     }
     *more = true;
+    if (h->floor < 0) {
+        h->floor = f->next_offset;
+    }
     if (flv_batch_walk(&h->rest, &batch, &header, err) != FLV_OK ||
         flv_batch_check_crc(batch, err) != FLV_OK ||
         flv_batch_reader_open(&f->reader, batch, err) != FLV_OK) {
@@ -311,7 +314,8 @@ read_records(struct flv__feed *f, size_t *count, struct flv_err *err)
             f->held[0].rest.len = 0;
             return true;
         }
-        if (r.offset >= f->next_offset) {
+        /* Several records of one offset come from SmartModules. */
+        if (r.offset >= f->held[0].floor) {
             views[(*count)++] = (struct flv_record_view){
                 .offset = r.offset,
                 .timestamp_ms = r.timestamp_ms,
@@ -449,6 +453,7 @@ static flv_rc read_frame(struct flv__feed *f,
     if (rc == FLV_OK) {
         *out = (struct flv__held){
             .rest = p->records,
+            .floor = -1,
             .next_offset = f->opened_at,
             .high_watermark = p->high_watermark,
             .log_start_offset = p->log_start_offset,
@@ -678,6 +683,7 @@ flv_rc flv__feed_create(struct flv_consumer *k,
     flv_timer_init(&f->retry, k->client->loop, retry_now);
     flv_task_init(&f->pump, pump);
     flv_batch_reader_init(&f->reader, k->z, FLV_BATCH_SECTION_MAX);
+    f->reader.sparse = true;
     *out = f;
     return FLV_OK;
 }

@@ -275,6 +275,8 @@ void flv_batch_builder_reset(struct flv_batch_builder *b)
 {
     flv_buf_reset(&b->section);
     b->count = 0;
+    b->has_span = false;
+    b->span = 0;
     b->first_timestamp_ms = 0;
     b->last_timestamp_ms = 0;
 }
@@ -368,7 +370,7 @@ static void write_header(uint8_t *p,
     flv_put_u32(p + POS_EPOCH, UINT32_MAX);
     p[POS_MAGIC] = MAGIC;
     flv_put_u16(p + POS_ATTRIBUTES, (uint16_t)codec);
-    flv_put_u32(p + POS_LAST_DELTA, b->count - 1);
+    flv_put_u32(p + POS_LAST_DELTA, (b->has_span ? b->span : b->count) - 1);
     flv_put_u64(p + POS_FIRST_TS, (uint64_t)b->first_timestamp_ms);
     flv_put_u64(p + POS_MAX_TS, (uint64_t)b->last_timestamp_ms);
     flv_put_u64(p + POS_PRODUCER_ID, (uint64_t)stamp.producer_id);
@@ -385,11 +387,16 @@ flv_rc flv_batch_builder_finish(struct flv_batch_builder *b,
                                 struct flv_buf *out,
                                 struct flv_err *err)
 {
+    static const uint8_t none[COUNT_SIZE];
     size_t start = out->len;
     flv_rc rc = flv_buf_reserve(out, FLV_BATCH_HEADER_SIZE);
 
-    assert(b->count > 0 && b->section.len > COUNT_SIZE);
+    assert(b->has_span || b->count > 0);
+    assert(b->span <= INT32_MAX);
     assert(z != NULL || codec == FLV_CODEC_NONE);
+    if (rc == FLV_OK && b->count == 0) {
+        rc = flv_buf_add(&b->section, none, sizeof(none));
+    }
     if (rc == FLV_OK) {
         out->len += FLV_BATCH_HEADER_SIZE;
         if (codec == FLV_CODEC_NONE) {
@@ -446,6 +453,7 @@ flv_rc flv_batch_reader_open(struct flv_batch_reader *r,
     /* What the last batch lent out ends here, also when this one fails. */
     r->section = r->rest = flv_slice(NULL, 0);
     r->next = 0;
+    r->count = 0;
     memset(&r->header, 0, sizeof(r->header));
     flv_buf_reset(&r->plain);
     if (h.codec != FLV_CODEC_NONE) {
@@ -458,12 +466,13 @@ flv_rc flv_batch_reader_open(struct flv_batch_reader *r,
     if (section.len < COUNT_SIZE) {
         return flv_fail(err, FLV_E_CORRUPT, "batch ends before its count");
     }
-    if (flv_get_u32(section.data) != h.count) {
+    if (flv_get_u32(section.data) != h.count && !r->sparse) {
         return flv_fail(err, FLV_E_CORRUPT,
                         "batch counts %u records, but its header %u",
                         flv_get_u32(section.data), h.count);
     }
     r->header = h;
+    r->count = flv_get_u32(section.data);
     r->section = section;
     r->rest = flv_slice(section.data + COUNT_SIZE, section.len - COUNT_SIZE);
     return FLV_OK;
@@ -478,20 +487,20 @@ flv_rc flv_batch_reader_next(struct flv_batch_reader *r,
     struct flv_wire_record wire;
     flv_rc rc;
 
-    assert(r->next <= r->header.count);
-    if (r->next == r->header.count) {
+    assert(r->next <= r->count);
+    if (r->next == r->count) {
         if (r->rest.len > 0) {
             return flv_fail(err, FLV_E_CORRUPT,
                             "%zu bytes are left over behind the %u records "
                             "of a batch",
-                            r->rest.len, r->header.count);
+                            r->rest.len, r->count);
         }
         *more = false;
         return FLV_OK;
     }
     rc = flv_wire_record_get(&r->rest, &wire, err);
     if (rc != FLV_OK) {
-        flv_err_prefix(err, "record %u of %u", r->next, r->header.count);
+        flv_err_prefix(err, "record %u of %u", r->next, r->count);
         return rc;
     }
     out->offset = (int64_t)((uint64_t)r->header.base_offset + r->next);

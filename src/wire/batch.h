@@ -86,6 +86,10 @@ void flv_batch_set_leader_epoch(uint8_t *batch, int32_t epoch);
 struct flv_batch_builder {
     struct flv_buf section; /* count and records, not compressed */
     uint32_t count;
+    /* Of a filtered stream: how many offsets the batch stands for, which need
+     * not be as many as its records. 0 records are allowed then. */
+    bool has_span;
+    uint32_t span;
     int64_t first_timestamp_ms;
     int64_t last_timestamp_ms;
 };
@@ -149,11 +153,15 @@ struct flv_record {       /* as consumers see it */
 
 struct flv_batch_reader {
     struct flv_batch_header header; /* of the open batch */
+    uint32_t count;                 /* records in the section */
     struct flv_slice section;       /* count and records, plain */
     struct flv_slice rest;          /* records not read yet */
     uint32_t next;                  /* position of the next record */
     struct flv_buf plain;           /* decompressed section */
     struct flv_compressor *z;       /* borrowed */
+    /* May be set behind init, for what a server sends through SmartModules:
+     * the header's count is that of offsets, not of records. */
+    bool sparse;
 };
 
 /* `section_bytes_max` bounds what one batch may decompress to. */
