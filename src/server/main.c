@@ -23,6 +23,7 @@ struct conf {
     uint64_t sc_port, spu_port, ready_fd;
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
+    uint64_t sm_fuel, sm_cpu_ms, sm_memory, sm_memory_max, sm_streams;
     bool insecure;
 };
 
@@ -88,6 +89,42 @@ static const struct flv_opt opts[] = {
      .min = 1048576,
      .max = UINT64_C(1) << 40,
      .help = "Memory for requests and answers in flight, in all"},
+    {.name = "smartmodule-fuel",
+     FLV_U64(struct conf, sm_fuel),
+     .arg = "N",
+     .fallback = "1000000000",
+     .min = 1000,
+     .max = UINT64_C(1) << 60,
+     .help = "Instructions, about, that a SmartModule may take for a record"},
+    {.name = "smartmodule-cpu",
+     FLV_DURATION(struct conf, sm_cpu_ms),
+     .arg = "TIME",
+     .fallback = "1s",
+     .unit_ms = 1000,
+     .min = 10,
+     .max = 60000,
+     .help = "Time of a core that a SmartModule may take for a record"},
+    {.name = "smartmodule-memory",
+     FLV_SIZE(struct conf, sm_memory),
+     .arg = "SIZE",
+     .fallback = "268435456",
+     .min = 1048576,
+     .max = UINT64_C(4) << 30,
+     .help = "Memory of one instance of a SmartModule"},
+    {.name = "smartmodule-memory-max",
+     FLV_SIZE(struct conf, sm_memory_max),
+     .arg = "SIZE",
+     .fallback = "536870912",
+     .min = 1048576,
+     .max = UINT64_C(1) << 40,
+     .help = "Memory of the SmartModules of all streams together"},
+    {.name = "smartmodule-streams",
+     FLV_U64(struct conf, sm_streams),
+     .arg = "N",
+     .fallback = "256",
+     .min = 1,
+     .max = 100000,
+     .help = "Streams with SmartModules that may be open at once"},
     {.name = "stall-max",
      FLV_DURATION(struct conf, stall_ms_max),
      .arg = "TIME",
@@ -196,6 +233,11 @@ static struct flv_server_conf server_conf(const struct conf *c)
         .stall_ms_max = c->stall_ms_max,
         .frame_ms_max = c->frame_ms_max,
         .stop_ms_max = c->stop_ms_max,
+        .modules = {.fuel = c->sm_fuel,
+                    .cpu_ms = c->sm_cpu_ms,
+                    .memory_bytes = c->sm_memory,
+                    .memory_bytes_max = c->sm_memory_max,
+                    .streams_max = c->sm_streams},
     };
 }
 

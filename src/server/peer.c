@@ -213,6 +213,7 @@ void flv_peer_accept(struct flv_server *server,
     p->refs = 1;
     LIST_INIT(&p->streams);
     LIST_INIT(&p->watches);
+    STAILQ_INIT(&p->produce_line);
     LIST_INSERT_HEAD(&server->peers, p, link);
     server->peer_count++;
     flv_server_began(server);

@@ -35,6 +35,7 @@
 struct flv_server;
 struct flv_stream;
 struct flv_watch;
+struct flv_produce_wait;
 
 struct flv_peer {
     struct flv_server *server; /* borrowed */
@@ -47,6 +48,10 @@ struct flv_peer {
     uint32_t next_stream_id, stream_count, watch_count;
     LIST_HEAD(, flv_stream) streams; /* see stream.h */
     LIST_HEAD(, flv_watch) watches;  /* see watch.h */
+    /* Produce requests behind one whose records pass SmartModules; see
+     * produce.c. */
+    STAILQ_HEAD(, flv_produce_wait) produce_line;
+    bool produce_busy, produce_serving;
     LIST_ENTRY(flv_peer) link;
 };
 

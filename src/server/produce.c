@@ -1,7 +1,9 @@
 #include "server/service.h"
 
 #include "base/arena.h"
+#include "base/field.h"
 #include "base/mem.h"
+#include "server/sift.h"
 #include "server/state.h"
 #include "wire/batch.h"
 
@@ -10,6 +12,8 @@
 
 /* No client comes near these; a frame of empty entries would. */
 #define ENTRIES_MAX 16384
+/* What SmartModules may take for one record set. */
+#define ENTRY_MS_MAX 10000
 #define REQUEST_ARENA_MAX ((size_t)64 << 20)
 
 /* One request while its record sets are on their way to disk. */
@@ -20,6 +24,14 @@ struct produce {
     struct flv_wire_produce_response response;
     uint32_t pending;
     bool committed; /* acks */
+    /* With SmartModules: */
+    struct flv_plan *plan; /* owned; NULL: none */
+    struct entry *entries; /* in the arena */
+    size_t entry_count, entry_next;
+    struct flv_cpu_job job;
+    struct flv_trouble why;
+    struct flv_chunk *grown; /* owned: what the job made, not charged yet */
+    size_t made_bytes;       /* lies in the frame, or in `grown` */
 };
 
 struct entry {
@@ -27,6 +39,17 @@ struct entry {
     struct produce *request;
     struct flv_slice topic; /* borrowed: in the frame */
     struct flv_wire_produce_result *result;
+    struct flv_slice records; /* borrowed: as they came */
+    struct flv_chunk *grown;  /* owned: the record set, if not in the frame */
+};
+
+/* A request that has to wait for one before it: the order of a connection's
+ * records in a partition is that of its requests. */
+struct flv_produce_wait {
+    struct flv_token token;
+    struct flv_chunk *frame; /* owned reference */
+    struct flv_slice body;   /* in the frame */
+    STAILQ_ENTRY(flv_produce_wait) link;
 };
 
 /* ---- the answer ---- */
@@ -35,6 +58,7 @@ static void produce_end(struct produce *req)
 {
     flv_token_answer(&req->token, &flv_wire_produce_response_schema,
                      &req->response, NULL);
+    flv_plan_drop(req->plan);
     flv_chunk_unref(req->frame);
     flv_arena_deinit(&req->arena);
     flv_free(req);
@@ -92,6 +116,8 @@ entry_done(struct flv_part_append *a, flv_rc rc, const struct flv_err *err)
     } else {
         e->result->error = store_error(e, rc, err);
     }
+    flv_chunk_unref(e->grown);
+    e->grown = NULL;
     assert(req->pending > 0);
     if (--req->pending == 0) {
         produce_end(req);
@@ -185,35 +211,44 @@ static struct flv_wire_error find_partition(struct produce *req,
     return flv_wire_error(FLV_WIRE_NONE);
 }
 
-static void start_entry(struct produce *req,
-                        struct flv_slice topic,
-                        const struct flv_wire_produce_partition *in,
-                        struct entry *e)
+/* Hands a checked record set to its partition. */
+static void stage(struct produce *req,
+                  struct entry *e,
+                  struct flv_partition *p,
+                  struct flv_chunk *frame,
+                  uint8_t *data,
+                  size_t len)
 {
-    struct flv_topic *t = NULL;
-    struct flv_partition *p = NULL;
-    struct flv_wire_error *error = &e->result->error;
-    size_t len = in->records.len;
-    *error = find_partition(req, topic, in->partition, &t, &p);
-    if (error->code != FLV_WIRE_NONE || len == 0) {
-        return;
-    }
-    /* The frame is ours to change: offsets are patched where they lie. */
-    uint8_t *data =
-        req->frame->data + (size_t)(in->records.data - req->frame->data);
-    *error = check_set(req, t, data, &len);
-    if (error->code != FLV_WIRE_NONE || len == 0) {
-        return;
-    }
-    e->request = req;
-    e->topic = topic;
     e->append.base.data = data;
     e->append.base.len = len;
-    e->append.frame = req->frame;
+    e->append.frame = frame;
     e->append.committed = req->committed;
     e->append.done = entry_done;
     req->pending++;
     flv_partition_append(p, &e->append);
+}
+
+/* The frame is ours to change: offsets are patched where they lie. */
+static uint8_t *in_frame(const struct produce *req, const struct entry *e)
+{
+    return req->frame->data + (size_t)(e->records.data - req->frame->data);
+}
+
+static void start_entry(struct produce *req, struct entry *e)
+{
+    struct flv_topic *t = NULL;
+    struct flv_partition *p = NULL;
+    struct flv_wire_error *error = &e->result->error;
+    size_t len = e->records.len;
+    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    if (error->code != FLV_WIRE_NONE || len == 0) {
+        return;
+    }
+    *error = check_set(req, t, in_frame(req, e), &len);
+    if (error->code != FLV_WIRE_NONE || len == 0) {
+        return;
+    }
+    stage(req, e, p, req->frame, in_frame(req, e), len);
 }
 
 /* The answer's shape: an entry for each of the request, in its order. */
@@ -244,6 +279,9 @@ static flv_rc shape(struct produce *req,
         for (uint32_t p = 0; p < n; p++) {
             topics[i].partitions.at[p].partition =
                 topic->partitions.at[p].partition;
+            e->request = req;
+            e->topic = topic->name;
+            e->records = topic->partitions.at[p].records;
             (e++)->result = &topics[i].partitions.at[p];
         }
     }
@@ -252,22 +290,239 @@ static flv_rc shape(struct produce *req,
     return FLV_OK;
 }
 
-static void start_all(struct produce *req,
-                      const struct flv_wire_produce_request *in,
-                      struct entry *e)
+/* ---- SmartModules ---- */
+
+static void serve_line(struct flv_peer *p);
+
+/* A copy of the error that lives as long as the answer. */
+static struct flv_wire_error keep_error(struct produce *req,
+                                        struct flv_trouble *why)
 {
-    for (uint32_t i = 0; i < in->topics.len; i++) {
-        const struct flv_wire_produce_topic *topic = &in->topics.at[i];
-        for (uint32_t p = 0; p < topic->partitions.len; p++, e++) {
-            if (in->smartmodules.len > 0) {
-                e->result->error = flv_wire_error_text(
-                    FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR,
-                    "SmartModules are not run by this version of "
-                    "fluvio-server");
-                continue;
-            }
-            start_entry(req, topic->name, &topic->partitions.at[p], e);
+    flv_trouble_downgrade(why, req->token.head.version);
+    struct flv_wire_error e = why->error;
+    struct flv_slice *parts[] = {&e.text, &e.name.v, &e.record_key.v,
+                                 &e.record_value};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        void *copy = flv_arena_copy(&req->arena, parts[i]->data, parts[i]->len);
+        *parts[i] = flv_slice(copy, copy != NULL ? parts[i]->len : 0);
+    }
+    flv_trouble_clear(why);
+    return e;
+}
+
+static void refuse_all(struct produce *req, struct flv_wire_error error)
+{
+    for (size_t i = 0; i < req->entry_count; i++) {
+        req->entries[i].result->error = error;
+    }
+}
+
+/* All records of the request are staged, in order: the next one's turn. */
+static void modules_over(struct produce *req)
+{
+    struct flv_peer *peer = flv_peer_ref(req->token.peer);
+    flv_trouble_clear(&req->why);
+    assert(req->pending > 0);
+    if (--req->pending == 0) {
+        produce_end(req);
+    }
+    peer->produce_busy = false;
+    serve_line(peer);
+    flv_peer_unref(peer);
+}
+
+/* What the chain made of one entry, on the bench, to where it can stay: over
+ * what came, or, when it has grown, in memory of its own. */
+static bool
+put_made(struct produce *req, const struct entry *e, const struct flv_buf *made)
+{
+    req->made_bytes = made->len;
+    if (made->len == 0) {
+        return true;
+    }
+    if (made->len <= e->records.len) {
+        memcpy(in_frame(req, e), made->data, made->len);
+        return true;
+    }
+    if (flv_chunk_create(NULL, made->len, &req->grown) != FLV_OK) {
+        return false;
+    }
+    memcpy(req->grown->data, made->data, made->len);
+    return true;
+}
+
+static void entry_run(struct flv_cpu_job *j, struct flv_bench *b)
+{
+    struct produce *req = FLV_OWNER_OF(j, struct produce, job);
+    const struct entry *e = &req->entries[req->entry_next];
+    struct flv_sm_chain *chain = flv_plan_chain(req->plan, &req->why);
+    if (chain == NULL) {
+        return;
+    }
+    if (flv_sift_set(chain, flv_slice(in_frame(req, e), e->append.base.len),
+                     req->token.peer->server->conf.batch_bytes_max,
+                     &req->job.stop, b, &req->why) &&
+        !put_made(req, e, &b->out)) {
+        flv_trouble_set(&req->why, FLV_WIRE_OTHER, "out of memory");
+    }
+    flv_sm_chain_destroy(chain);
+}
+
+/* The memory of a set that has grown is charged like that of a request. */
+static bool charge_grown(struct produce *req, struct entry *e)
+{
+    struct flv_budget *requests = &req->token.peer->server->requests;
+    if (flv_budget_take(requests, flv_chunk_cost(req->grown->size)) != FLV_OK) {
+        flv_chunk_unref(req->grown);
+        req->grown = NULL;
+        e->result->error = flv_wire_error_text(
+            FLV_WIRE_OTHER, "there is no memory for what the SmartModules "
+                            "made of the records; see --memory-max");
+        return false;
+    }
+    req->grown->budget = requests;
+    e->grown = req->grown;
+    req->grown = NULL;
+    return true;
+}
+
+static void stage_made(struct produce *req, struct entry *e)
+{
+    struct flv_topic *t = NULL;
+    struct flv_partition *p = NULL;
+    struct flv_wire_error *error = &e->result->error;
+    /* Looked up anew: much may have happened since. */
+    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    if (error->code != FLV_WIRE_NONE) {
+        flv_chunk_unref(req->grown);
+        req->grown = NULL;
+        return;
+    }
+    if (req->grown == NULL) {
+        stage(req, e, p, req->frame, in_frame(req, e), req->made_bytes);
+    } else if (charge_grown(req, e)) {
+        stage(req, e, p, e->grown, e->grown->data, req->made_bytes);
+    }
+}
+
+static void next_entry(struct produce *req);
+
+static void entry_made(struct flv_cpu_job *j, flv_rc rc)
+{
+    struct produce *req = FLV_OWNER_OF(j, struct produce, job);
+    struct entry *e = &req->entries[req->entry_next];
+    if (rc != FLV_OK) {
+        flv_trouble_set(&req->why, FLV_WIRE_OTHER,
+                        "no thread for SmartModules");
+    }
+    if (req->why.error.code != FLV_WIRE_NONE) {
+        e->result->error = keep_error(req, &req->why);
+    } else if (req->made_bytes > 0) {
+        stage_made(req, e);
+    }
+    req->entry_next++;
+    next_entry(req);
+}
+
+/* What our own clients number cannot be numbered behind a SmartModule. */
+static bool has_stamp(struct flv_slice set)
+{
+    struct flv_slice batch;
+    struct flv_batch_header h;
+    while (flv_batch_walk(&set, &batch, &h, NULL) == FLV_OK && batch.len > 0) {
+        if (h.producer_id != FLV_BATCH_NO_PRODUCER) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* Checks the record set as it came; its length afterwards, 0: nothing to do. */
+static size_t check_entry(struct produce *req, struct entry *e)
+{
+    struct flv_topic *t = NULL;
+    struct flv_partition *p = NULL;
+    struct flv_wire_error *error = &e->result->error;
+    size_t len = e->records.len;
+    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    if (error->code == FLV_WIRE_NONE && len > 0) {
+        *error = check_set(req, t, in_frame(req, e), &len);
+    }
+    if (error->code == FLV_WIRE_NONE && len > 0 &&
+        has_stamp(flv_slice(in_frame(req, e), len))) {
+        *error = flv_wire_error_text(
+            FLV_WIRE_OTHER,
+            "batches that are numbered for exactly-once cannot pass "
+            "SmartModules on the server; run the SmartModules in the "
+            "producer");
+    }
+    return error->code == FLV_WIRE_NONE ? len : 0;
+}
+
+static void next_entry(struct produce *req)
+{
+    const struct flv_server *s = req->token.peer->server;
+    for (; req->entry_next < req->entry_count; req->entry_next++) {
+        struct entry *e = &req->entries[req->entry_next];
+        if (s->phase >= FLV_SERVER_CLOSING) {
+            e->result->error = flv_wire_error(FLV_WIRE_SPU_OFFLINE);
+            continue;
+        }
+        size_t len = check_entry(req, e);
+        if (len > 0) {
+            e->append.base.len = len;
+            req->made_bytes = 0;
+            flv_cpu_submit(&req->job);
+            return;
+        }
+    }
+    modules_over(req);
+}
+
+static void prepared(void *ctx, struct flv_trouble *why)
+{
+    struct produce *req = ctx;
+    if (why->error.code != FLV_WIRE_NONE) {
+        refuse_all(req, keep_error(req, why));
+        modules_over(req);
+        return;
+    }
+    next_entry(req);
+}
+
+static void start_modules(struct produce *req,
+                          const struct flv_wire_produce_request *in)
+{
+    struct flv_peer *peer = req->token.peer;
+    struct flv_smart *smart = &peer->server->smart;
+    assert(!peer->produce_busy);
+    peer->produce_busy = true;
+    req->job.smart = smart;
+    req->job.run = entry_run;
+    req->job.done = entry_made;
+    req->job.turn_ms = ENTRY_MS_MAX;
+    req->pending++; /* until modules_over */
+    req->plan = flv_plan_create(smart, in->smartmodules.at,
+                                in->smartmodules.len, req->frame, &req->why);
+    if (req->plan == NULL) {
+        refuse_all(req, keep_error(req, &req->why));
+        modules_over(req);
+        return;
+    }
+    flv_plan_prepare(req->plan, prepared, req);
+}
+
+/* ---- requests ---- */
+
+static void start_all(struct produce *req,
+                      const struct flv_wire_produce_request *in)
+{
+    if (in->smartmodules.len > 0) {
+        start_modules(req, in);
+        return;
+    }
+    for (size_t i = 0; i < req->entry_count; i++) {
+        start_entry(req, &req->entries[i]);
     }
 }
 
@@ -280,17 +535,14 @@ static size_t count_entries(const struct flv_wire_produce_request *in)
     return n;
 }
 
-flv_rc flv_produce_serve(struct flv_request *r, struct flv_err *err)
+/* Takes the token over, unless it fails. */
+static flv_rc begin(const struct flv_token *token,
+                    struct flv_chunk *frame,
+                    const struct flv_wire_produce_request *in,
+                    struct flv_err *err)
 {
-    struct flv_server *s = r->peer->server;
-    struct flv_wire_produce_request in;
-    flv_rc rc = flv_wire_produce_request_decode(r->head.version, &r->body,
-                                                &s->arena, &in, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    size_t entries = count_entries(&in);
-    if (entries + in.topics.len > ENTRIES_MAX) {
+    size_t entries = count_entries(in);
+    if (entries + in->topics.len > ENTRIES_MAX) {
         return flv_fail(err, FLV_E_LIMIT,
                         "a produce request of more than %d entries",
                         ENTRIES_MAX);
@@ -299,21 +551,87 @@ flv_rc flv_produce_serve(struct flv_request *r, struct flv_err *err)
     if (req == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    struct entry *e = NULL;
     flv_arena_init(&req->arena, 1024, REQUEST_ARENA_MAX);
-    rc = shape(req, &in, entries, &e, err);
+    flv_rc rc = shape(req, in, entries, &req->entries, err);
     if (rc != FLV_OK) {
         flv_arena_deinit(&req->arena);
         flv_free(req);
         return rc;
     }
-    req->token = flv_peer_hold(r);
-    req->frame = flv_chunk_ref(r->frame);
-    req->committed = in.acks < 0;
+    req->token = *token;
+    req->frame = flv_chunk_ref(frame);
+    req->committed = in->acks < 0;
+    req->entry_count = entries;
     req->pending = 1; /* this function */
-    start_all(req, &in, e);
+    start_all(req, in);
     if (--req->pending == 0) {
         produce_end(req);
     }
     return FLV_OK;
+}
+
+static void serve_waiting(struct flv_produce_wait *w)
+{
+    struct flv_peer *p = w->token.peer;
+    struct flv_arena *arena = &p->server->arena;
+    struct flv_wire_produce_request in;
+    struct flv_err err = {0};
+    flv_rc rc = flv_wire_produce_request_decode(w->token.head.version, &w->body,
+                                                arena, &in, &err);
+    if (rc == FLV_OK) {
+        rc = begin(&w->token, w->frame, &in, &err);
+    }
+    flv_arena_reset(arena);
+    if (rc != FLV_OK) {
+        flv_peer_close(p, err.text);
+        flv_token_drop(&w->token);
+    }
+    flv_chunk_unref(w->frame);
+    flv_free(w);
+}
+
+static void serve_line(struct flv_peer *p)
+{
+    struct flv_produce_wait *w;
+    if (p->produce_serving) {
+        return; /* whoever does goes on */
+    }
+    p->produce_serving = true;
+    while (!p->produce_busy && (w = STAILQ_FIRST(&p->produce_line)) != NULL) {
+        STAILQ_REMOVE_HEAD(&p->produce_line, link);
+        serve_waiting(w);
+    }
+    p->produce_serving = false;
+}
+
+static flv_rc wait_in_line(struct flv_request *r, struct flv_err *err)
+{
+    struct flv_produce_wait *w = flv_zalloc(1, sizeof *w);
+    if (w == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    w->token = flv_peer_hold(r);
+    w->frame = flv_chunk_ref(r->frame);
+    w->body = r->body;
+    STAILQ_INSERT_TAIL(&r->peer->produce_line, w, link);
+    return FLV_OK;
+}
+
+flv_rc flv_produce_serve(struct flv_request *r, struct flv_err *err)
+{
+    struct flv_wire_produce_request in;
+    if (r->peer->produce_busy) {
+        return wait_in_line(r, err);
+    }
+    flv_rc rc = flv_wire_produce_request_decode(
+        r->head.version, &r->body, &r->peer->server->arena, &in, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    struct flv_token token = flv_peer_hold(r);
+    rc = begin(&token, r->frame, &in, err);
+    if (rc != FLV_OK) {
+        flv_token_drop(&token);
+    }
+    return rc;
 }

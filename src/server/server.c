@@ -76,6 +76,7 @@ static void tick(struct flv_timer *timer)
     }
     flv_watch_partitions(s);
     end_stalled(s, now_ms);
+    flv_smart_tick(&s->smart);
 }
 
 /* ---- open ---- */
@@ -128,6 +129,16 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         rc = flv_pool_create(&s->meta_pool, s->loop, &meta, err);
+    }
+    if (rc == FLV_OK) {
+        const struct flv_server_modules_conf *c = &s->conf.modules;
+        const struct flv_smart_conf smart = {
+            .budget = {.fuel = c->fuel,
+                       .cpu_ms = (uint32_t)c->cpu_ms,
+                       .memory_bytes = (size_t)c->memory_bytes},
+            .memory_bytes_max = (size_t)c->memory_bytes_max,
+            .streams_max = (uint32_t)c->streams_max};
+        rc = flv_smart_init(&s->smart, s, &smart, err);
     }
     s->part_env.loop = s->loop;
     s->part_env.io = s->conf.io;
@@ -314,6 +325,7 @@ static void begin_closing(struct flv_server *s)
         flv_peer_close_gently(p, LINGER_MS);
         p = next;
     }
+    flv_smart_stop(&s->smart);
     flv_lifecycle_close_all(s);
     flv_loop_defer(s->loop, &s->stop_task);
 }
@@ -382,6 +394,7 @@ void flv_server_destroy(struct flv_server *s)
     assert(s->phase == FLV_SERVER_STOPPED && LIST_EMPTY(&s->peers));
     flv_timer_stop(&s->stop_timer);
     flv_loop_undefer(s->loop, &s->stop_task);
+    flv_smart_deinit(&s->smart);
     flv_pool_destroy(s->meta_pool);
     flv_pool_destroy(s->read_pool);
     flv_pool_destroy(s->part_env.commit_pool);

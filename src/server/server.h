@@ -32,6 +32,13 @@ struct flv_server_conf {
     uint64_t stall_ms_max;      /* silence inside a frame */
     uint64_t frame_ms_max;      /* from its first to its last byte */
     uint64_t stop_ms_max;       /* for what is under way at the end */
+    struct flv_server_modules_conf {
+        uint64_t fuel;             /* of one module and record; 0: default */
+        uint64_t cpu_ms;           /* the same, of the thread */
+        uint64_t memory_bytes;     /* of one instance */
+        uint64_t memory_bytes_max; /* of the instances of all streams */
+        uint64_t streams_max;      /* with SmartModules */
+    } modules;
     struct flv_io *io; /* borrowed: disk of the logs; NULL: the real one */
 };
 

@@ -21,6 +21,7 @@
 #include "server/partition.h"
 #include "server/peer.h"
 #include "server/server.h"
+#include "server/smart.h"
 #include "server/topics.h"
 #include "wire/compress.h"
 
@@ -45,6 +46,7 @@ struct flv_server {
     struct flv_topics topics;
     struct flv_modules modules;
     struct flv_offsets offsets;
+    struct flv_smart smart;
     struct flv_compressor *compressor;
     struct flv_arena arena; /* of the request being served, reset after */
     struct flv_buf scratch; /* of the answer being encoded */

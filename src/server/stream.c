@@ -3,13 +3,40 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/making.h"
+#include "server/sift.h"
 #include "server/state.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PARTS_MAX 256
 #define READ_BYTES_MIN 4096
+#define NOTHING_BYTES_MAX ((size_t)1 << 20)
+
+/* What a stream with SmartModules has besides. */
+struct sifting {
+    struct flv_plan *plan; /* owned; NULL: the chain is made */
+    struct flv_sift sift;
+    struct flv_sift_pass pass;
+    struct flv_making making;
+    struct flv_cpu_job job;
+    struct flv_slice parts[PARTS_MAX];   /* input of the job */
+    struct flv_chunk *chunks[PARTS_MAX]; /* referenced */
+    uint32_t part_count;
+    struct flv_chunk *frame; /* owned: what the job made */
+    size_t job_charge;       /* bytes of the budget that the job holds */
+    size_t out_need;         /* outputs of one record larger than bytes_max */
+    int64_t to;              /* behind the last frame */
+    int64_t catch_up;        /* the end of the partition when it began */
+    size_t memory;           /* of the instances, as counted by the server */
+    bool preparing;          /* the plan, then the chain */
+    bool seek;               /* the client went elsewhere meanwhile */
+    struct flv_stream *stream;
+    struct flv_budget *answers;
+    size_t room; /* of the frame that is made */
+};
 
 struct flv_stream {
     struct flv_peer *peer;               /* counted */
@@ -39,6 +66,7 @@ struct flv_stream {
     struct flv_partition *read_partition; /* held while reading */
     flv_rc read_rc;
     struct flv_err read_err;
+    struct sifting *sm; /* owned; NULL: no SmartModules */
     LIST_ENTRY(flv_stream) link;
 };
 
@@ -60,6 +88,13 @@ static struct flv_server *server_of(const struct flv_stream *s)
     return s->peer->server;
 }
 
+/* The next record to be read: behind the last frame, or, with SmartModules,
+ * behind what they have seen. */
+static int64_t position(const struct flv_stream *s)
+{
+    return s->sm != NULL ? s->sm->sift.scan : s->offset;
+}
+
 /* ---- life ---- */
 
 static void give_charge(struct flv_stream *s)
@@ -69,6 +104,27 @@ static void give_charge(struct flv_stream *s)
     flv_budget_give(&server_of(s)->answers, n);
 }
 
+static void drop_input(struct sifting *sm)
+{
+    for (uint32_t i = 0; i < sm->part_count; i++) {
+        flv_chunk_unref(sm->chunks[i]);
+    }
+    sm->part_count = 0;
+}
+
+static void sifting_free(struct flv_smart *smart, struct sifting *sm)
+{
+    if (sm == NULL) {
+        return;
+    }
+    assert(sm->part_count == 0 && sm->frame == NULL && sm->job_charge == 0);
+    flv_plan_drop(sm->plan);
+    flv_sift_deinit(&sm->sift);
+    (void)flv_smart_resize(smart, &sm->memory, 0);
+    flv_smart_leave(smart);
+    flv_free(sm);
+}
+
 static void free_if_done(struct flv_stream *s)
 {
     if (!s->ended || s->writing || s->reading) {
@@ -76,9 +132,35 @@ static void free_if_done(struct flv_stream *s)
     }
     assert(s->chunk == NULL && s->partition == NULL && s->charge == 0);
     struct flv_peer *peer = s->peer;
+    sifting_free(&server_of(s)->smart, s->sm);
     flv_free(s->consumer);
     flv_free(s);
     flv_peer_unref(peer);
+}
+
+static void give_job_charge(struct flv_stream *s)
+{
+    size_t n = s->sm->job_charge;
+    s->sm->job_charge = 0;
+    flv_budget_give(&server_of(s)->answers, n);
+}
+
+/* What runs goes on to its end; what waits does not begin. */
+static void sift_end(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    if (sm->plan != NULL && sm->making.smart == NULL) {
+        flv_plan_drop(sm->plan);
+        sm->plan = NULL;
+    } else if (sm->plan != NULL && flv_making_cancel(&sm->making)) {
+        s->reading = false;
+        flv_plan_drop(sm->plan);
+        sm->plan = NULL;
+    } else if (sm->plan == NULL && flv_cpu_cancel(&sm->job)) {
+        s->reading = false;
+        drop_input(sm);
+        give_job_charge(s);
+    }
 }
 
 static void leave_partition(struct flv_stream *s)
@@ -100,6 +182,9 @@ static void end(struct flv_stream *s)
     leave_partition(s);
     flv_loop_undefer(server_of(s)->loop, &s->granted_task);
     flv_budget_cancel(&server_of(s)->answers, &s->waiter);
+    if (s->sm != NULL) {
+        sift_end(s);
+    }
     give_charge(s);
 }
 
@@ -123,6 +208,7 @@ frame_of(const struct flv_stream *s)
         .stream_id = s->id,
         .partition = {
             .partition = s->index,
+            .next_filter_offset = s->sm != NULL ? s->sm->to : 0,
             .high_watermark =
                 p != NULL ? flv_partition_end(p, FLV_READ_COMMITTED) : 0,
             .log_start_offset = p != NULL ? flv_partition_start(p) : 0}};
@@ -144,11 +230,25 @@ static void finish(struct flv_stream *s, struct flv_wire_error error)
     s->final = error;
 }
 
+/* The same for a trouble of SmartModules, which brings its own bytes. */
+static void finish_trouble(struct flv_stream *s, struct flv_trouble *why)
+{
+    if (s->final.code != FLV_WIRE_NONE) {
+        return;
+    }
+    flv_trouble_downgrade(why, s->head.version);
+    if (why != &s->sm->sift.why) {
+        flv_trouble_move(&s->sm->sift.why, why);
+    }
+    s->final = s->sm->sift.why.error;
+}
+
 /* Sends them and ends the stream. */
 static void send_final(struct flv_stream *s)
 {
     struct flv_wire_stream_fetch_response body = frame_of(s);
     body.partition.error = s->final;
+    body.partition.next_filter_offset = 0;
     const struct flv_wire_message message = {
         .schema = &flv_wire_stream_fetch_response_schema, .body = &body};
     s->writing = true; /* stays, even if pushing ends the connection */
@@ -309,9 +409,11 @@ static struct flv_wire_error read_error(const struct flv_stream *s)
 {
     flv_log_warn("stream", "cannot read", FLV_KV_STR("topic", s->topic),
                  FLV_KV_U64("partition", s->index),
-                 FLV_KV_I64("offset", s->offset), FLV_KV_ERR(&s->read_err));
+                 FLV_KV_I64("offset", position(s)), FLV_KV_ERR(&s->read_err));
     return flv_wire_error_text(FLV_WIRE_OTHER, s->read_err.text);
 }
+
+static void sift_submit(struct flv_stream *s);
 
 static void read_over(struct flv_stream *s)
 {
@@ -323,6 +425,16 @@ static void read_over(struct flv_stream *s)
     s->read_partition = NULL;
     if (s->ended || s->final.code != FLV_WIRE_NONE) {
         flv_chunk_unref(chunk);
+    } else if (s->sm != NULL && s->sm->seek) {
+        flv_chunk_unref(chunk);
+        s->sm->seek = false;
+        flv_sift_seek(&s->sm->sift, s->offset);
+    } else if (s->read_rc == FLV_OK && s->read.len > 0 && s->sm != NULL) {
+        s->need = 0;
+        s->sm->parts[0] = flv_slice(chunk->data, s->read.len);
+        s->sm->chunks[0] = chunk;
+        s->sm->part_count = 1;
+        sift_submit(s);
     } else if (s->read_rc == FLV_OK && s->read.len > 0) {
         chunk = fit(s, chunk, s->read.len);
         const struct flv_slice part = flv_slice(chunk->data, s->read.len);
@@ -353,12 +465,12 @@ static void read_done(struct flv_work *w, flv_rc rc)
     read_over(s);
 }
 
-/* Uses the whole charge for the buffer. */
+/* Uses the charge for the buffer; what SmartModules make has its own part. */
 static void read_from_disk(struct flv_stream *s, size_t bytes)
 {
     struct flv_log *log = flv_partition_log(s->partition);
     bool ready_to_run = false;
-    s->read = (struct flv_log_read){.offset = s->offset,
+    s->read = (struct flv_log_read){.offset = position(s),
                                     .isolation = s->isolation,
                                     .buf_bytes = bytes,
                                     .bytes_max = s->bytes_max};
@@ -369,7 +481,8 @@ static void read_from_disk(struct flv_stream *s, size_t bytes)
         finish(s, flv_wire_error_text(FLV_WIRE_OTHER, "out of memory"));
         return;
     }
-    s->charge = 0;
+    assert(s->charge >= flv_chunk_cost(bytes));
+    s->charge -= flv_chunk_cost(bytes);
     s->read.buf = s->chunk->data;
     rc = flv_log_read_prepare(log, &s->read, &ready_to_run, &s->read_err);
     if (rc == FLV_OK && ready_to_run) {
@@ -396,7 +509,7 @@ static void read_from_disk(struct flv_stream *s, size_t bytes)
     }
 }
 
-/* ---- the pump ---- */
+/* ---- memory for frames ---- */
 
 static void granted_later(struct flv_task *t)
 {
@@ -471,15 +584,277 @@ static bool take_charge(struct flv_stream *s, size_t bytes)
 static bool in_range(struct flv_stream *s)
 {
     int64_t start = flv_partition_start(s->partition);
-    if (s->offset < start) {
+    if (position(s) < start) {
         struct flv_wire_error error = {.code = FLV_WIRE_OFFSET_EVICTED,
-                                       .offset = s->offset,
+                                       .offset = position(s),
                                        .next_available = start};
         finish(s, error);
         return false;
     }
     return true;
 }
+
+/* ---- SmartModules ---- */
+
+/* A chain that grows beyond what all may have together ends its stream. */
+static void count_memory(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    struct flv_smart *smart = &server_of(s)->smart;
+    if (!flv_smart_resize(smart, &sm->memory, flv_sift_memory(&sm->sift))) {
+        char text[FLV_ERR_TEXT_MAX];
+        snprintf(text, sizeof text,
+                 "the SmartModules of all streams would hold more than %zu "
+                 "MiB of memory; see --smartmodule-memory-max",
+                 smart->conf.memory_bytes_max >> 20);
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER, text));
+    }
+}
+
+static void pass_run(struct flv_cpu_job *j, struct flv_bench *b)
+{
+    struct sifting *sm = FLV_OWNER_OF(j, struct sifting, job);
+    struct flv_slice frame;
+    flv_sift_run(&sm->sift, &sm->pass, b);
+    frame = sm->pass.frame;
+    if (frame.len == 0) {
+        return;
+    }
+    /* On the job's charge, which is larger. */
+    if (flv_chunk_create_granted(sm->answers, frame.len, &sm->frame) ==
+        FLV_OK) {
+        memcpy(sm->frame->data, frame.data, frame.len);
+    } else {
+        flv_trouble_set(&sm->sift.why, FLV_WIRE_OTHER, "out of memory");
+    }
+}
+
+/* Sends what the job made; without a frame its charge serves the next one. */
+static void use_frame(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    struct flv_chunk *frame = sm->frame;
+    sm->frame = NULL;
+    s->charge = sm->job_charge;
+    sm->job_charge = 0;
+    sm->out_need = sm->pass.need_bytes;
+    if (frame != NULL) {
+        const struct flv_slice part = flv_slice(frame->data, frame->size);
+        assert(s->charge >= flv_chunk_cost(frame->size));
+        s->charge -= flv_chunk_cost(frame->size);
+        give_charge(s);
+        sm->to = sm->pass.to;
+        send_parts(s, &part, &frame, 1);
+    }
+}
+
+static void drop_frame(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    if (sm->frame != NULL) {
+        sm->job_charge -= flv_chunk_cost(sm->frame->size);
+        flv_chunk_unref(sm->frame);
+        sm->frame = NULL;
+    }
+    give_job_charge(s);
+}
+
+static void pass_done(struct flv_cpu_job *j, flv_rc rc)
+{
+    struct sifting *sm = FLV_OWNER_OF(j, struct sifting, job);
+    struct flv_stream *s = sm->stream;
+    s->reading = false;
+    drop_input(sm);
+    if (s->ended || s->final.code != FLV_WIRE_NONE || sm->seek) {
+        drop_frame(s);
+        if (sm->seek) {
+            sm->seek = false;
+            flv_sift_seek(&sm->sift, s->offset);
+        }
+    } else if (rc != FLV_OK) {
+        drop_frame(s);
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER,
+                                      "no thread for SmartModules"));
+    } else {
+        use_frame(s);
+    }
+    if (s->ended) {
+        free_if_done(s);
+        return;
+    }
+    count_memory(s);
+    if (sm->sift.why.error.code != FLV_WIRE_NONE) {
+        finish_trouble(s, &sm->sift.why);
+    }
+    pump(s);
+}
+
+/* The chain's turn, with the input that is there; holds the whole charge. */
+static void sift_submit(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    assert(sm->job_charge == 0 && s->charge > flv_chunk_cost(0));
+    sm->job_charge = s->charge;
+    s->charge = 0;
+    sm->answers = &server_of(s)->answers;
+    sm->pass = (struct flv_sift_pass){
+        .parts = sm->parts,
+        .part_count = sm->part_count,
+        .from = s->offset,
+        .stop = &sm->job.stop,
+        .room_bytes = sm->job_charge - flv_chunk_cost(0),
+    };
+    if (sm->pass.room_bytes > sm->room) {
+        sm->pass.room_bytes = sm->room;
+    }
+    sm->job.smart = &server_of(s)->smart;
+    sm->job.run = pass_run;
+    sm->job.done = pass_done;
+    s->reading = true;
+    flv_cpu_submit(&sm->job);
+}
+
+static bool sift_from_tail(struct flv_stream *s, int64_t visible_end)
+{
+    const struct flv_server *server = server_of(s);
+    struct sifting *sm = s->sm;
+    if (server->requests.used > server->requests.max / 2) {
+        return false;
+    }
+    sm->part_count =
+        flv_tail_get(flv_partition_tail(s->partition), position(s), visible_end,
+                     s->bytes_max, sm->parts, sm->chunks, PARTS_MAX);
+    if (sm->part_count == 0) {
+        return false;
+    }
+    sift_submit(s);
+    return true;
+}
+
+/* Nothing has come through up to the end that was there at the beginning:
+ * a client that reads up to there has to learn it. */
+static void send_nothing(struct flv_stream *s)
+{
+    struct flv_buf out;
+    struct flv_chunk *chunk = NULL;
+    flv_buf_init(&out, NOTHING_BYTES_MAX);
+    flv_rc rc = flv_sift_nothing(s->offset, s->sm->sift.scan, &out);
+    if (rc == FLV_OK) {
+        rc = flv_chunk_create(NULL, out.len, &chunk);
+    }
+    if (rc == FLV_OK) {
+        const struct flv_slice part = flv_slice(chunk->data, out.len);
+        memcpy(chunk->data, out.data, out.len);
+        s->sm->to = s->sm->sift.scan;
+        send_parts(s, &part, &chunk, 1);
+    } else {
+        finish(s, flv_wire_error_text(FLV_WIRE_OTHER, "out of memory"));
+    }
+    flv_buf_deinit(&out);
+}
+
+/* Bytes for input and for output. */
+static bool sift_charge(struct flv_stream *s, size_t *in_bytes)
+{
+    struct sifting *sm = s->sm;
+    const struct flv_budget *answers = &server_of(s)->answers;
+    const size_t small = FLV_BUDGET_SMALL / 2 - flv_chunk_cost(0);
+    size_t in = bytes_wanted(s);
+    size_t room = s->bytes_max > READ_BYTES_MIN ? s->bytes_max : READ_BYTES_MIN;
+    bool is_short =
+        answers->head != NULL || flv_chunk_cost(in) + flv_chunk_cost(room) >
+                                     answers->max - answers->used;
+    if (is_short && s->charge == 0 && s->need <= small && in > small) {
+        in = small;
+    }
+    if (is_short && s->charge == 0 && room > small) {
+        room = small;
+    }
+    if (room < sm->out_need) {
+        room = sm->out_need;
+    }
+    *in_bytes = in;
+    sm->room = room;
+    return take_charge(s, in + sizeof(struct flv_chunk) + room);
+}
+
+static bool sift_step(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    int64_t visible_end = flv_partition_end(s->partition, s->isolation);
+    size_t in_bytes;
+    if (sm->sift.has_result) {
+        if (sift_charge(s, &in_bytes)) {
+            sift_submit(s);
+        }
+        return true;
+    }
+    if (s->offset < sm->catch_up && sm->sift.scan >= sm->catch_up) {
+        give_charge(s);
+        send_nothing(s);
+        return true;
+    }
+    if (sm->sift.scan >= visible_end) {
+        give_charge(s);
+        flv_partition_wait(s->partition, &s->reader);
+        return false;
+    }
+    if (sift_charge(s, &in_bytes) && !sift_from_tail(s, visible_end)) {
+        read_from_disk(s, in_bytes);
+    }
+    return true;
+}
+
+static void chain_ready(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    sm->preparing = false;
+    count_memory(s);
+    if (sm->sift.why.error.code != FLV_WIRE_NONE) {
+        finish_trouble(s, &sm->sift.why);
+    }
+    pump(s);
+}
+
+static void made(struct flv_making *k)
+{
+    struct sifting *sm = FLV_OWNER_OF(k, struct sifting, making);
+    struct flv_stream *s = sm->stream;
+    s->reading = false;
+    flv_plan_drop(sm->plan);
+    sm->plan = NULL;
+    sm->sift.chain = k->chain;
+    flv_trouble_move(&sm->sift.why, &k->why);
+    if (s->ended) {
+        free_if_done(s);
+    } else {
+        chain_ready(s);
+    }
+}
+
+static void prepared(void *ctx, struct flv_trouble *why)
+{
+    struct flv_stream *s = ctx;
+    struct sifting *sm = s->sm;
+    if (why->error.code != FLV_WIRE_NONE) {
+        flv_trouble_move(&sm->sift.why, why);
+        chain_ready(s);
+        return;
+    }
+    sm->sift.loose = flv_plan_is_loose(sm->plan);
+    if (s->final.code != FLV_WIRE_NONE) {
+        chain_ready(s); /* the topic was deleted meanwhile */
+        return;
+    }
+    sm->making.smart = &server_of(s)->smart;
+    sm->making.plan = sm->plan;
+    sm->making.partition = s->partition;
+    sm->making.done = made;
+    s->reading = true;
+    flv_making_start(&sm->making);
+}
+
+/* ---- the pump ---- */
 
 /* Does what can be done now; false: something else has to happen first. */
 static bool step(struct flv_stream *s)
@@ -490,6 +865,9 @@ static bool step(struct flv_stream *s)
     assert(s->partition != NULL);
     if (!in_range(s)) {
         return true;
+    }
+    if (s->sm != NULL) {
+        return sift_step(s);
     }
     int64_t visible_end = flv_partition_end(s->partition, s->isolation);
     if (s->offset >= visible_end) {
@@ -507,9 +885,10 @@ static bool step(struct flv_stream *s)
 /* Last words wait for nothing but the frame under way. */
 static bool can_go(const struct flv_stream *s)
 {
+    bool preparing = s->sm != NULL && s->sm->preparing;
     return !s->ended && !s->reading && !s->writing &&
            (s->final.code != FLV_WIRE_NONE ||
-            (!s->waiter.waiting && !s->reader.waiting));
+            (!s->waiter.waiting && !s->reader.waiting && !preparing));
 }
 
 /* May free the stream. */
@@ -528,11 +907,37 @@ static void pump(struct flv_stream *s)
 
 /* ---- start ---- */
 
-static bool wants_modules(const struct flv_wire_stream_fetch_request *req)
+/* The chain that is asked for, in whatever form: a list since 18, before that
+ * one at most. Borrows from the request. */
+struct asked {
+    const struct flv_wire_module_invocation *at;
+    uint32_t len;
+    struct flv_wire_module_invocation one;
+};
+
+static void read_asked(const struct flv_wire_stream_fetch_request *req,
+                       struct asked *out)
 {
-    return req->smartmodules.len > 0 || req->smartmodule.has ||
-           req->wasm_payload.has || req->derivedstream.has ||
-           req->wasm_module.len > 0;
+    *out = (struct asked){.at = req->smartmodules.at,
+                          .len = req->smartmodules.len};
+    if (out->len > 0) {
+        return;
+    }
+    if (req->smartmodule.has) {
+        out->one = req->smartmodule.v;
+    } else if (req->wasm_payload.has) {
+        out->one.wasm.tag = 1;
+        out->one.wasm.gzip = req->wasm_payload.v.wasm.bytes;
+        out->one.kind = req->wasm_payload.v.kind;
+        out->one.params = req->wasm_payload.v.params;
+    } else if (req->wasm_module.len > 0) {
+        out->one.wasm.tag = 1;
+        out->one.wasm.gzip = req->wasm_module;
+    } else {
+        return;
+    }
+    out->at = &out->one;
+    out->len = 1;
 }
 
 /* What is wrong with the request, if anything. */
@@ -544,10 +949,10 @@ judge(const struct flv_request *r,
     if (p == NULL || flv_partition_state(p) == FLV_PART_CLOSING) {
         return flv_wire_error(FLV_WIRE_NOT_LEADER_FOR_PARTITION);
     }
-    if (wants_modules(req)) {
+    if (req->derivedstream.has) {
         return flv_wire_error_text(FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR,
-                                   "SmartModules are not run by this version "
-                                   "of fluvio-server");
+                                   "derived streams are not served; ask for "
+                                   "the SmartModules themselves");
     }
     if (flv_partition_state(p) != FLV_PART_ONLINE) {
         return flv_wire_error(FLV_WIRE_STORAGE_ERROR);
@@ -587,6 +992,31 @@ static void refuse(const struct flv_request *r,
     flv_peer_push(r->peer, &r->head, &message);
 }
 
+/* The part for SmartModules; NULL: *why says it. */
+static struct sifting *sifting_new(const struct flv_request *r,
+                                   const struct asked *asked,
+                                   struct flv_trouble *why)
+{
+    struct flv_smart *smart = &r->peer->server->smart;
+    struct sifting *sm;
+    if (!flv_smart_enter(smart, why)) {
+        return NULL;
+    }
+    sm = flv_zalloc(1, sizeof *sm);
+    if (sm == NULL) {
+        flv_smart_leave(smart);
+        flv_trouble_set(why, FLV_WIRE_OTHER, "out of memory");
+        return NULL;
+    }
+    sm->plan = flv_plan_create(smart, asked->at, asked->len, r->frame, why);
+    if (sm->plan == NULL) {
+        sifting_free(smart, sm);
+        return NULL;
+    }
+    sm->preparing = true;
+    return sm;
+}
+
 static struct flv_stream *
 stream_new(const struct flv_request *r,
            const struct flv_wire_stream_fetch_request *req)
@@ -621,12 +1051,39 @@ stream_new(const struct flv_request *r,
     return s;
 }
 
+/* Answers with an error frame that has the stream's id. */
+static void refuse_modules(const struct flv_request *r,
+                           const struct flv_wire_stream_fetch_request *req,
+                           struct flv_trouble *why)
+{
+    flv_trouble_downgrade(why, r->head.version);
+    refuse(r, req, why->error);
+    flv_trouble_clear(why);
+}
+
+static void begin(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    if (sm == NULL) {
+        pump(s);
+        return;
+    }
+    sm->stream = s;
+    sm->to = s->offset;
+    sm->catch_up = flv_partition_end(s->partition, s->isolation);
+    flv_sift_seek(&sm->sift, s->offset);
+    flv_plan_prepare(sm->plan, prepared, s);
+}
+
 flv_rc flv_stream_start(const struct flv_request *r,
                         const struct flv_wire_stream_fetch_request *req,
                         struct flv_err *err)
 {
     struct flv_server *server = r->peer->server;
     struct flv_topic *t = NULL;
+    struct flv_trouble why = {.error = flv_wire_error(FLV_WIRE_NONE)};
+    struct sifting *sm = NULL;
+    struct asked asked;
     struct flv_partition *p =
         flv_topics_partition(&server->topics, req->topic, req->partition, &t);
     struct flv_wire_error error = judge(r, req, p);
@@ -634,18 +1091,25 @@ flv_rc flv_stream_start(const struct flv_request *r,
         refuse(r, req, error);
         return FLV_OK;
     }
+    read_asked(req, &asked);
+    if (asked.len > 0 && (sm = sifting_new(r, &asked, &why)) == NULL) {
+        refuse_modules(r, req, &why);
+        return FLV_OK;
+    }
     struct flv_stream *s = stream_new(r, req);
     if (s == NULL) {
+        sifting_free(&server->smart, sm);
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     s->peer = flv_peer_ref(r->peer);
     s->id = ++s->peer->next_stream_id;
     s->topic_id = t->id;
     s->partition = p;
+    s->sm = sm;
     LIST_INSERT_HEAD(&s->peer->streams, s, link);
     s->peer->stream_count++;
     flv_partition_join(p, &s->reader);
-    pump(s);
+    begin(s);
     return FLV_OK;
 }
 
@@ -670,6 +1134,13 @@ bool flv_stream_update(struct flv_peer *p, uint32_t stream_id, int64_t offset)
         return false;
     }
     s->unacked = false;
+    if (s->sm != NULL && offset != s->sm->to) {
+        s->sm->to = offset;
+        s->sm->seek = s->reading;
+        if (!s->reading) {
+            flv_sift_seek(&s->sm->sift, offset);
+        }
+    }
     if (s->partition != NULL) {
         flv_partition_unwait(&s->reader);
     }

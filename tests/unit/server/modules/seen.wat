@@ -1,0 +1,35 @@
+;; filter with look_back: keeps records that are longer than the longest one
+;; seen so far. A past record that begins with 'e' is refused.
+(global $most (mut i32) (i32.const 0))
+(func $see (result i32)
+  (if (i32.gt_u (global.get $len) (global.get $most))
+    (then (global.set $most (global.get $len)) (return (i32.const 1))))
+  (i32.const 0))
+(func (export "look_back") (param $p i32) (param $n i32) (param $v i32)
+  (result i32)
+  (local $left i32)
+  (local.set $left (call $begin (local.get $p) (i32.const 4096)))
+  (block $done
+    (loop $more
+      (br_if $done (i32.eqz (local.get $left)))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (call $read)
+      (if (i32.eq (i32.load8_u (global.get $value)) (i32.const 0x65))
+        (then (return (i32.const -1))))
+      (drop (call $see))
+      (br $more)))
+  (i32.const 0))
+(func (export "filter") (param $p i32) (param $n i32) (param $v i32)
+  (result i32)
+  (local $left i32) (local $start i32)
+  (local.set $left (call $begin (local.get $p)
+                                (i32.add (local.get $n) (i32.const 4096))))
+  (block $done
+    (loop $more
+      (br_if $done (i32.eqz (local.get $left)))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (local.set $start (global.get $next))
+      (call $read)
+      (if (call $see) (then (call $pass (local.get $start))))
+      (br $more)))
+  (call $finish))

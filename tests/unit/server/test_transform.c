@@ -1,0 +1,707 @@
+#include "rig.h"
+#include "util.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { FILTER, SPLIT, TAG, CHARS, SEEN, MODULE_COUNT };
+
+/* A server, connections, and modules, of which the first one is that of
+ * tests/unit/smartmodule. */
+struct smart {
+    struct rig rig;
+    struct link sc, spu, reader;
+    struct flv_slice wasm[MODULE_COUNT]; /* owned */
+    struct flv_buf buf;
+};
+
+static void add_file(struct flv_buf *b, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    int c;
+    if (f == NULL) {
+        fail_msg("cannot open %s", path);
+    }
+    while ((c = fgetc(f)) != EOF) {
+        assert_int_equal(flv_buf_add_u8(b, (uint8_t)c), FLV_OK);
+    }
+    fclose(f);
+}
+
+/* modules/NAME.wat of this folder behind the prelude of the others. */
+static struct flv_slice build(const char *name)
+{
+    char path[512];
+    struct flv_buf b;
+    flv_buf_init(&b, 1u << 20);
+    assert_int_equal(flv_buf_add_str(&b, "(module\n"), FLV_OK);
+    add_file(&b, FLV_SOURCE_DIR "/tests/unit/smartmodule/modules/prelude.wat");
+    snprintf(path, sizeof path,
+             FLV_SOURCE_DIR "/tests/unit/server/modules/%s.wat", name);
+    add_file(&b, path);
+    assert_int_equal(flv_buf_add_str(&b, ")"), FLV_OK);
+    struct flv_slice wasm = assemble_text(flv_buf_str(&b));
+    flv_buf_deinit(&b);
+    return wasm;
+}
+
+static int setup(void **state)
+{
+    static struct smart t;
+    memset(&t, 0, sizeof t);
+    rig_init(&t.rig);
+    t.rig.conf.modules.fuel = 20000000;
+    t.rig.conf.modules.memory_bytes = 16u << 20;
+    t.wasm[FILTER] = assemble("filter");
+    t.wasm[SPLIT] = build("split");
+    t.wasm[TAG] = build("tag");
+    t.wasm[CHARS] = build("chars");
+    t.wasm[SEEN] = build("seen");
+    rig_start(&t.rig);
+    link_open(&t.sc, t.rig.sc);
+    link_open(&t.spu, t.rig.spu);
+    link_open(&t.reader, t.rig.spu);
+    flv_buf_init(&t.buf, 64u << 20);
+    assert_int_equal(rig_create_topic(&t.sc, "t", 1), 0);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct smart *t = *state;
+    link_close(&t->sc);
+    link_close(&t->spu);
+    link_close(&t->reader);
+    flv_buf_deinit(&t->buf);
+    for (int i = 0; i < MODULE_COUNT; i++) {
+        flv_free((void *)(uintptr_t)t->wasm[i].data);
+    }
+    rig_stop(&t->rig);
+    rig_deinit(&t->rig);
+    return 0;
+}
+
+/* ---- records ---- */
+
+/* One batch of the words; a millisecond between them. */
+static struct flv_slice
+words_batch(struct smart *t, const char *words, enum flv_codec codec)
+{
+    struct flv_batch_builder b;
+    struct flv_compressor *z = flv_compressor_create();
+    int64_t at_ms = 1700000000000;
+    flv_batch_builder_init(&b, 1u << 20);
+    while (*words != '\0') {
+        size_t n = strcspn(words, " ");
+        assert_int_equal(
+            flv_batch_builder_add(&b, NULL, flv_slice(words, n), at_ms++, NULL),
+            FLV_OK);
+        words += n + strspn(words + n, " ");
+    }
+    flv_buf_reset(&t->buf);
+    assert_int_equal(flv_batch_builder_finish(&b, z, codec, FLV_BATCH_NO_STAMP,
+                                              &t->buf, NULL),
+                     FLV_OK);
+    flv_batch_builder_deinit(&b);
+    flv_compressor_destroy(z);
+    return flv_buf_slice(&t->buf);
+}
+
+static void put(struct smart *t, const char *words)
+{
+    assert_int_equal(rig_produce(&t->spu, "t", 0,
+                                 words_batch(t, words, FLV_CODEC_NONE), NULL),
+                     0);
+}
+
+/* "3:kx 5:ky" of the batches of a frame, and how many offsets they cover. */
+static const char *shown(struct flv_slice records, int64_t *covered)
+{
+    static char text[1 << 16];
+    struct flv_batch_reader r;
+    struct flv_compressor *z = flv_compressor_create();
+    struct flv_slice batch;
+    struct flv_batch_header h;
+    size_t len = 0;
+    text[0] = '\0';
+    *covered = 0;
+    flv_batch_reader_init(&r, z, 1u << 24);
+    r.sparse = true;
+    while (flv_batch_walk(&records, &batch, &h, NULL) == FLV_OK &&
+           batch.len > 0) {
+        struct flv_record rec;
+        bool more = true;
+        *covered += h.count;
+        assert_int_equal(flv_batch_check_crc(batch, NULL), FLV_OK);
+        assert_int_equal(flv_batch_reader_open(&r, batch, NULL), FLV_OK);
+        while (flv_batch_reader_next(&r, &rec, &more, NULL) == FLV_OK && more) {
+            len += (size_t)snprintf(text + len, sizeof text - len,
+                                    "%s%lld:%.*s", len > 0 ? " " : "",
+                                    (long long)rec.offset, (int)rec.value.len,
+                                    (const char *)rec.value.data);
+        }
+        assert_false(more);
+    }
+    flv_batch_reader_deinit(&r);
+    flv_compressor_destroy(z);
+    return text;
+}
+
+/* ---- streams ---- */
+
+static struct flv_wire_module_invocation ad_hoc(struct flv_slice wasm)
+{
+    return (struct flv_wire_module_invocation){
+        .wasm = {.tag = 1, .gzip = wasm},
+        .kind = {.tag = FLV_WIRE_MODULE_GENERIC}};
+}
+
+static int32_t fetch(struct smart *t,
+                     int64_t offset,
+                     struct flv_wire_module_invocation *modules,
+                     uint32_t count)
+{
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .fetch_offset = offset,
+                                                .max_bytes = 1 << 20};
+    req.smartmodules.at = modules;
+    req.smartmodules.len = count;
+    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
+                    &flv_wire_stream_fetch_request_schema, &req, NULL);
+}
+
+static struct flv_wire_fetch_partition frame(struct smart *t, int32_t asked)
+{
+    struct flv_wire_stream_fetch_response resp = {0};
+    while (link_next(&t->reader) != asked) {
+    }
+    link_read(&t->reader, 25, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    return resp.partition;
+}
+
+static void ack(struct smart *t, uint32_t stream, int64_t offset)
+{
+    struct flv_wire_offset_update u = {.offset = offset, .stream_id = stream};
+    struct flv_wire_update_offsets_request req;
+    req.offsets.at = &u;
+    req.offsets.len = 1;
+    (void)link_ask(&t->reader, FLV_API_SPU_UPDATE_OFFSETS, 0,
+                   &flv_wire_update_offsets_request_schema, &req, NULL);
+}
+
+static void a_filter_leaves_exact_offsets(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    int64_t covered = 0;
+    put(t, "x k1 x k3 k4 x");
+    put(t, "k6 x k8");
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_int_equal(p.error.code, 0);
+    assert_string_equal(shown(p.records, &covered), "1:k1 3:k3 4:k4 6:k6 8:k8");
+    assert_int_equal(p.next_filter_offset, 9);
+    assert_int_equal(covered, 9);
+}
+
+static void a_stream_may_begin_inside_a_batch(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    int64_t covered = 0;
+    put(t, "k0 k1 x k3 k4 x");
+    for (int64_t from = 0; from < 6; from++) {
+        static const char *const want[] = {
+            "0:k0 1:k1 3:k3 4:k4", "1:k1 3:k3 4:k4", "3:k3 4:k4",
+            "3:k3 4:k4",           "4:k4",           ""};
+        int32_t asked = fetch(t, from, &m, 1);
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        assert_string_equal(shown(p.records, &covered), want[from]);
+        assert_int_equal(covered, 6 - from);
+        assert_int_equal(p.next_filter_offset, 6);
+    }
+}
+
+static void what_is_dropped_gives_no_frame_behind_the_first_end(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    int64_t covered = 0;
+    put(t, "x x");
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "");
+    assert_int_equal(covered, 2);
+    assert_int_equal(p.next_filter_offset, 2);
+    ack(t, 1, 2);
+    (void)link_next(&t->reader);
+    put(t, "x x x");
+    assert_true(link_is_silent(&t->reader, 100));
+    put(t, "x k6");
+    p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "6:k6");
+    assert_int_equal(covered, 5);
+    assert_int_equal(p.next_filter_offset, 7);
+}
+
+static void
+compressed_batches_stay_compressed_and_keep_their_times(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    char words[8192];
+    int64_t covered = 0;
+    for (int i = 0; i < 800; i++) {
+        memcpy(words + 5 * i, "kept ", 5);
+    }
+    memcpy(words + 4000, "x", 2);
+    for (int codec = FLV_CODEC_NONE; codec < FLV_CODEC_COUNT; codec++) {
+        int64_t base = -1;
+        assert_int_equal(
+            rig_produce(&t->spu, "t", 0,
+                        words_batch(t, words, (enum flv_codec)codec), &base),
+            0);
+        int32_t asked = fetch(t, base, &m, 1);
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        struct flv_batch_header h;
+        assert_int_equal(flv_batch_parse(p.records, &h, NULL), FLV_OK);
+        assert_int_equal(h.codec, codec);
+        assert_int_equal(h.first_timestamp_ms, 1700000000000);
+        (void)shown(p.records, &covered);
+        assert_int_equal(covered, 801);
+        assert_int_equal(p.next_filter_offset, base + 801);
+    }
+}
+
+static void a_failing_record_comes_behind_those_before_it(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    int64_t covered = 0;
+    put(t, "k0 x k2 error k4");
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "0:k0 2:k2");
+    assert_int_equal(p.next_filter_offset, 3);
+    p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
+    assert_int_equal(p.error.offset, 3);
+    assert_int_equal(p.error.kind, FLV_WIRE_MODULE_FILTER);
+    assert_true(flv_slice_eq_str(p.error.record_value, "error"));
+    assert_true(p.error.text.len > 0);
+}
+
+static void hostile_records_end_their_stream_with_a_sentence(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    static const char *const words[] = {"trap", "loop", "recurse", "memory",
+                                        "wild", "none", "code",    "y"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char line[64];
+        int64_t base = -1;
+        int64_t covered = 0;
+        snprintf(line, sizeof line, "k x %s k", words[i]);
+        assert_int_equal(rig_produce(&t->spu, "t", 0,
+                                     words_batch(t, line, FLV_CODEC_NONE),
+                                     &base),
+                         0);
+        int32_t asked = fetch(t, base, &m, 1);
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        char want[64];
+        snprintf(want, sizeof want, "%lld:k", (long long)base);
+        assert_string_equal(shown(p.records, &covered), want);
+        p = frame(t, asked);
+        assert_int_equal(p.error.code, FLV_WIRE_OTHER);
+        snprintf(want, sizeof want, "at offset %lld: ", (long long)base + 2);
+        assert_memory_equal(p.error.text.data, want, strlen(want));
+    }
+}
+
+static void bytes_that_are_no_module_are_refused(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(flv_slice_str("nonsense"));
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_INVALID);
+    m = ad_hoc(flv_slice("\0asm\1\0\0\0", 8));
+    asked = fetch(t, 0, &m, 1);
+    p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
+    m.wasm.tag = 0;
+    m.wasm.name = flv_slice_str("missing");
+    asked = fetch(t, 0, &m, 1);
+    p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_NOT_FOUND);
+    assert_true(flv_slice_eq_str(p.error.text, "missing"));
+}
+
+static void outputs_of_one_record_have_its_offset(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SPLIT]);
+    int64_t covered = 0;
+    put(t, "ab c xyz");
+    put(t, "d");
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered),
+                        "0:a 0:b 1:c 2:x 2:y 2:z 3:d");
+    assert_int_equal(covered, 4);
+    assert_int_equal(p.next_filter_offset, 4);
+    asked = fetch(t, 2, &m, 1);
+    p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "2:x 2:y 2:z 3:d");
+    assert_int_equal(covered, 2);
+}
+
+static void a_small_frame_holds_all_outputs_of_a_record(void **state)
+{
+    struct smart *t = *state;
+    char line[4096];
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SPLIT]);
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .max_bytes = 1};
+    int64_t covered = 0;
+    memset(line, 'a', sizeof line);
+    line[1000] = ' ';
+    line[3000] = ' ';
+    line[3100] = '\0';
+    put(t, line);
+    req.smartmodules.at = &m;
+    req.smartmodules.len = 1;
+    int32_t asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
+                             &flv_wire_stream_fetch_request_schema, &req, NULL);
+    for (int64_t i = 0; i < 3; i++) {
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        const char *text = shown(p.records, &covered);
+        assert_int_equal(covered, 1);
+        assert_int_equal(strlen(text), (i == 0   ? 1000
+                                        : i == 1 ? 1999
+                                                 : 99) *
+                                               4 -
+                                           1);
+        assert_int_equal(p.next_filter_offset, i + 1);
+        ack(t, 1, i + 1);
+    }
+}
+
+static void an_accumulator_goes_on_from_frame_to_frame(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[CHARS]);
+    int64_t covered = 0;
+    m.kind.context.tag = 1;
+    m.kind.context.accumulator = flv_slice_str("<");
+    put(t, "a b");
+    put(t, "c");
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "0:<a 1:<ab 2:<abc");
+    ack(t, 1, 3);
+    (void)link_next(&t->reader);
+    put(t, "d");
+    p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "3:<abcd");
+}
+
+static void with_param(struct flv_wire_module_invocation *m,
+                       struct flv_wire_pair *pair,
+                       const char *value)
+{
+    pair->key = flv_slice_str("tag");
+    pair->value = flv_slice_str(value);
+    m->params.params.at = pair;
+    m->params.params.len = 1;
+}
+
+static void
+a_chain_runs_its_modules_in_order_with_their_parameters(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_pair pair[2];
+    struct flv_wire_module_invocation m[3] = {
+        ad_hoc(t->wasm[TAG]), ad_hoc(t->wasm[FILTER]), ad_hoc(t->wasm[TAG])};
+    int64_t covered = 0;
+    put(t, "a b");
+    with_param(&m[0], &pair[0], "k");
+    with_param(&m[2], &pair[1], "__");
+    int32_t asked = fetch(t, 0, m, 3);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "0:__ka 1:__kb");
+    m[2].params.params.len = 0;
+    asked = fetch(t, 0, m, 3);
+    p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
+    assert_non_null(memmem(p.error.text.data, p.error.text.len, "no tag", 6));
+}
+
+static void looks_back_on_the_last_records(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SEEN]);
+    int64_t covered = 0;
+    put(t, "a abcdef ab abc");
+    static const struct {
+        uint64_t last;
+        const char *want;
+    } cases[] = {
+        {0, "0:a 1:abcdef"}, {1, "1:abcdef"}, {2, "1:abcdef"}, {3, ""}, {4, ""},
+        {1000, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        m.params.lookback.has = true;
+        m.params.lookback.v.last = cases[i].last;
+        int32_t asked = fetch(t, 0, &m, 1);
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        assert_int_equal(p.error.code, 0);
+        assert_string_equal(shown(p.records, &covered), cases[i].want);
+    }
+    put(t, "e");
+    m.params.lookback.v.last = 1;
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_LOOKBACK_ERROR);
+}
+
+static void looks_back_on_records_of_an_age(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SEEN]);
+    int64_t covered = 0;
+    for (int i = 0; i < 40; i++) {
+        put(t, "old-and-long"); /* of November 2023 */
+    }
+    struct flv_batch_builder b;
+    flv_batch_builder_init(&b, 1u << 20);
+    flv_buf_reset(&t->buf);
+    assert_int_equal(flv_batch_builder_add(&b, NULL, flv_slice_str("new"),
+                                           flv_clock_wall_ms(), NULL),
+                     FLV_OK);
+    assert_int_equal(flv_batch_builder_finish(&b, NULL, FLV_CODEC_NONE,
+                                              FLV_BATCH_NO_STAMP, &t->buf,
+                                              NULL),
+                     FLV_OK);
+    flv_batch_builder_deinit(&b);
+    assert_int_equal(rig_produce(&t->spu, "t", 0, flv_buf_slice(&t->buf), NULL),
+                     0);
+    m.params.lookback.has = true;
+    m.params.lookback.v.age.has = true;
+    m.params.lookback.v.age.v.seconds = 3600;
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "0:old-and-long");
+    m.params.lookback.v.age.v.seconds = UINT64_MAX;
+    asked = fetch(t, 0, &m, 1);
+    p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "");
+}
+
+/* ---- stored modules and older clients ---- */
+
+static void store(struct smart *t, const char *name, struct flv_slice wasm)
+{
+    const struct flv_wire_smartmodule_create req = {
+        .common = {.name = flv_slice_str(name)}, .spec = {.payload = wasm}};
+    struct flv_wire_status status;
+    int32_t asked =
+        link_ask(&t->sc, FLV_API_SC_CREATE, 19,
+                 &flv_wire_smartmodule_create_schema, &req, "SmartModule");
+    while (link_next(&t->sc) != asked) {
+    }
+    link_read(&t->sc, 19, &flv_wire_status_schema, &status, NULL);
+    assert_int_equal(status.error.code, 0);
+}
+
+static void stored_modules_are_found_by_name(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = {
+        .wasm = {.name = flv_slice_str("keep")},
+        .kind = {.tag = FLV_WIRE_MODULE_FILTER}};
+    int64_t covered = 0;
+    put(t, "k0 x e");
+    store(t, "keep", t->wasm[FILTER]);
+    for (int i = 0; i < 3; i++) {
+        int32_t asked = fetch(t, 0, &m, 1);
+        struct flv_wire_fetch_partition p = frame(t, asked);
+        assert_string_equal(shown(p.records, &covered), "0:k0");
+        p = frame(t, asked);
+        assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
+    }
+    /* What is stored anew is what runs from then on. */
+    store(t, "keep", t->wasm[SEEN]);
+    int32_t asked = fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = frame(t, asked);
+    assert_string_equal(shown(p.records, &covered), "0:k0");
+    assert_int_equal(p.next_filter_offset, 3);
+}
+
+static void older_clients_ask_for_one_module_and_learn_known_codes(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .max_bytes = 1 << 20};
+    struct flv_wire_stream_fetch_response resp;
+    int64_t covered = 0;
+    put(t, "k0 x k2");
+    req.wasm_payload.has = true;
+    req.wasm_payload.v.wasm.bytes = t->wasm[FILTER];
+    int32_t asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 14,
+                             &flv_wire_stream_fetch_request_schema, &req, NULL);
+    assert_int_equal(link_next(&t->reader), asked);
+    link_read(&t->reader, 14, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    assert_string_equal(shown(resp.partition.records, &covered), "0:k0 2:k2");
+    req.wasm_payload.has = false;
+    req.smartmodule.has = true;
+    req.smartmodule.v = ad_hoc(t->wasm[TAG]);
+    req.smartmodule.v.kind.tag = FLV_WIRE_MODULE_MAP;
+    asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 16,
+                     &flv_wire_stream_fetch_request_schema, &req, NULL);
+    assert_int_equal(link_next(&t->reader), asked);
+    link_read(&t->reader, 16, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    assert_int_equal(resp.partition.error.code, FLV_WIRE_OTHER);
+    assert_non_null(memmem(resp.partition.error.text.data,
+                           resp.partition.error.text.len, "no tag", 6));
+    req.smartmodule.v.kind.tag = FLV_WIRE_MODULE_JOIN;
+    asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 17,
+                     &flv_wire_stream_fetch_request_schema, &req, NULL);
+    assert_int_equal(link_next(&t->reader), asked);
+    link_read(&t->reader, 17, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    assert_int_equal(resp.partition.error.code, FLV_WIRE_OTHER);
+    assert_non_null(memmem(resp.partition.error.text.data,
+                           resp.partition.error.text.len, "join", 4));
+}
+
+/* ---- produce ---- */
+
+static int32_t produce_ask(struct smart *t,
+                           struct flv_slice records,
+                           struct flv_wire_module_invocation *modules,
+                           uint32_t count)
+{
+    struct flv_wire_produce_partition p = {.records = records};
+    struct flv_wire_produce_topic topic = {.name = flv_slice_str("t")};
+    topic.partitions.at = &p;
+    topic.partitions.len = 1;
+    struct flv_wire_produce_request req = {.acks = 1, .timeout_ms = 1500};
+    req.topics.at = &topic;
+    req.topics.len = 1;
+    req.smartmodules.at = modules;
+    req.smartmodules.len = count;
+    return link_ask(&t->spu, FLV_API_SPU_PRODUCE, 25,
+                    &flv_wire_produce_request_schema, &req, NULL);
+}
+
+static struct flv_wire_produce_result produced(struct smart *t, int32_t asked)
+{
+    struct flv_wire_produce_response resp;
+    assert_int_equal(link_next(&t->spu), asked);
+    link_read(&t->spu, 25, &flv_wire_produce_response_schema, &resp, NULL);
+    return resp.topics.at[0].partitions.at[0];
+}
+
+static const char *stored_records(struct smart *t)
+{
+    int64_t covered = 0;
+    int32_t asked = rig_stream_ask(&t->reader, "t", 0, 0, 1 << 20, NULL);
+    return shown(frame(t, asked).records, &covered);
+}
+
+static void produced_records_pass_the_chain(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_pair pair;
+    struct flv_wire_module_invocation m[2] = {ad_hoc(t->wasm[FILTER]),
+                                              ad_hoc(t->wasm[TAG])};
+    with_param(&m[1], &pair, "a longer tag: ");
+    for (int codec = FLV_CODEC_NONE; codec < FLV_CODEC_COUNT; codec++) {
+        int32_t asked = produce_ask(
+            t, words_batch(t, "k x k x", (enum flv_codec)codec), m, 2);
+        struct flv_wire_produce_result r = produced(t, asked);
+        assert_int_equal(r.error.code, 0);
+        assert_int_equal(r.base_offset, 2 * codec);
+    }
+    int32_t asked = produce_ask(t, words_batch(t, "x x", FLV_CODEC_NONE), m, 2);
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, 0);
+    assert_int_equal(r.base_offset, 0);
+    asked = produce_ask(t, words_batch(t, "k x error", FLV_CODEC_NONE), m, 2);
+    r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
+    assert_int_equal(r.error.offset, 2);
+    assert_true(flv_slice_eq_str(r.error.record_value, "error"));
+    asked = produce_ask(t, words_batch(t, "k x trap", FLV_CODEC_NONE), m, 2);
+    assert_int_equal(produced(t, asked).error.code, FLV_WIRE_OTHER);
+    m[0].wasm = (struct flv_wire_module_wasm){.name = flv_slice_str("none")};
+    asked = produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), m, 2);
+    assert_int_equal(produced(t, asked).error.code,
+                     FLV_WIRE_SMARTMODULE_NOT_FOUND);
+    const char *text = stored_records(t);
+    assert_non_null(strstr(text, "9:a longer tag: k"));
+    assert_null(strstr(text, "10:"));
+}
+
+static void numbered_batches_do_not_pass_modules(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    flv_buf_reset(&t->buf);
+    rig_batch(&t->buf, 2, 4, FLV_CODEC_NONE, 77, 0);
+    int32_t asked = produce_ask(t, flv_buf_slice(&t->buf), &m, 1);
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_OTHER);
+    assert_non_null(
+        memmem(r.error.text.data, r.error.text.len, "exactly-once", 12));
+}
+
+static void requests_of_a_connection_keep_their_order(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    int32_t asked[40];
+    char want[512] = "";
+    for (int i = 0; i < 40; i++) {
+        char word[16];
+        snprintf(word, sizeof word, "k%d", i);
+        asked[i] = produce_ask(t, words_batch(t, word, FLV_CODEC_NONE), &m,
+                               i % 3 == 0 ? 1 : 0);
+        snprintf(want + strlen(want), sizeof want - strlen(want), "%s%d:k%d",
+                 i > 0 ? " " : "", i, i);
+    }
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(produced(t, asked[i]).error.code, 0);
+    }
+    assert_string_equal(stored_records(t), want);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_filter_leaves_exact_offsets),
+        T(a_stream_may_begin_inside_a_batch),
+        T(what_is_dropped_gives_no_frame_behind_the_first_end),
+        T(compressed_batches_stay_compressed_and_keep_their_times),
+        T(a_failing_record_comes_behind_those_before_it),
+        T(hostile_records_end_their_stream_with_a_sentence),
+        T(bytes_that_are_no_module_are_refused),
+        T(outputs_of_one_record_have_its_offset),
+        T(a_small_frame_holds_all_outputs_of_a_record),
+        T(an_accumulator_goes_on_from_frame_to_frame),
+        T(a_chain_runs_its_modules_in_order_with_their_parameters),
+        T(looks_back_on_the_last_records),
+        T(looks_back_on_records_of_an_age),
+        T(stored_modules_are_found_by_name),
+        T(older_clients_ask_for_one_module_and_learn_known_codes),
+        T(produced_records_pass_the_chain),
+        T(numbered_batches_do_not_pass_modules),
+        T(requests_of_a_connection_keep_their_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
