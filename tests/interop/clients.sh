@@ -1,10 +1,12 @@
 # The public clients that tests use, each installed once below the user's cache
-# folder and named after its version. To be sourced: sets PYPI and NPM, defines
-# install_pypi and install_npm, which print `not ok` and return 1 on failure.
+# folder and named after its version. To be sourced: sets PYPI, NPM and PAHO,
+# defines install_pypi, install_npm and install_paho, which print `not ok` and
+# return 1 on failure.
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluvio-c
 PYPI=$CACHE/pypi-fluvio-0.21.0
 NPM=$CACHE/npm-fluvio-client-0.14.9
+PAHO=$CACHE/pypi-paho-mqtt-2.1.0
 
 # Only bin/python of it is used: that one survives the rename.
 make_pypi() {
@@ -12,6 +14,13 @@ make_pypi() {
         "$1/bin/python" -m pip install -q --disable-pip-version-check \
             fluvio==0.21.0 &&
         "$1/bin/python" -c 'import fluvio'
+}
+
+make_paho() {
+    python3 -m venv "$1" &&
+        "$1/bin/python" -m pip install -q --disable-pip-version-check \
+            paho-mqtt==2.1.0 &&
+        "$1/bin/python" -c 'import paho.mqtt.client'
 }
 
 # The package's own postinstall step wants a global tsc: it is done by hand.
@@ -48,4 +57,8 @@ install_pypi() {
 
 install_npm() {
     install_client "npm @fluvio/client 0.14.9" "$NPM" make_npm
+}
+
+install_paho() {
+    install_client "PyPI paho-mqtt 2.1.0" "$PAHO" make_paho
 }
