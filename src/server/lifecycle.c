@@ -11,16 +11,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One create, grow or delete under way. */
-struct op {
+/* One create, grow or delete under way. Which one, the topic's state tells:
+ * CREATING, growing, DELETING. */
+struct flv_topic_op {
     struct flv_work work; /* first */
     struct flv_server *s;
     struct flv_topic *t;
     uint32_t first, count; /* partitions first..count-1 are new */
     flv_rc rc;
     struct flv_err err;
+    bool in_doubt; /* it failed and may be found at the next start */
+    bool settling; /* the work is out to end that */
     flv_topic_done_fn done;
     void *ctx;
+    LIST_ENTRY(flv_topic_op) link; /* while in doubt */
 };
 
 /* Partitions on their way out, and the folders to remove behind them. */
@@ -127,7 +131,7 @@ static void bury(struct flv_server *s,
 
 /* ---- create and grow ---- */
 
-static void op_end(struct op *op, int16_t code, const char *why)
+static void op_end(struct flv_topic_op *op, int16_t code, const char *why)
 {
     struct flv_server *s = op->s;
     op->done(op->ctx, code, why);
@@ -141,30 +145,76 @@ static int16_t code_of(flv_rc rc)
                                : FLV_WIRE_TOPIC_ERROR;
 }
 
-/* Nothing of it is visible yet: take it all back. */
-static void op_undo(struct op *op)
+/* What is shown is what is there. */
+static void show_old_count(struct flv_topic_op *op)
+{
+    struct flv_err err;
+    if (flv_topic_set_count(op->t, op->first, &err) != FLV_OK) {
+        flv_log_error("topic",
+                      "shows a wrong number of partitions until restart",
+                      FLV_KV_STR("topic", op->t->name), FLV_KV_ERR(&err));
+    }
+}
+
+/* Takes back what was to be made, with its folders, or lets the topic live
+ * that was to be deleted. */
+static void take_back(struct flv_topic_op *op)
 {
     struct flv_server *s = op->s;
     struct flv_topic *t = op->t;
-    flv_log_warn("topic", "cannot make partitions",
-                 FLV_KV_STR("topic", t->name), FLV_KV_ERR(&op->err));
+    if (t->state == FLV_TOPIC_DELETING) {
+        t->state = FLV_TOPIC_ONLINE;
+        return;
+    }
     bool whole = t->state == FLV_TOPIC_CREATING;
     bury(s, t, op->first, op->count, whole);
     if (whole) {
         flv_topics_remove(&s->topics, t);
     } else {
         t->growing = false;
-        struct flv_err err;
-        if (flv_topic_set_count(t, op->first, &err) != FLV_OK) {
-            flv_log_error("topic",
-                          "shows a wrong number of partitions until restart",
-                          FLV_KV_STR("topic", t->name), FLV_KV_ERR(&err));
-        }
+        show_old_count(op);
     }
+}
+
+/* It failed and will not be found at the next start: as if never begun. */
+static void op_undo(struct flv_topic_op *op)
+{
+    flv_log_warn("topic", "a change failed", FLV_KV_STR("topic", op->t->name),
+                 FLV_KV_ERR(&op->err));
+    take_back(op);
     op_end(op, code_of(op->rc), op->err.text);
 }
 
-static void op_visible(struct op *op)
+/* Ends a change that meta.db refused. While it may be found there at the next
+ * start, everything stays as it is, files above all. */
+static void op_fail(struct flv_topic_op *op)
+{
+    struct flv_server *s = op->s;
+    if (!op->in_doubt) {
+        op_undo(op);
+        return;
+    }
+    op->t->in_doubt = true;
+    if (op->t->growing) {
+        show_old_count(op);
+    }
+    LIST_INSERT_HEAD(&s->doubts, op, link);
+    flv_log_error("topic", "a change failed and may be found at the next start",
+                  FLV_KV_STR("topic", op->t->name), FLV_KV_ERR(&op->err));
+    char why[FLV_ERR_TEXT_MAX + 100];
+    snprintf(why, sizeof why, "%s; " FLV_TOPIC_DOUBT_TEXT, op->err.text);
+    op->done(op->ctx, code_of(op->rc), why);
+    flv_server_ended(s);
+}
+
+/* In the thread of the metadata. */
+static void note_failure(struct flv_topic_op *op)
+{
+    op->in_doubt = op->rc != FLV_OK && flv_metadb_in_doubt(op->s->db) &&
+                   flv_metadb_settle(op->s->db, NULL) != FLV_OK;
+}
+
+static void op_visible(struct flv_topic_op *op)
 {
     struct flv_server *s = op->s;
     struct flv_topic *t = op->t;
@@ -184,20 +234,21 @@ static void op_visible(struct op *op)
 
 static void put_run(struct flv_work *w)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     struct flv_topic_row row = flv_topic_row(op->t);
     row.partition_count = op->count;
     op->rc = flv_metadb_put_topic(op->s->db, &row, &op->err);
+    note_failure(op);
 }
 
 static void put_done(struct flv_work *w, flv_rc rc)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     if (rc != FLV_OK) {
         op->rc = flv_fail(&op->err, rc, "the server is stopping");
     }
     if (op->rc != FLV_OK) {
-        op_undo(op);
+        op_fail(op);
     } else {
         op_visible(op);
     }
@@ -205,7 +256,7 @@ static void put_done(struct flv_work *w, flv_rc rc)
 
 static void logs_run(struct flv_work *w)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     const struct flv_datadir *dir = &op->s->dir;
     struct flv_part_conf conf =
         flv_topic_part_conf(op->t, (uint32_t)op->s->conf.batch_bytes_max);
@@ -230,7 +281,7 @@ static void logs_run(struct flv_work *w)
 
 static void logs_done(struct flv_work *w, flv_rc rc)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     if (rc != FLV_OK) {
         op->rc = flv_fail(&op->err, rc, "the server is stopping");
     }
@@ -246,12 +297,12 @@ static void logs_done(struct flv_work *w, flv_rc rc)
     op_undo(op);
 }
 
-static struct op *op_new(struct flv_server *s,
-                         struct flv_topic *t,
-                         flv_topic_done_fn done,
-                         void *ctx)
+static struct flv_topic_op *op_new(struct flv_server *s,
+                                   struct flv_topic *t,
+                                   flv_topic_done_fn done,
+                                   void *ctx)
 {
-    struct op *op = flv_zalloc(1, sizeof *op);
+    struct flv_topic_op *op = flv_zalloc(1, sizeof *op);
     if (op != NULL) {
         op->s = s;
         op->t = t;
@@ -263,7 +314,7 @@ static struct op *op_new(struct flv_server *s,
 }
 
 /* The objects of partitions first..count-1, then their logs in a pool. */
-static void op_start(struct op *op)
+static void op_start(struct flv_topic_op *op)
 {
     struct flv_topic *t = op->t;
     op->rc = flv_topic_reserve(t, op->count, &op->err);
@@ -310,7 +361,7 @@ void flv_lifecycle_create(struct flv_server *s,
         done(ctx, FLV_WIRE_TOPIC_ERROR, err.text);
         return;
     }
-    struct op *op = op_new(s, t, done, ctx);
+    struct flv_topic_op *op = op_new(s, t, done, ctx);
     if (op == NULL) {
         flv_topics_remove(&s->topics, t);
         done(ctx, FLV_WIRE_TOPIC_ERROR, "out of memory");
@@ -329,7 +380,7 @@ void flv_lifecycle_grow(struct flv_server *s,
     assert(t->state == FLV_TOPIC_ONLINE && !t->growing && more > 0);
     struct flv_err err = {0};
     uint32_t count = t->partition_count + more;
-    struct op *op = op_new(s, t, done, ctx);
+    struct flv_topic_op *op = op_new(s, t, done, ctx);
     if (op == NULL) {
         done(ctx, FLV_WIRE_TOPIC_ERROR, "out of memory");
         return;
@@ -348,21 +399,21 @@ void flv_lifecycle_grow(struct flv_server *s,
 
 static void delete_run(struct flv_work *w)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     op->rc = flv_metadb_delete_topic(op->s->db, op->t->id, &op->err);
+    note_failure(op);
 }
 
 static void delete_done(struct flv_work *w, flv_rc rc)
 {
-    struct op *op = (struct op *)w;
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
     struct flv_server *s = op->s;
     struct flv_topic *t = op->t;
     if (rc != FLV_OK) {
         op->rc = flv_fail(&op->err, rc, "the server is stopping");
     }
     if (op->rc != FLV_OK) {
-        t->state = FLV_TOPIC_ONLINE;
-        op_end(op, code_of(op->rc), op->err.text);
+        op_fail(op);
         return;
     }
     flv_log_info("topic", "deleted", FLV_KV_STR("topic", t->name),
@@ -380,7 +431,7 @@ void flv_lifecycle_delete(struct flv_server *s,
                           void *ctx)
 {
     assert(t->state == FLV_TOPIC_ONLINE && !t->growing);
-    struct op *op = op_new(s, t, done, ctx);
+    struct flv_topic_op *op = op_new(s, t, done, ctx);
     if (op == NULL) {
         done(ctx, FLV_WIRE_TOPIC_ERROR, "out of memory");
         return;
@@ -388,9 +439,72 @@ void flv_lifecycle_delete(struct flv_server *s,
     t->state = FLV_TOPIC_DELETING;
     op->work.run = delete_run;
     op->work.done = delete_done;
-    if (flv_pool_submit(s->meta_pool, &op->work) != FLV_OK) {
-        t->state = FLV_TOPIC_ONLINE;
-        op_end(op, FLV_WIRE_TOPIC_ERROR, "no thread for the metadata");
+    flv_rc rc = flv_pool_submit(s->meta_pool, &op->work);
+    if (rc != FLV_OK) {
+        op->rc = flv_fail(&op->err, rc, "no thread for the metadata");
+        op_undo(op);
+    }
+}
+
+/* ---- doubt ---- */
+
+static void closed_one(void *ctx)
+{
+    flv_server_ended(ctx);
+}
+
+/* The server stops: the next start will see. */
+static void let_go(struct flv_topic_op *op)
+{
+    struct flv_topic *t = op->t;
+    for (uint32_t i = op->first; i < op->count; i++) {
+        struct flv_partition *p = t->partitions[i];
+        t->partitions[i] = NULL;
+        flv_server_began(op->s);
+        flv_partition_close(p, false, closed_one, op->s);
+    }
+    LIST_REMOVE(op, link);
+    flv_free(op);
+}
+
+static void settle_run(struct flv_work *w)
+{
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
+    op->in_doubt = flv_metadb_settle(op->s->db, NULL) != FLV_OK;
+}
+
+static void settle_done(struct flv_work *w, flv_rc rc)
+{
+    struct flv_topic_op *op = (struct flv_topic_op *)w;
+    struct flv_server *s = op->s;
+    op->settling = false;
+    if (s->phase >= FLV_SERVER_CLOSING) {
+        let_go(op);
+    } else if (rc == FLV_OK && !op->in_doubt) {
+        flv_log_info("topic", "settled: what failed was not done",
+                     FLV_KV_STR("topic", op->t->name));
+        op->t->in_doubt = false;
+        LIST_REMOVE(op, link);
+        take_back(op);
+        flv_free(op);
+    }
+    flv_server_ended(s);
+}
+
+void flv_lifecycle_settle(struct flv_server *s)
+{
+    struct flv_topic_op *op;
+    LIST_FOREACH(op, &s->doubts, link)
+    {
+        if (op->settling) {
+            continue;
+        }
+        op->work.run = settle_run;
+        op->work.done = settle_done;
+        if (flv_pool_submit(s->meta_pool, &op->work) == FLV_OK) {
+            op->settling = true;
+            flv_server_began(s);
+        }
     }
 }
 
@@ -508,42 +622,60 @@ static flv_rc make_system_topic(struct flv_server *s, struct flv_err *err)
     return rc;
 }
 
-struct sweep {
-    struct flv_server *s;
-    uint64_t highest;
-};
+static void find_highest(uint64_t topic_id, void *arg)
+{
+    uint64_t *highest = arg;
+    if (topic_id > *highest) {
+        *highest = topic_id;
+    }
+}
 
 static void sweep_one(uint64_t topic_id, void *arg)
 {
-    struct sweep *sweep = arg;
-    if (topic_id > sweep->highest) {
-        sweep->highest = topic_id;
-    }
-    if (flv_topics_by_id(&sweep->s->topics, topic_id) != NULL) {
+    struct flv_server *s = arg;
+    if (flv_topics_by_id(&s->topics, topic_id) != NULL) {
         return;
     }
     struct flv_err err = {0};
-    flv_rc rc = flv_datadir_remove_topic(&sweep->s->dir, topic_id, &err);
+    flv_rc rc = flv_datadir_remove_topic(&s->dir, topic_id, &err);
     flv_log_info("topic", "removed what an interrupted create or delete left",
                  FLV_KV_U64("id", topic_id),
                  FLV_KV_STR("error", rc == FLV_OK ? "" : err.text));
 }
 
+/* Every start leaves a topic in meta.db, before there is any folder. */
+static flv_rc
+check_not_new(struct flv_server *s, uint64_t highest, struct flv_err *err)
+{
+    return highest == 0 || s->topics.next_id > 1
+               ? FLV_OK
+               : flv_fail(err, FLV_E_CORRUPT,
+                          "%s/meta.db knows no topic, but there are folders of "
+                          "topics; restore meta.db, or move %s/topics away",
+                          s->dir.path, s->dir.path);
+}
+
 flv_rc flv_lifecycle_load(struct flv_server *s, struct flv_err *err)
 {
+    uint64_t highest = 0;
     flv_rc rc = flv_metadb_next_id(s->db, &s->topics.next_id, err);
+    if (rc == FLV_OK) {
+        rc = flv_datadir_each_topic(&s->dir, find_highest, &highest, err);
+    }
+    if (rc == FLV_OK) {
+        rc = check_not_new(s, highest, err);
+    }
     if (rc == FLV_OK) {
         rc = flv_metadb_each_topic(s->db, load_row, s, err);
     }
     if (rc == FLV_OK) {
         rc = make_system_topic(s, err);
     }
-    struct sweep sweep = {.s = s};
     if (rc == FLV_OK) {
-        rc = flv_datadir_each_topic(&s->dir, sweep_one, &sweep, err);
+        rc = flv_datadir_each_topic(&s->dir, sweep_one, s, err);
     }
-    if (rc == FLV_OK && sweep.highest >= s->topics.next_id) {
-        s->topics.next_id = sweep.highest + 1;
+    if (highest >= s->topics.next_id) {
+        s->topics.next_id = highest + 1;
     }
     for (size_t i = 0; i < s->topics.len && rc == FLV_OK; i++) {
         struct flv_topic *t = s->topics.sorted[i];
@@ -557,13 +689,16 @@ flv_rc flv_lifecycle_load(struct flv_server *s, struct flv_err *err)
 
 /* ---- stop ---- */
 
-static void closed_one(void *ctx)
-{
-    flv_server_ended(ctx);
-}
-
 void flv_lifecycle_close_all(struct flv_server *s)
 {
+    struct flv_topic_op *op = LIST_FIRST(&s->doubts);
+    while (op != NULL) {
+        struct flv_topic_op *next = LIST_NEXT(op, link);
+        if (!op->settling) {
+            let_go(op);
+        }
+        op = next;
+    }
     for (size_t i = 0; i < s->topics.len; i++) {
         struct flv_topic *t = s->topics.sorted[i];
         for (uint32_t p = 0; p < t->partition_count; p++) {

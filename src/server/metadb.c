@@ -13,6 +13,7 @@
 enum {
     ST_NEXT_ID,
     ST_BUMP_ID,
+    ST_SETTLE,
     ST_TOPICS,
     ST_PUT_TOPIC,
     ST_DELETE_TOPIC,
@@ -36,6 +37,8 @@ static const char *const sqls[ST_COUNT] = {
     [ST_NEXT_ID] = "SELECT value FROM counter WHERE name = 'next_topic_id'",
     [ST_BUMP_ID] = "UPDATE counter SET value = max(value, ?1 + 1) "
                    "WHERE name = 'next_topic_id'",
+    [ST_SETTLE] = "INSERT INTO counter VALUES('settled', 1) "
+                  "ON CONFLICT DO UPDATE SET value = value + 1",
     [ST_TOPICS] = "SELECT id, name, partitions, durability, system, "
                   "spec_version, spec FROM topic ORDER BY name",
     [ST_PUT_TOPIC] =
@@ -112,6 +115,7 @@ struct flv_metadb {
     sqlite3 *sql;                 /* owned */
     sqlite3_stmt *stmt[ST_COUNT]; /* owned, prepared when first used */
     bool read_only;
+    bool in_doubt;
     int schema; /* of the file */
 };
 
@@ -194,12 +198,28 @@ static struct flv_slice column(sqlite3_stmt *st, int at)
     return flv_slice(data, (size_t)sqlite3_column_bytes(st, at));
 }
 
-/* Ends a transaction: commit when all went well, else undo. */
+/* A commit that failed may lie in the journal, whole, where the next start
+ * would find it. The next transaction takes its place there, but only if it
+ * writes something: while there is a doubt, each one counts itself. */
 static flv_rc
-settle(struct flv_metadb *db, flv_rc rc, const char *what, struct flv_err *err)
+begin(struct flv_metadb *db, const char *what, struct flv_err *err)
+{
+    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    if (rc != FLV_OK || !db->in_doubt) {
+        return rc;
+    }
+    sqlite3_stmt *st = statement(db, ST_SETTLE);
+    return st != NULL ? finish(db, st, what, err) : sql_fail(db, what, err);
+}
+
+/* Ends a transaction: commit when all went well, else undo. A commit that ends
+ * for want of space has not written its last page, and so leaves no doubt. */
+static flv_rc
+end(struct flv_metadb *db, flv_rc rc, const char *what, struct flv_err *err)
 {
     if (rc == FLV_OK) {
         rc = run(db, "COMMIT", what, err);
+        db->in_doubt = rc != FLV_OK && (db->in_doubt || rc != FLV_E_NOSPACE);
     }
     if (rc != FLV_OK && sqlite3_get_autocommit(db->sql) == 0) {
         sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
@@ -395,6 +415,19 @@ void flv_metadb_destroy(struct flv_metadb *db)
     flv_free(db);
 }
 
+/* ---- doubt ---- */
+
+bool flv_metadb_in_doubt(const struct flv_metadb *db)
+{
+    return db->in_doubt;
+}
+
+flv_rc flv_metadb_settle(struct flv_metadb *db, struct flv_err *err)
+{
+    static const char what[] = "settle what failed";
+    return db->in_doubt ? end(db, begin(db, what, err), what, err) : FLV_OK;
+}
+
 /* ---- topics ---- */
 
 flv_rc
@@ -447,14 +480,14 @@ flv_rc flv_metadb_put_topic(struct flv_metadb *db,
 {
     assert(row->id > 0);
     static const char what[] = "store the topic";
-    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    flv_rc rc = begin(db, what, err);
     if (rc != FLV_OK) {
-        return rc;
+        return end(db, rc, what, err);
     }
     sqlite3_stmt *bump = statement(db, ST_BUMP_ID);
     sqlite3_stmt *put = statement(db, ST_PUT_TOPIC);
     if (bump == NULL || put == NULL) {
-        return settle(db, sql_fail(db, what, err), what, err);
+        return end(db, sql_fail(db, what, err), what, err);
     }
     sqlite3_bind_int64(bump, 1, (sqlite3_int64)row->id);
     rc = finish(db, bump, what, err);
@@ -470,14 +503,14 @@ flv_rc flv_metadb_put_topic(struct flv_metadb *db,
         rc = finish(db, put, what, err);
         sqlite3_clear_bindings(put);
     }
-    return settle(db, rc, what, err);
+    return end(db, rc, what, err);
 }
 
 flv_rc
 flv_metadb_delete_topic(struct flv_metadb *db, uint64_t id, struct flv_err *err)
 {
     static const char what[] = "delete the topic";
-    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    flv_rc rc = begin(db, what, err);
     static const int steps[] = {ST_DELETE_TOPIC_OFFSETS, ST_DELETE_TOPIC};
     for (size_t i = 0; i < 2 && rc == FLV_OK; i++) {
         sqlite3_stmt *st = statement(db, steps[i]);
@@ -488,7 +521,7 @@ flv_metadb_delete_topic(struct flv_metadb *db, uint64_t id, struct flv_err *err)
         sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
         rc = finish(db, st, what, err);
     }
-    return settle(db, rc, what, err);
+    return end(db, rc, what, err);
 }
 
 /* ---- consumer offsets ---- */
@@ -527,12 +560,12 @@ flv_rc flv_metadb_change_offsets(struct flv_metadb *db,
                                  struct flv_err *err)
 {
     static const char what[] = "store consumer offsets";
-    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    flv_rc rc = begin(db, what, err);
     for (size_t i = 0; i < n && rc == FLV_OK; i++) {
         rc = change_one(db, &changes[i],
                         out_found != NULL ? &out_found[i] : NULL, err);
     }
-    return settle(db, rc, what, err);
+    return end(db, rc, what, err);
 }
 
 flv_rc flv_metadb_each_offset(struct flv_metadb *db,
@@ -707,7 +740,7 @@ flv_rc flv_metadb_put_module(struct flv_metadb *db,
     assert(row->revision > 0 && row->key.len > 0 && row->spec.len > 0);
     assert(row->payload_bytes == payload.len);
     bool replaced = false;
-    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    flv_rc rc = begin(db, what, err);
     if (rc != FLV_OK) {
         return rc;
     }
@@ -718,7 +751,7 @@ flv_rc flv_metadb_put_module(struct flv_metadb *db,
     if (rc == FLV_OK) {
         rc = put_parts(db, row->revision, payload, err);
     }
-    return settle(db, rc, what, err);
+    return end(db, rc, what, err);
 }
 
 flv_rc flv_metadb_delete_module(struct flv_metadb *db,
@@ -728,11 +761,11 @@ flv_rc flv_metadb_delete_module(struct flv_metadb *db,
 {
     static const char what[] = "delete the SmartModule";
     bool found = false;
-    flv_rc rc = run(db, "BEGIN IMMEDIATE", what, err);
+    flv_rc rc = begin(db, what, err);
     if (rc != FLV_OK) {
         return rc;
     }
-    rc = settle(db, remove_module(db, key, &found, err), what, err);
+    rc = end(db, remove_module(db, key, &found, err), what, err);
     if (rc == FLV_OK) {
         *out_found = found;
     }

@@ -13,8 +13,11 @@
  * Ownership  create/destroy. Rows passed to callbacks are borrowed for the
  *            call.
  * Errors     FLV_E_NOSPACE, FLV_E_CORRUPT, FLV_E_UNSUPPORTED (newer schema),
- *            FLV_E_IO; the text carries SQLite's own.
- * See        docs/server.md, tests/unit/server/test_metadb.c
+ *            FLV_E_IO; the text carries SQLite's own. A change that failed is
+ *            not made as long as the database is open; whether it may be found
+ *            when it is opened anew, flv_metadb_in_doubt() tells.
+ * See        docs/durability.md, docs/server.md,
+ *            tests/unit/server/test_metadb.c, tests/fault/meta
  */
 #ifndef FLV_SERVER_METADB_H
 #define FLV_SERVER_METADB_H
@@ -61,6 +64,14 @@ FLV_CHECKED flv_rc flv_metadb_create(struct flv_metadb **out,
                                      struct flv_err *err);
 /* Checkpoints and closes. */
 void flv_metadb_destroy(struct flv_metadb *db);
+
+/* A commit failed and none has succeeded since: what it was to make may be
+ * found at the next start. */
+bool flv_metadb_in_doubt(const struct flv_metadb *db);
+/* Ends the doubt by a commit of its own: after FLV_OK every change that failed
+ * so far is gone for good. */
+FLV_CHECKED flv_rc flv_metadb_settle(struct flv_metadb *db,
+                                     struct flv_err *err);
 
 /* The id that the next topic gets: above every id ever inserted. */
 FLV_CHECKED flv_rc flv_metadb_next_id(struct flv_metadb *db,

@@ -195,6 +195,10 @@ static struct flv_wire_error find_partition(struct produce *req,
 {
     struct flv_server *s = req->token.peer->server;
     struct flv_topic *t = flv_topics_find(&s->topics, name);
+    if (t != NULL && t->state == FLV_TOPIC_DELETING && t->in_doubt) {
+        /* It may be gone after the next start, and this with it. */
+        return flv_wire_error(FLV_WIRE_STORAGE_ERROR);
+    }
     if (t == NULL || t->state != FLV_TOPIC_ONLINE) {
         return flv_wire_error(FLV_WIRE_TOPIC_NOT_FOUND);
     }

@@ -75,6 +75,7 @@ static void tick(struct flv_timer *timer)
         }
     }
     flv_watch_partitions(s);
+    flv_lifecycle_settle(s);
     end_stalled(s, now_ms);
     flv_smart_tick(&s->smart);
 }
@@ -187,6 +188,7 @@ static void init(struct flv_server *s, struct flv_loop *loop)
     flv_task_init(&s->stop_task, stop_step);
     LIST_INIT(&s->peers);
     LIST_INIT(&s->watchers);
+    LIST_INIT(&s->doubts);
     flv_arena_init(&s->arena, 4096, DECODE_ARENA_MAX);
     flv_buf_init(&s->scratch, SCRATCH_MAX);
 }

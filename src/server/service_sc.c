@@ -46,6 +46,13 @@ static flv_rc refuse(const struct flv_request *r,
     return FLV_OK;
 }
 
+/* A change of the topic failed and may have been made nevertheless. */
+static flv_rc refuse_doubt(const struct flv_request *r, struct flv_slice name)
+{
+    return refuse(r, name, FLV_WIRE_TOPIC_ERROR,
+                  "a change of this topic failed; " FLV_TOPIC_DOUBT_TEXT);
+}
+
 /* An answer that a topic operation gives later. */
 struct later {
     struct flv_token token;
@@ -128,7 +135,11 @@ static flv_rc create(const struct flv_request *r,
                       "a topic name has 1 to 63 characters of a-z, 0-9 and -, "
                       "and neither begins nor ends with -");
     }
-    if (flv_topics_find(&s->topics, name) != NULL) {
+    const struct flv_topic *t = flv_topics_find(&s->topics, name);
+    if (t != NULL && t->in_doubt) {
+        return refuse_doubt(r, name);
+    }
+    if (t != NULL) {
         snprintf(why, sizeof why, "Topic '%.*s' already exists", (int)name.len,
                  (const char *)name.data);
         return refuse(r, name, FLV_WIRE_TOPIC_ALREADY_EXISTS, why);
@@ -194,6 +205,10 @@ static struct flv_topic *topic_for(const struct flv_request *r,
                                    struct flv_slice name)
 {
     struct flv_topic *t = flv_topics_find(&r->peer->server->topics, name);
+    if (t != NULL && t->in_doubt) {
+        (void)refuse_doubt(r, name);
+        return NULL;
+    }
     if (t == NULL || t->state == FLV_TOPIC_DELETING) {
         (void)refuse(r, name, FLV_WIRE_TOPIC_NOT_FOUND, "not found");
         return NULL;

@@ -45,6 +45,7 @@ struct flv_server {
     struct flv_listener *sc, *spu;
     struct flv_topics topics;
     struct flv_modules modules;
+    LIST_HEAD(, flv_topic_op) doubts; /* see lifecycle.c */
     struct flv_offsets offsets;
     struct flv_smart smart;
     struct flv_compressor *compressor;

@@ -31,6 +31,10 @@
 #define FLV_TOPIC_SPEC_VERSION FLV_WIRE_SC_MAX
 #define FLV_TOPIC_SPEC_BYTES_MAX (256 << 10)
 #define FLV_OFFSETS_TOPIC "consumer-offset"
+/* Told about a topic that is in doubt. */
+#define FLV_TOPIC_DOUBT_TEXT                                                   \
+    "whether it was done will be known when the disk takes writes again, or "  \
+    "after a restart"
 
 enum flv_topic_state {
     FLV_TOPIC_CREATING, /* the name is taken, nobody sees it yet */
@@ -41,7 +45,9 @@ enum flv_topic_state {
 struct flv_topic {
     uint64_t id; /* creation id */
     enum flv_topic_state state;
-    bool growing; /* partitions are being added */
+    bool growing;  /* partitions are being added */
+    bool in_doubt; /* a change failed and may be found at the next start: it
+                    * stays CREATING, growing or DELETING until settled */
     enum flv_durability durability;
     struct flv_wire_topic_spec spec;   /* borrows from spec_bytes, arena */
     struct flv_partition **partitions; /* owned array */
