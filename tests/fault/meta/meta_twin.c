@@ -373,19 +373,32 @@ static struct state *draft(struct twin *t)
 static void
 answered(struct twin *t, const char *what, flv_rc rc, const struct flv_err *err)
 {
-    const struct state *made = &t->maybe[t->maybe_count];
+    bool in_doubt = flv_metadb_in_doubt(t->db);
 
     if (rc != FLV_OK) {
-        t->maybe_count++;
+        t->maybe_count += in_doubt;
+        t->stats->sure_failures += !in_doubt;
         excuse(t, what, err);
         return;
     }
     t->stats->commits++;
-    /* It took the place of what failed before it, unless it did nothing. */
-    if (!same(made, &t->sure)) {
-        t->sure = *made;
-        t->maybe_count = 0;
+    if (in_doubt) {
+        broken(t, "%s succeeded and left the doubt before it", what);
     }
+    /* It took the place of all that failed before it. */
+    t->sure = t->maybe[t->maybe_count];
+    t->maybe_count = 0;
+}
+
+/* Nothing but the end of a doubt. */
+static void settle(struct twin *t)
+{
+    struct flv_err err = {0};
+
+    draft(t);
+    t->stats->settled += flv_metadb_in_doubt(t->db);
+    flv_rc rc = flv_metadb_settle(t->db, &err);
+    answered(t, "settling", rc, &err);
 }
 
 static void forget_offsets(struct state *s, unsigned topic)
@@ -554,6 +567,9 @@ static void step(struct twin *t)
         break;
     case 6:
         delete_module(t);
+        break;
+    case 7:
+        settle(t);
         break;
     default:
         commit_offsets(t);

@@ -23,6 +23,7 @@ struct meta_stats {
     uint64_t unopened;    /* lives that ended before the database was open */
     uint64_t late_new;    /* a change without an answer was there afterwards */
     uint64_t late_gone;   /* and was not */
+    uint64_t sure_failures, settled; /* without doubt, and doubts ended */
     uint64_t count[META_CALL_COUNT];
 };
 

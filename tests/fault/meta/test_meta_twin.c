@@ -19,10 +19,10 @@ static void print_stats(const struct meta_stats *s)
            " commits, %" PRIu64 " failures, %" PRIu64 " power cuts, %" PRIu64
            " kills, %" PRIu64 " clean ends, %" PRIu64 " never open, %" PRIu64
            " checkpoints; without an answer: %" PRIu64 " made, %" PRIu64
-           " not made\n",
+           " not made, %" PRIu64 " surely not, %" PRIu64 " settled\n",
            s->stories, s->lives, s->commits, s->failures, s->power_cuts,
            s->kills, s->closes, s->unopened, s->checkpoints, s->late_new,
-           s->late_gone);
+           s->late_gone, s->sure_failures, s->settled);
     for (int i = 0; i < META_CALL_COUNT; i++) {
         printf("# %" PRIu64 " x %s\n", s->count[i],
                meta_call_text((enum meta_call)i));
@@ -34,7 +34,7 @@ static int has_gap(const struct meta_stats *s)
 {
     int gap = s->late_new == 0 || s->late_gone == 0 || s->unopened == 0 ||
               s->closes == 0 || s->kills == 0 || s->failures == 0 ||
-              s->checkpoints == 0;
+              s->checkpoints == 0 || s->sure_failures == 0 || s->settled == 0;
 
     for (int i = 0; i < META_CALL_COUNT; i++) {
         gap |= s->count[i] == 0;
