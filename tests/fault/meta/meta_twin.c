@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/loop.h"
+#include "loop/pool.h"
 #include "server/metadb.h"
+#include "server/offsets.h"
 
 #define DIR_NAME "/data"
 #define DB_NAME DIR_NAME "/meta.db"
@@ -17,7 +20,7 @@
 #define FEW 5 /* consumers of a story that is not big */
 #define MAYBES 24
 #define SPEC_MAX 3000
-#define CHANGES_MAX 600
+#define CHANGES_MAX 600 /* of one turn */
 #define MODULES 2
 #define PAYLOAD_MAX 150000 /* several parts */
 
@@ -49,9 +52,13 @@ struct twin {
     struct meta_disk disk;
     struct meta_stats *stats;
     struct flv_metadb *db; /* NULL between lives */
-    bool faulty;           /* this life: calls may fail on their own */
-    bool big;              /* groups and specs that fill many pages */
-    struct state sure;     /* what was answered */
+    struct flv_loop *loop;
+    struct flv_pool *pool;      /* one thread: the metadata's */
+    struct flv_offsets offsets; /* of this life */
+    unsigned waiting;           /* answers that are due */
+    bool faulty;                /* this life: calls may fail on their own */
+    bool big;                   /* groups and specs that fill many pages */
+    struct state sure;          /* what was answered */
     /* What is there instead if a change without an answer was made. */
     struct state maybe[MAYBES];
     unsigned maybe_count;
@@ -370,11 +377,12 @@ static struct state *draft(struct twin *t)
     return &t->maybe[t->maybe_count];
 }
 
-static void
-answered(struct twin *t, const char *what, flv_rc rc, const struct flv_err *err)
+static void answered(struct twin *t,
+                     const char *what,
+                     flv_rc rc,
+                     bool in_doubt,
+                     const struct flv_err *err)
 {
-    bool in_doubt = flv_metadb_in_doubt(t->db);
-
     if (rc != FLV_OK) {
         t->maybe_count += in_doubt;
         t->stats->sure_failures += !in_doubt;
@@ -398,7 +406,7 @@ static void settle(struct twin *t)
     draft(t);
     t->stats->settled += flv_metadb_in_doubt(t->db);
     flv_rc rc = flv_metadb_settle(t->db, &err);
-    answered(t, "settling", rc, &err);
+    answered(t, "settling", rc, flv_metadb_in_doubt(t->db), &err);
 }
 
 static void forget_offsets(struct state *s, unsigned topic)
@@ -434,7 +442,7 @@ static void put_topic(struct twin *t, unsigned i)
         .spec = flv_slice(spec, s->topics[i].spec_len),
     };
     flv_rc rc = flv_metadb_put_topic(t->db, &row, &err);
-    answered(t, "storing a topic", rc, &err);
+    answered(t, "storing a topic", rc, flv_metadb_in_doubt(t->db), &err);
 }
 
 static void delete_topic(struct twin *t, unsigned i)
@@ -447,61 +455,187 @@ static void delete_topic(struct twin *t, unsigned i)
     forget_offsets(s, i);
     flv_rc rc =
         flv_metadb_delete_topic(t->db, id != 0 ? id : s->next_id + 7, &err);
-    answered(t, "deleting a topic", rc, &err);
+    answered(t, "deleting a topic", rc, flv_metadb_in_doubt(t->db), &err);
 }
 
-/* One change of a group, made in the draft too. True: its row or topic is
- * there to be found. */
-static bool make_change(struct twin *t,
-                        struct state *s,
-                        struct flv_offset_change *change,
-                        char name[256])
-{
-    unsigned i = (unsigned)below(t, TOPICS);
-    unsigned p = (unsigned)below(t, PARTITIONS);
-    unsigned c = (unsigned)below(t, t->big ? CONSUMERS : FEW);
-    uint64_t id = s->topics[i].id;
-    struct position *at = &s->at[i][p][c];
-    bool was_there = at->offset != -1;
+/* ---- consumer offsets, through src/server/offsets.c ---- */
 
-    consumer_name(name, c);
-    *change = (struct flv_offset_change){
-        .row = {.topic_id = id != 0 ? id : s->next_id + i,
-                .partition = p,
-                .consumer = flv_slice_str(name),
+/* A change that was asked for, and what came of it. */
+struct wish {
+    struct flv_offset_op op; /* first */
+    struct twin *t;
+    unsigned topic, partition, consumer;
+    flv_rc rc;
+    bool found, in_doubt;
+    struct flv_err err;
+};
+
+/* A question for one position, put between two groups. */
+struct query {
+    struct flv_offset_ask ask; /* first */
+    struct twin *t;
+    unsigned topic, partition, consumer;
+    bool asked;
+    flv_rc rc;
+    size_t count;
+    struct position seen;
+};
+
+static void wish_done(struct flv_offset_op *op,
+                      flv_rc rc,
+                      bool found,
+                      const struct flv_err *err)
+{
+    struct wish *w = (struct wish *)op;
+
+    w->rc = rc;
+    w->found = found;
+    w->in_doubt = flv_metadb_in_doubt(w->t->db);
+    if (err != NULL) {
+        w->err = *err;
+    }
+    w->t->waiting--;
+}
+
+static void ask_for(struct twin *t, struct wish *w)
+{
+    unsigned consumer = (unsigned)below(t, t->big ? CONSUMERS : FEW);
+
+    *w = (struct wish){.t = t,
+                       .topic = (unsigned)below(t, TOPICS),
+                       .partition = (unsigned)below(t, PARTITIONS),
+                       .consumer = consumer};
+    uint64_t id = t->sure.topics[w->topic].id;
+    consumer_name(w->op.name, consumer);
+    w->op.done = wish_done;
+    w->op.change = (struct flv_offset_change){
+        .row = {.topic_id = id != 0 ? id : t->sure.next_id + w->topic,
+                .partition = w->partition,
+                .consumer = flv_slice_str(w->op.name),
                 .offset = (int64_t)below(t, 1u << 30),
                 .modified_s = (int64_t)below(t, 1u << 30)},
         .remove = below(t, 8) == 0,
     };
-    if (change->remove) {
+    t->waiting++;
+    flv_offsets_change(&t->offsets, &w->op);
+}
+
+/* Makes it in the state; true: its row or topic is there to be found. */
+static bool make_wish(struct state *s, const struct wish *w)
+{
+    struct position *at = &s->at[w->topic][w->partition][w->consumer];
+    const struct flv_offset_row *row = &w->op.change.row;
+    bool was_there = at->offset != -1;
+
+    if (w->op.change.remove) {
         *at = (struct position){-1, -1};
         return was_there;
     }
-    if (id != 0) {
-        *at = (struct position){change->row.offset, change->row.modified_s};
+    if (s->topics[w->topic].id != row->topic_id) {
+        return false;
     }
-    return id != 0;
+    *at = (struct position){row->offset, row->modified_s};
+    return true;
 }
 
-static void commit_offsets(struct twin *t)
+/* The wishes of one transaction: all were answered alike. */
+static void check_group(struct twin *t, const struct wish *w, size_t n)
 {
-    static struct flv_offset_change changes[CHANGES_MAX];
-    static char names[CHANGES_MAX][256];
-    static bool want[CHANGES_MAX], found[CHANGES_MAX];
     struct state *s = draft(t);
-    struct flv_err err = {0};
-    size_t n = 1 + below(t, t->big && below(t, 2) == 0 ? CHANGES_MAX : 4);
+    bool told = true;
 
     for (size_t i = 0; i < n; i++) {
-        want[i] = make_change(t, s, &changes[i], names[i]);
-        found[i] = false;
+        told &= make_wish(s, &w[i]) == w[i].found;
+        if (w[i].rc != w[0].rc) {
+            broken(t, "one group of offsets had two ends");
+        }
     }
-    flv_rc rc = flv_metadb_change_offsets(t->db, changes, n, found, &err);
-    answered(t, "storing offsets", rc, &err);
-    if (rc == FLV_OK && memcmp(want, found, n * sizeof *want) != 0) {
+    answered(t, "storing offsets", w[0].rc, w[0].in_doubt, &w[0].err);
+    if (w[0].rc == FLV_OK && !told) {
         broken(t, "a group of offsets was told wrongly what it found");
     }
 }
+
+static void query_done(struct flv_offset_ask *ask)
+{
+    struct query *q = (struct query *)ask;
+
+    q->rc = ask->rc;
+    q->count = ask->count;
+    q->seen = (struct position){-1, -1};
+    if (ask->count == 1) {
+        q->seen =
+            (struct position){ask->rows[0].offset, ask->rows[0].modified_s};
+    }
+    q->t->waiting--;
+}
+
+static void start_query(struct twin *t, struct query *q)
+{
+    *q = (struct query){.t = t,
+                        .asked = true,
+                        .topic = (unsigned)below(t, TOPICS),
+                        .partition = (unsigned)below(t, PARTITIONS),
+                        .consumer = (unsigned)below(t, FEW)};
+    q->ask.max = 2;
+    q->ask.done = query_done;
+    consumer_name(q->ask.name, q->consumer);
+    q->ask.query = (struct flv_offset_query){
+        .topic_id = t->sure.topics[q->topic].id,
+        .partition = q->partition,
+        .consumer = flv_slice_str(q->ask.name),
+    };
+    if (q->ask.query.topic_id == 0) {
+        q->asked = false;
+        return;
+    }
+    t->waiting++;
+    flv_offsets_query(&t->offsets, &q->ask);
+}
+
+static void check_query(struct twin *t, const struct query *q)
+{
+    const struct position *want =
+        &t->sure.at[q->topic][q->partition][q->consumer];
+
+    if (!q->asked) {
+        return;
+    }
+    if (q->rc != FLV_OK) {
+        excuse(t, "asking for an offset", &q->ask.err);
+    } else if (q->count > 1 || memcmp(want, &q->seen, sizeof *want) != 0) {
+        broken(t, "a consumer was told %" PRId64 ", not %" PRId64,
+               q->seen.offset, want->offset);
+    }
+}
+
+/* What is asked for in one turn: the first goes alone, at once, and all that
+ * comes while that is under way goes together. A question waits for its turn
+ * behind the first. */
+static void commit_offsets(struct twin *t)
+{
+    static struct wish wishes[CHANGES_MAX];
+    static struct query query;
+    size_t n = 1 + below(t, t->big && below(t, 2) == 0 ? CHANGES_MAX : 6);
+
+    query.asked = false;
+    for (size_t i = 0; i < n; i++) {
+        ask_for(t, &wishes[i]);
+        if (i == 0 && below(t, 3) == 0) {
+            start_query(t, &query);
+        }
+    }
+    while (t->waiting > 0) {
+        (void)flv_loop_turn(t->loop, true);
+    }
+    check_group(t, wishes, 1);
+    check_query(t, &query);
+    if (n > 1) {
+        check_group(t, wishes + 1, n - 1);
+    }
+}
+
+/* ---- SmartModules ---- */
 
 static void put_module(struct twin *t)
 {
@@ -524,7 +658,7 @@ static void put_module(struct twin *t)
                                        .spec = flv_slice_str("spec")};
     flv_rc rc =
         flv_metadb_put_module(t->db, &row, flv_slice(payload, m->len), &err);
-    answered(t, "storing a SmartModule", rc, &err);
+    answered(t, "storing a SmartModule", rc, flv_metadb_in_doubt(t->db), &err);
 }
 
 static void delete_module(struct twin *t)
@@ -539,7 +673,7 @@ static void delete_module(struct twin *t)
     module_key(key, i);
     flv_rc rc =
         flv_metadb_delete_module(t->db, flv_slice_str(key), &found, &err);
-    answered(t, "deleting a SmartModule", rc, &err);
+    answered(t, "deleting a SmartModule", rc, flv_metadb_in_doubt(t->db), &err);
     if (rc == FLV_OK && found != want) {
         broken(t, "a deletion was told wrongly whether it found something");
     }
@@ -621,6 +755,7 @@ static void start(struct twin *t, bool last)
         excuse(t, "opening", &err);
         return;
     }
+    flv_offsets_init(&t->offsets, t->db, t->pool, t->loop);
     check_start(t);
     if (!t->broken && (last || below(t, 8) == 0) &&
         flv_metadb_check(t->db, &err) != FLV_OK) {
@@ -655,7 +790,7 @@ static void live(struct twin *t, bool last)
     start(t, last);
     for (uint64_t n = last ? 0 : below(t, t->big ? 40 : 16);
          n > 0 && t->db != NULL && !t->broken && !t->disk.sim.down &&
-         t->maybe_count < MAYBES;
+         t->maybe_count + 1 < MAYBES;
          n--) {
         step(t);
     }
@@ -681,6 +816,13 @@ bool meta_twin_run(uint64_t seed,
     meta_disk_use(&t->disk, seed);
     t->disk.ignored = ignored;
     t->big = below(t, 16) == 0;
+    const struct flv_pool_conf pool = {
+        .name = "meta", .threads_max = 1, .queue_max = 8};
+    flv_rc rc = flv_loop_create(&t->loop, 0, NULL);
+    assert(rc == FLV_OK);
+    rc = flv_pool_create(&t->pool, t->loop, &pool, NULL);
+    assert(rc == FLV_OK);
+    (void)rc;
     empty(&t->sure);
     for (uint64_t lives = 1 + below(t, 4); lives > 0 && !t->broken; lives--) {
         live(t, false);
@@ -691,6 +833,10 @@ bool meta_twin_run(uint64_t seed,
     for (int i = 0; i < META_CALL_COUNT; i++) {
         stats->count[i] += t->disk.count[i];
     }
+    flv_pool_destroy(t->pool);
+    while (flv_loop_turn(t->loop, false)) {
+    }
+    flv_loop_destroy(t->loop);
     sim_deinit(&t->disk.sim);
     bool ok = !t->broken;
     free(t);

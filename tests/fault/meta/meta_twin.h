@@ -1,12 +1,13 @@
 /*
  * meta_twin.h - one seeded life story of meta.db, and the promises it checks.
  *
- * Purpose    Drives src/server/metadb.c over the simulated disk through
- *            several lives: topics, groups of consumer offsets, SmartModules,
- *            faults, kills, power cuts. A model knows what was answered, and
- *            what may have happened without an answer, and is compared with
- *            what is there.
- * Threads    One per process: meta_vfs.h.
+ * Purpose    Drives src/server/metadb.c, and offsets.c above it, over the
+ *            simulated disk through several lives: topics, consumer offsets
+ *            and questions for them, SmartModules, faults, kills, power cuts.
+ *            A model knows what was answered, and what may have happened
+ *            without an answer, and is compared with what is there.
+ * Threads    One story per process: meta_vfs.h. Offsets go through a pool of
+ *            one thread, and the story waits for it.
  */
 #ifndef FLV_TESTS_META_TWIN_H
 #define FLV_TESTS_META_TWIN_H
