@@ -198,6 +198,13 @@ static struct flv_slice column(sqlite3_stmt *st, int at)
     return flv_slice(data, (size_t)sqlite3_column_bytes(st, at));
 }
 
+static void undo(struct flv_metadb *db)
+{
+    if (sqlite3_get_autocommit(db->sql) == 0) {
+        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    }
+}
+
 /* A commit that failed may lie in the journal, whole, where the next start
  * would find it. The next transaction takes its place there, but only if it
  * writes something: while there is a doubt, each one counts itself. */
@@ -209,7 +216,11 @@ begin(struct flv_metadb *db, const char *what, struct flv_err *err)
         return rc;
     }
     sqlite3_stmt *st = statement(db, ST_SETTLE);
-    return st != NULL ? finish(db, st, what, err) : sql_fail(db, what, err);
+    rc = st != NULL ? finish(db, st, what, err) : sql_fail(db, what, err);
+    if (rc != FLV_OK) {
+        undo(db);
+    }
+    return rc;
 }
 
 /* Ends a transaction: commit when all went well, else undo. A commit that ends
@@ -221,8 +232,8 @@ end(struct flv_metadb *db, flv_rc rc, const char *what, struct flv_err *err)
         rc = run(db, "COMMIT", what, err);
         db->in_doubt = rc != FLV_OK && (db->in_doubt || rc != FLV_E_NOSPACE);
     }
-    if (rc != FLV_OK && sqlite3_get_autocommit(db->sql) == 0) {
-        sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+    if (rc != FLV_OK) {
+        undo(db);
     }
     return rc;
 }
@@ -482,7 +493,7 @@ flv_rc flv_metadb_put_topic(struct flv_metadb *db,
     static const char what[] = "store the topic";
     flv_rc rc = begin(db, what, err);
     if (rc != FLV_OK) {
-        return end(db, rc, what, err);
+        return rc;
     }
     sqlite3_stmt *bump = statement(db, ST_BUMP_ID);
     sqlite3_stmt *put = statement(db, ST_PUT_TOPIC);
