@@ -223,14 +223,14 @@ begin(struct flv_metadb *db, const char *what, struct flv_err *err)
     return rc;
 }
 
-/* Ends a transaction: commit when all went well, else undo. A commit that ends
- * for want of space has not written its last page, and so leaves no doubt. */
+/* Ends a transaction: commit when all went well, else undo. Want of space is a
+ * doubt, too: what the last write lacks may be what the file held there. */
 static flv_rc
 end(struct flv_metadb *db, flv_rc rc, const char *what, struct flv_err *err)
 {
     if (rc == FLV_OK) {
         rc = run(db, "COMMIT", what, err);
-        db->in_doubt = rc != FLV_OK && (db->in_doubt || rc != FLV_E_NOSPACE);
+        db->in_doubt = rc != FLV_OK;
     }
     if (rc != FLV_OK) {
         undo(db);
