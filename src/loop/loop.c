@@ -44,9 +44,15 @@ static void ring_remove(struct flv_task *t)
 
 static void run_ready(struct flv_loop *loop);
 
+/* Before the poll: what runs here may be all that the turn was to wait for. */
 static void soon_cb(uv_idle_t *h)
 {
-    run_ready(h->data);
+    struct flv_loop *loop = h->data;
+
+    if (!ring_empty(&loop->ready)) {
+        uv_stop(&loop->uv); /* this turn does not block any more */
+    }
+    run_ready(loop);
 }
 
 static void after_cb(uv_check_t *h)

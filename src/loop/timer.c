@@ -103,6 +103,9 @@ static void alarm_cb(uv_timer_t *h)
         if (t->at_ms > now || t->seq > newest) {
             break;
         }
+        /* May be before the poll, and all that the turn was to wait for: it
+         * does not block any more. */
+        uv_stop(&loop->uv);
         heap_remove(loop, t);
         if (t->repeat_ms > 0) {
             t->at_ms += t->repeat_ms;
