@@ -788,11 +788,16 @@ static void live(struct twin *t, bool last)
     t->stats->lives++;
     tune(t, last);
     start(t, last);
-    for (uint64_t n = last ? 0 : below(t, t->big ? 40 : 16);
+    /* Some lives only look: what they saw has to stay without their help. */
+    bool idle = last || below(t, 4) == 0;
+    for (uint64_t n = idle ? 0 : below(t, t->big ? 40 : 16);
          n > 0 && t->db != NULL && !t->broken && !t->disk.sim.down &&
          t->maybe_count + 1 < MAYBES;
          n--) {
         step(t);
+        if (t->maybe_count > 0 && below(t, 2) == 0) {
+            break; /* in the middle of a doubt */
+        }
     }
     end(t);
 }
