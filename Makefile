@@ -23,7 +23,7 @@ demo: ## build, start a cluster, run the http connector, show records arriving
 	@scripts/demo
 
 test: ## install what is missing, build, run every test
-	@scripts/bootstrap build demo test wasm
+	@scripts/bootstrap build demo test wasm rust
 	@scripts/test
 
 bench: ## measure, beside the machine's own limits

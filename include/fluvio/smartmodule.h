@@ -132,11 +132,9 @@ enum {
     FLV__ENTRY(look_back, flv__run_look_back, flv__look_back)                  \
     static int flv__look_back(const struct flv_record *record)
 
-/* --- the compiler's side ---------------------------------------------------
- */
+/* --- the compiler's side -------------------------------------------------- */
 
 #define FLV__INLINE static inline __attribute__((always_inline))
-#define FLV__UNUSED __attribute__((unused))
 #define FLV__CAT2(a, b) a##b
 #define FLV__CAT(a, b) FLV__CAT2(a, b)
 
@@ -178,7 +176,7 @@ struct flv__memory {
     uint8_t *base, *top, *end;
     bool answered; /* the host may read the output until the next alloc */
 };
-static struct flv__memory flv__memory FLV__UNUSED;
+static struct flv__memory flv__memory __attribute__((unused));
 
 static __attribute__((noinline, unused)) void flv__grow(size_t need)
 {
@@ -196,7 +194,7 @@ static __attribute__((noinline, unused)) void flv__grow(size_t need)
     }
     need -= (size_t)(flv__memory.end - flv__memory.top);
     more = need / page + 1;
-    /* The last page stays out of reach: an end of 4 GiB would be 0. */
+    /* Never the last page: an end of 4 GiB would be 0. */
     if (more > 65535 - size || __builtin_wasm_memory_grow(0, more) != size) {
         __builtin_trap();
     }
@@ -262,7 +260,7 @@ void *FLV__NAME(alloc)(size_t len)
     return flv_alloc(len);
 }
 
-/* Nothing to do: the next call's alloc() takes everything back. */
+/* The next call's alloc() takes everything back. */
 FLV__EXPORT(dealloc) void FLV__NAME(dealloc)(void *block, size_t len);
 void FLV__NAME(dealloc)(void *block, size_t len)
 {
@@ -458,7 +456,7 @@ FLV__INLINE bool flv_contains(struct flv_slice hay, struct flv_slice needle)
  */
 
 #define FLV__HINT_BYTES_MAX 4096
-static struct flv_slice flv__hint FLV__UNUSED;
+static struct flv_slice flv__hint __attribute__((unused));
 
 /* Ends the call with this text, which has to stay until then. */
 FLV__INLINE int flv_reject(const char *text)
@@ -567,7 +565,9 @@ struct flv_params {
     uint32_t count;
 };
 
-static inline struct flv_params flv__pairs(struct flv__reader *r)
+/* Pairs, and from version 20 on how far a look-back was asked to reach. */
+static inline struct flv_params flv__pairs(struct flv__reader *r,
+                                           uint32_t version)
 {
     struct flv_params params = {{NULL, 0}, 0};
 
@@ -578,6 +578,12 @@ static inline struct flv_params flv__pairs(struct flv__reader *r)
         (void)flv__string(r);
     }
     params.pairs.len = (size_t)(r->p - params.pairs.data);
+    if (version >= 20 && flv__fixed(r, 1) == 1) {
+        (void)flv__fixed(r, 8); /* records */
+        if (version >= 21 && flv__fixed(r, 1) == 1) {
+            (void)flv__take(r, 12); /* seconds and nanoseconds */
+        }
+    }
     return params;
 }
 
@@ -631,7 +637,7 @@ static inline bool flv__read_input(struct flv__input *in,
     in->base_offset = (int64_t)flv__fixed(&r, 8);
     raw = flv__take(&r, flv__fixed(&r, 4));
     if (version <= 22) {
-        (void)flv__pairs(&r);
+        (void)flv__pairs(&r, version);
     }
     if (version >= 16 && version <= 22) {
         (void)flv__take(&r, flv__fixed(&r, 4)); /* of a join, long gone */
@@ -1145,10 +1151,9 @@ FLV__INLINE int32_t flv__run_init(struct flv_slice input,
                                   flv__init_fn *init)
 {
     struct flv__reader r = {input.data, input.data + input.len, false};
-    struct flv_params params = flv__pairs(&r);
+    struct flv_params params = flv__pairs(&r, version);
     struct flv_out out;
 
-    (void)version; /* what newer ones add behind it says nothing to us */
     flv__answered();
     if (r.bad) {
         return FLV__INIT_BAD_INPUT;

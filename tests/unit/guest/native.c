@@ -157,8 +157,11 @@ void native_input(struct flv_buf *out,
     must(flv_buf_add_u64(out, (uint64_t)base_offset));
     put_records(out, records, count);
     if (version <= 22) {
-        must(flv_buf_add_u16(out, 0));
-        must(flv_buf_add_u32(out, 0));
+        must(flv_buf_add_u16(out, 0)); /* parameters */
+        if (version >= 20) {
+            must(flv_buf_add_u8(out, 0)); /* look-back */
+        }
+        must(flv_buf_add_u32(out, 0)); /* join */
     }
     if (version >= 22) {
         must(flv_buf_add_u64(out, (uint64_t)base_timestamp_ms));

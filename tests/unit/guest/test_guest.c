@@ -399,6 +399,36 @@ static void sum_fails_beyond_64_bits_and_stays_as_it_was(void **state)
     native_output_deinit(&out);
 }
 
+/* --- golden bytes --------------------------------------------------------- */
+
+/* One record, "k" = "42", offset delta 3, 7 ms: what modules of the public
+ * crate, tests/smartmodules-rust, answered at each of the versions. */
+static const struct native_record golden[] = {{"k", "42", 7, 3}};
+static const uint8_t golden_halved[] = {0, 0, 0,   1, 0x14, 0,   14, 6,
+                                        1, 2, 'k', 4, '2',  '1', 0,  0};
+static const uint8_t golden_sum[] = {0, 0, 0,   1, 0x16, 0,   14,  6,
+                                     1, 2, 'k', 6, '1',  '0', '0', 0,
+                                     0, 0, 0,   0, 3,    '1', '0', '0'};
+
+static void answers_are_byte_for_byte_those_of_real_modules(void **state)
+{
+    struct native_output out;
+
+    (void)state;
+    for (uint32_t v = VERSION_MIN; v <= VERSION_MAX; v++) {
+        assert_int_equal(run_at(halve_filter_map, v, golden, 1, NULL, &out), 1);
+        native_output_deinit(&out);
+        assert_int_equal(native_answer().len, sizeof(golden_halved));
+        assert_memory_equal(native_answer().data, golden_halved,
+                            sizeof(golden_halved));
+        assert_int_equal(run_at(sum_aggregate, v, golden, 1, "58", &out), 1);
+        native_output_deinit(&out);
+        assert_int_equal(native_answer().len, sizeof(golden_sum));
+        assert_memory_equal(native_answer().data, golden_sum,
+                            sizeof(golden_sum));
+    }
+}
+
 /* --- hostile hosts -------------------------------------------------------- */
 
 static native_entry *const entries[] = {
@@ -524,6 +554,7 @@ int main(void)
         TEST(output_may_be_much_larger_than_input),
         TEST(sum_goes_on_from_the_accumulator),
         TEST(sum_fails_beyond_64_bits_and_stays_as_it_was),
+        TEST(answers_are_byte_for_byte_those_of_real_modules),
         TEST(input_that_is_cut_anywhere_is_refused),
         TEST(records_that_lie_are_refused),
         TEST(a_count_beyond_the_records_is_refused),
