@@ -394,6 +394,19 @@ static void start_pipeline(struct run *r)
                  FLV_KV_STR("cluster", flv_stream_address(r->stream)));
 }
 
+static void on_shown(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_OPENING) {
+        return;
+    }
+    if (err != NULL) {
+        give_up(r, err);
+    } else {
+        start_pipeline(r);
+    }
+}
+
 static void on_opened(void *user, const struct flv_err *err)
 {
     struct run *r = user;
@@ -409,6 +422,8 @@ static void on_opened(void *user, const struct flv_err *err)
         give_up(r, &missing);
     } else if (err != NULL) {
         give_up(r, err);
+    } else if (r->smart != NULL) {
+        flv__smart_look_back(r->smart, on_shown, r);
     } else {
         start_pipeline(r);
     }

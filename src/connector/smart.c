@@ -6,15 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "connector/pipeline.h"
 #include "connector/smart_priv.h"
 #include "smartmodule/engine.h"
+#include "smartmodule/section.h"
 
 #define PATH_BYTES_MAX 4096
+/* What a module may look back at. */
+#define PAST_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define PAST_SECTION_MAX (PAST_BYTES_MAX + 64 * (size_t)FLV_SM_RECORDS_MAX)
+
+static void next_module(struct flv_smart *s);
 
 static void opened(struct flv_smart *s, const struct flv_err *err)
 {
@@ -123,20 +131,6 @@ static flv_rc make_chain(struct flv_smart *s, struct flv_err *err)
     return rc;
 }
 
-/* Showing past records to a module needs them from the topic. */
-static flv_rc check_look_back(struct flv_smart *s, struct flv_err *err)
-{
-    struct flv_sm_look_back want;
-    if (!flv_sm_chain_wants_look_back(s->chain, 0, &want)) {
-        return FLV_OK;
-    }
-    return flv_fail(err, FLV_E_UNSUPPORTED,
-                    "%.60s: \"%.60s\" wants to look back at past records, "
-                    "which connectors cannot show; remove lookback",
-                    s->conf.plan->steps[want.step].option,
-                    s->conf.plan->steps[want.step].uses);
-}
-
 static void compile(struct flv_work *work)
 {
     struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, compiling);
@@ -146,9 +140,6 @@ static void compile(struct flv_work *work)
     flv_rc rc = flv_sm_engine_create(&s->engine, &conf, &s->trouble);
     if (rc == FLV_OK) {
         rc = make_chain(s, &s->trouble);
-    }
-    if (rc == FLV_OK) {
-        rc = check_look_back(s, &s->trouble);
     }
     assert((rc == FLV_OK) == (s->trouble.rc == FLV_OK));
 }
@@ -172,29 +163,60 @@ static void compiled(struct flv_work *work, flv_rc rc)
     opened(s, s->trouble.rc != FLV_OK ? &s->trouble : NULL);
 }
 
-/* --- opening ----------------------------------------------------------------
+/* --- modules of the cluster --------------------------------------------------
  */
 
-static flv_rc check_found(const struct flv_smart *s, struct flv_err *err)
+static void not_found(const struct flv_smart *s,
+                      const struct flv_plan_step *step,
+                      struct flv_err *err)
 {
-    for (size_t i = 0; i < s->conf.plan->count; i++) {
-        const struct flv_plan_step *step = &s->conf.plan->steps[i];
-        if (step->wasm.data == NULL) {
-            return flv_fail(err, FLV_E_NOT_FOUND,
-                            "%.60s: there is no file \"%.60s\"; SmartModules "
-                            "of the cluster are not in this version",
-                            step->option, step->uses);
-        }
+    char here[PATH_BYTES_MAX];
+    bool relative = step->uses[0] != '/';
+    if (!relative || getcwd(here, sizeof(here)) == NULL) {
+        here[0] = '\0';
     }
-    return FLV_OK;
+    (void)flv_fail(err, FLV_E_NOT_FOUND,
+                   "%.40s: \"%.50s\" is neither a file%s%.40s nor a "
+                   "SmartModule on the cluster %.40s",
+                   step->option, step->uses, here[0] != '\0' ? " in " : "",
+                   here, flv_stream_address(s->stream));
 }
 
-static void begin(struct flv_task *task)
+static void
+on_fetched(void *user, const struct flv_err *err, const struct flv_slice *wasm)
 {
-    struct flv_smart *s = FLV_OWNER_OF(task, struct flv_smart, begin);
+    struct flv_smart *s = user;
+    const struct flv_plan_step *step = &s->conf.plan->steps[s->next];
+    struct flv_err why = {0};
+    if (s->done == NULL) {
+        return;
+    }
+    if (err != NULL) {
+        why = *err;
+        flv_err_prefix(&why, "%s: the SmartModule \"%.60s\"", step->option,
+                       step->uses);
+    } else if (wasm == NULL) {
+        not_found(s, step, &why);
+    } else if (flv__plan_give(s->conf.plan, s->next, *wasm, &why) == FLV_OK) {
+        next_module(s);
+        return;
+    }
+    opened(s, &why);
+}
+
+/* Asks for one module after the other, then compiles all. */
+static void next_module(struct flv_smart *s)
+{
+    const struct flv_plan *plan = s->conf.plan;
     struct flv_err err = {0};
-    flv_rc rc = check_found(s, &err);
-    if (rc == FLV_OK) {
+    flv_rc rc;
+    while (s->next < plan->count && plan->steps[s->next].wasm.data != NULL) {
+        s->next++;
+    }
+    if (s->next < plan->count) {
+        rc = flv_stream_smartmodule(s->stream, plan->steps[s->next].uses,
+                                    on_fetched, s, &err);
+    } else {
         rc = flv_pool_submit(s->pool, &s->compiling);
         if (rc != FLV_OK) {
             (void)flv_fail(&err, rc, "no thread for SmartModules: %s",
@@ -204,6 +226,11 @@ static void begin(struct flv_task *task)
     if (rc != FLV_OK) {
         opened(s, &err);
     }
+}
+
+static void begin(struct flv_task *task)
+{
+    next_module(FLV_OWNER_OF(task, struct flv_smart, begin));
 }
 
 void flv__smart_open(struct flv_smart *s,
@@ -216,6 +243,120 @@ void flv__smart_open(struct flv_smart *s,
     s->done = done;
     s->done_user = user;
     flv_loop_defer(s->conf.loop, &s->begin);
+}
+
+/* --- looking back, before the first batch ------------------------------------
+ */
+
+static void next_look_back(struct flv_smart *s);
+
+static void show(struct flv_work *work)
+{
+    struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, showing);
+    flv_rc rc = flv_sm_chain_look_back(s->chain, s->next,
+                                       flv_buf_slice(&s->past), &s->trouble);
+    assert((rc == FLV_OK) == (s->trouble.rc == FLV_OK));
+}
+
+static void shown(struct flv_work *work, flv_rc rc)
+{
+    struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, showing);
+    flv_buf_deinit(&s->past);
+    if (rc == FLV_E_CANCELED || s->done == NULL) {
+        return;
+    }
+    if (s->trouble.rc != FLV_OK) {
+        flv_err_prefix(&s->trouble, "looking back");
+        opened(s, &s->trouble);
+        return;
+    }
+    s->next++;
+    next_look_back(s);
+}
+
+static flv_rc add_past(struct flv_smart *s,
+                       const struct flv_record_view *records,
+                       size_t count,
+                       struct flv_err *err)
+{
+    flv_buf_init(&s->past, PAST_SECTION_MAX);
+    for (size_t i = 0; i < count; i++) {
+        flv_rc rc = flv_sm_section_add(&s->past, records[i].has_key,
+                                       records[i].key, records[i].value, 0);
+        if (rc != FLV_OK) {
+            return flv_fail(err, rc, "no memory for %zu past records", count);
+        }
+    }
+    flv_rc rc = flv_pool_submit(s->pool, &s->showing);
+    return rc == FLV_OK ? rc
+                        : flv_fail(err, rc, "no thread for SmartModules: %s",
+                                   flv_rc_text(rc));
+}
+
+static void on_past(void *user,
+                    const struct flv_err *err,
+                    const struct flv_record_view *records,
+                    size_t count)
+{
+    struct flv_smart *s = user;
+    struct flv_err why = {0};
+    if (s->done == NULL) {
+        return;
+    }
+    if (err != NULL) {
+        why = *err;
+        flv_err_prefix(&why, "looking back");
+        opened(s, &why);
+        return;
+    }
+    flv_log_info("smartmodule", "looks back", FLV_KV_U64("stage", s->next + 1),
+                 FLV_KV_U64("records", count));
+    if (count == 0) {
+        s->next++;
+        next_look_back(s);
+    } else if (add_past(s, records, count, &why) != FLV_OK) {
+        flv_buf_deinit(&s->past);
+        opened(s, &why);
+    }
+}
+
+/* One step after the other is shown the end of the topic. */
+static void next_look_back(struct flv_smart *s)
+{
+    struct flv_sm_look_back want;
+    struct flv_err err = {0};
+    if (!flv_sm_chain_wants_look_back(s->chain, s->next, &want)) {
+        opened(s, NULL);
+        return;
+    }
+    s->next = want.step;
+    struct flv_tail_conf conf = {
+        .topic = s->conf.plan->topics[FLV_LANE_TOPIC],
+        .records_max = want.last > 0 && want.last < FLV_SM_RECORDS_MAX
+                           ? (size_t)want.last
+                           : FLV_SM_RECORDS_MAX,
+        .bytes_max = PAST_BYTES_MAX,
+    };
+    if (want.age_ms > 0) {
+        conf.since_ms = flv_clock_wall_ms() - (int64_t)want.age_ms;
+    }
+    if (flv_stream_tail(s->stream, &conf, on_past, s, &err) != FLV_OK) {
+        opened(s, &err);
+    }
+}
+
+static void begin_look_back(struct flv_task *task)
+{
+    next_look_back(FLV_OWNER_OF(task, struct flv_smart, looking));
+}
+
+void flv__smart_look_back(struct flv_smart *s, flv_done_fn done, void *user)
+{
+    assert(s->done == NULL && s->chain != NULL);
+    s->next = 0;
+    s->done = done;
+    s->done_user = user;
+    flv_loop_defer(s->conf.loop, &s->looking);
 }
 
 /* --- the stage --------------------------------------------------------------
@@ -319,7 +460,9 @@ flv_rc flv__smart_create(struct flv_smart **out,
         (struct flv_stage){.run = stage_run, .hurry = stage_hurry, .state = s};
     s->compiling = (struct flv_work){.run = compile, .done = compiled};
     s->work = (struct flv_work){.run = work_run, .done = work_done};
+    s->showing = (struct flv_work){.run = show, .done = shown};
     flv_task_init(&s->begin, begin);
+    flv_task_init(&s->looking, begin_look_back);
     flv__smart_run_init(s);
     for (size_t i = 0; i < conf->plan->count; i++) {
         enum flv_policy_kind kind = conf->plan->steps[i].policy.kind;
@@ -344,9 +487,11 @@ void flv__smart_destroy(struct flv_smart *s)
     s->source = NULL;
     atomic_store(&s->hurry, true);
     flv_loop_undefer(s->conf.loop, &s->begin);
+    flv_loop_undefer(s->conf.loop, &s->looking);
     flv_pool_destroy(s->pool);
     flv_sm_chain_destroy(s->chain);
     flv_sm_engine_destroy(s->engine);
     flv__smart_run_deinit(s);
+    flv_buf_deinit(&s->past);
     flv_free(s);
 }

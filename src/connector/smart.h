@@ -45,6 +45,10 @@ void flv__smart_open(struct flv_smart *s,
                      struct flv_stream *stream,
                      flv_done_fn done,
                      void *user);
+/* After that, when the topic is there: shows its last records to the steps
+ * that want to look back. `done` once, unless destroyed before. */
+void flv__smart_look_back(struct flv_smart *s, flv_done_fn done, void *user);
+
 /* After `done`: what the pipeline is opened with, and the pipeline. */
 const struct flv_stage *flv__smart_stage(const struct flv_smart *s);
 void flv__smart_attach(struct flv_smart *s, struct flv_source *src);

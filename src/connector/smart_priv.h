@@ -32,9 +32,10 @@ struct flv_smart {
     struct flv_source *source; /* borrowed; who is answered */
     /* opening */
     struct flv_stream *stream; /* borrowed */
-    size_t next;               /* the step whose module is asked for */
-    struct flv_task begin;
-    struct flv_work compiling;
+    size_t next;               /* the step that is looked after */
+    struct flv_task begin, looking;
+    struct flv_work compiling, showing;
+    struct flv_buf past; /* what a step is shown */
     struct flv_err trouble;
     flv_done_fn done;
     void *done_user;

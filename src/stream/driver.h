@@ -61,6 +61,16 @@ struct flv__driver {
                            flv_ensured_fn done,
                            void *user,
                            struct flv_err *err);
+    flv_rc (*smartmodule)(struct flv_stream *s,
+                          const char *name,
+                          flv_module_fn done,
+                          void *user,
+                          struct flv_err *err);
+    flv_rc (*tail)(struct flv_stream *s,
+                   const struct flv_tail_conf *conf,
+                   flv_tail_fn done,
+                   void *user,
+                   struct flv_err *err);
     flv_rc (*writer_open)(struct flv_writer **out,
                           struct flv_stream *s,
                           const struct flv_writer_conf *conf,

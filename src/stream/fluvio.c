@@ -2,6 +2,7 @@
 #include "stream/driver.h"
 
 #include "base/mem.h"
+#include "stream/fluvio_tail.h"
 #include <assert.h>
 
 #define ENSURE_TRIES_MAX 10
@@ -26,6 +27,7 @@ struct fluvio_stream {
     struct flv_stream base; /* first */
     struct flv_client *client;
     struct fluvio_writer *writers; /* owned */
+    struct flv__tail *tails;       /* owned */
     flv_closed_fn closed;
     void *closed_user;
 };
@@ -119,7 +121,7 @@ static void client_closed(void *user)
     const flv_closed_fn closed = s->closed;
     void *closed_user = s->closed_user;
 
-    assert(s->writers == NULL);
+    assert(s->writers == NULL && s->tails == NULL);
     flv_free(s);
     if (closed != NULL) {
         closed(closed_user);
@@ -138,6 +140,7 @@ fluvio_close(struct flv_stream *base, flv_closed_fn closed, void *user)
             flv_writer_close(&w->base, 0, NULL, NULL);
         }
     }
+    flv__tail_close_all(s->tails);
     flv_client_close(s->client, client_closed, s);
 }
 
@@ -209,6 +212,61 @@ static flv_rc fluvio_topic_ensure(struct flv_stream *s,
     if (rc != FLV_OK) {
         flv_free(e->name);
         flv_free(e);
+    }
+    return rc;
+}
+
+static flv_rc fluvio_tail(struct flv_stream *s,
+                          const struct flv_tail_conf *conf,
+                          flv_tail_fn done,
+                          void *user,
+                          struct flv_err *err)
+{
+    struct fluvio_stream *f = stream_of(s);
+
+    return flv__tail_open(&f->tails, f->client, conf, done, user, err);
+}
+
+/* --------------------------------------------------------- SmartModules */
+
+struct fetch {
+    flv_module_fn done;
+    void *user;
+};
+
+static void fetched(void *user,
+                    const struct flv_err *err,
+                    const struct flv_smartmodule_info *modules,
+                    size_t count)
+{
+    struct fetch *f = user;
+    const struct flv_err *bad = err;
+
+    if (bad == NULL && count > 0 && modules[0].wasm_err.rc != FLV_OK) {
+        bad = &modules[0].wasm_err;
+    }
+    f->done(f->user, bad, bad == NULL && count > 0 ? &modules[0].wasm : NULL);
+    flv_free(f);
+}
+
+static flv_rc fluvio_smartmodule(struct flv_stream *s,
+                                 const char *name,
+                                 flv_module_fn done,
+                                 void *user,
+                                 struct flv_err *err)
+{
+    struct fetch *f = flv_zalloc(1, sizeof(*f));
+    flv_rc rc = FLV_OK;
+
+    if (f == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a SmartModule");
+    }
+    f->done = done;
+    f->user = user;
+    rc = flv_client_smartmodules(stream_of(s)->client, name, true, fetched, f,
+                                 err);
+    if (rc != FLV_OK) {
+        flv_free(f);
     }
     return rc;
 }
@@ -345,5 +403,7 @@ const struct flv__driver flv__driver_fluvio = {
     .address = fluvio_address,
     .close = fluvio_close,
     .topic_ensure = fluvio_topic_ensure,
+    .smartmodule = fluvio_smartmodule,
+    .tail = fluvio_tail,
     .writer_open = fluvio_writer_open,
 };

@@ -52,6 +52,26 @@ flv_rc flv_stream_topic_ensure(struct flv_stream *s,
     return s->driver->topic_ensure(s, topic, done, user, err);
 }
 
+flv_rc flv_stream_smartmodule(struct flv_stream *s,
+                              const char *name,
+                              flv_module_fn done,
+                              void *user,
+                              struct flv_err *err)
+{
+    assert(done != NULL && name != NULL);
+    return s->driver->smartmodule(s, name, done, user, err);
+}
+
+flv_rc flv_stream_tail(struct flv_stream *s,
+                       const struct flv_tail_conf *conf,
+                       flv_tail_fn done,
+                       void *user,
+                       struct flv_err *err)
+{
+    assert(done != NULL && conf->topic != NULL && conf->records_max > 0);
+    return s->driver->tail(s, conf, done, user, err);
+}
+
 struct flv_writer_conf flv_writer_conf_default(const char *topic)
 {
     const struct flv_producer_conf p = flv_producer_conf_default(topic);

@@ -55,6 +55,34 @@ FLV_CHECKED flv_rc flv_stream_topic_ensure(struct flv_stream *s,
                                            void *user,
                                            struct flv_err *err);
 
+/* A SmartModule of the cluster with its bytes, borrowed for the call; both
+ * NULL: there is none of that name. */
+typedef void (*flv_module_fn)(void *user,
+                              const struct flv_err *err,
+                              const struct flv_slice *wasm);
+FLV_CHECKED flv_rc flv_stream_smartmodule(struct flv_stream *s,
+                                          const char *name,
+                                          flv_module_fn done,
+                                          void *user,
+                                          struct flv_err *err);
+
+struct flv_tail_conf {
+    const char *topic;  /* borrowed until `done` */
+    size_t records_max; /* at least 1: the newest of all partitions */
+    size_t bytes_max;   /* of what is read: FLV_E_LIMIT beyond */
+    int64_t since_ms;   /* none that is older; 0: no limit */
+};
+/* The end of a topic, oldest first by time; borrowed for the call. */
+typedef void (*flv_tail_fn)(void *user,
+                            const struct flv_err *err,
+                            const struct flv_record_view *records,
+                            size_t count);
+FLV_CHECKED flv_rc flv_stream_tail(struct flv_stream *s,
+                                   const struct flv_tail_conf *conf,
+                                   flv_tail_fn done,
+                                   void *user,
+                                   struct flv_err *err);
+
 struct flv_writer_conf {
     const char *topic;
     uint32_t linger_ms;               /* 0: end of the loop's turn */

@@ -159,6 +159,68 @@ static void a_filter_by_path_filters_http_input(void **state)
     filters_what_a_web_server_answers("by-path", digit);
 }
 
+static void a_filter_by_name_filters_http_input(void **state)
+{
+    (void)state;
+    char args[160];
+    (void)snprintf(args, sizeof(args),
+                   "smartmodule create digits --wasm-file %s", digit);
+    free(fluvio(args));
+    filters_what_a_web_server_answers("by-name", "digits");
+}
+
+static void what_is_nowhere_is_told_with_both_places(void **state)
+{
+    (void)state;
+    struct spawn s;
+    topic_create("nowhere");
+    START(&s, TEST, "--topic=nowhere", "--filter=no-such-module");
+    assert_int_equal(spawn_wait(&s, 20000), 1);
+    says(&s, "error: --filter: \"no-such-module\" is neither a file in /");
+    says(&s, " nor a SmartModule on the cluster 127.0.0.1:");
+    spawn_end(&s);
+    START(&s, TEST, "--topic=nowhere", "--map=digits");
+    assert_int_equal(spawn_wait(&s, 20000), 1);
+    says(&s, "error: --map: \"digits\" is a SmartModule of the kind filter, "
+             "not map; use --filter");
+    spawn_end(&s);
+}
+
+/* The module keeps as many records as it was shown. */
+static void looks_back(const char *lookback, unsigned shown, unsigned *total)
+{
+    struct spawn s;
+    char option[192], said[64];
+    (void)snprintf(option, sizeof(option),
+                   "--transform={\"uses\":\"%s/past.wasm\",\"lookback\":%s}",
+                   tmp.path, lookback);
+    START(&s, TEST, "--topic=past", "--count=20", "--timeout=0", option);
+    assert_int_equal(spawn_wait(&s, 30000), 0);
+    (void)snprintf(said, sizeof(said), "msg=\"looks back\" stage=1 records=%u",
+                   shown);
+    says(&s, said);
+    spawn_end(&s);
+    char *got = consume("past");
+    *total += shown;
+    assert_int_equal(count_of(got, "Hello"), *total);
+    free(got);
+}
+
+static void modules_look_back_at_the_topic(void **state)
+{
+    (void)state;
+    struct spawn s;
+    unsigned total = 4;
+    free(fluvio("topic create past -p 2"));
+    START(&s, TEST, "--topic=past", "--count=4", "--timeout=0");
+    assert_int_equal(spawn_wait(&s, 20000), 0);
+    spawn_end(&s);
+    looks_back("{\"last\":3}", 3, &total);
+    looks_back("{\"last\":50}", 7, &total);
+    looks_back("{\"age\":\"1h\"}", 14, &total);
+    looks_back("{\"last\":2,\"age\":\"1ms\"}", 0, &total);
+}
+
 static void halt_is_the_default(void **state)
 {
     (void)state;
@@ -301,6 +363,18 @@ static void a_killed_connector_invents_and_reorders_nothing(void **state)
     free(got);
 }
 
+/* modules/NAME.wat becomes NAME.wasm in the folder. */
+static void write_module(const char *name, char path[96])
+{
+    struct flv_slice wasm = assemble(name);
+    (void)snprintf(path, 96, "%s/%s.wasm", tmp.path, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(wasm.data, 1, wasm.len, f), wasm.len);
+    assert_int_equal(fclose(f), 0);
+    flv_free((void *)(uintptr_t)wasm.data);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -314,14 +388,8 @@ static int setup(void **state)
     (void)setenv("FLV_PROFILE_PATH", path, 1);
     (void)setenv("XDG_CACHE_HOME", tmp.path, 1);
     (void)unsetenv("RUST_LOG");
-    (void)snprintf(digit, sizeof(digit), "%s/digit.wasm", tmp.path);
-    struct flv_slice wasm = assemble("digit");
-    FILE *f = fopen(digit, "w");
-    if (f == NULL || fwrite(wasm.data, 1, wasm.len, f) != wasm.len ||
-        fclose(f) != 0) {
-        return -1;
-    }
-    flv_free((void *)(uintptr_t)wasm.data);
+    write_module("digit", digit);
+    write_module("past", path);
     server_start();
     return 0;
 }
@@ -339,6 +407,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_filter_by_path_filters_http_input),
+        cmocka_unit_test(a_filter_by_name_filters_http_input),
+        cmocka_unit_test(what_is_nowhere_is_told_with_both_places),
+        cmocka_unit_test(modules_look_back_at_the_topic),
         cmocka_unit_test(halt_is_the_default),
         cmocka_unit_test(retry_gives_up_with_halt),
         cmocka_unit_test(discard_loses_only_what_fails),
