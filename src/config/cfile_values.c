@@ -132,6 +132,7 @@ flv_rc flv__cfile_secret(struct flv__cread *r,
 {
     const struct flv_cfile_conf *conf = r->conf;
     const char *value = NULL;
+    r->f->secrets_used = true;
     if (conf->secret != NULL) {
         value = conf->secret(conf->secret_arg, name);
     }
@@ -234,9 +235,9 @@ flv_rc flv__cfile_text(struct flv__cread *r,
 
 static const char *field_example(const char *key)
 {
-    static const char *const examples[] = {"name: cat-facts", "type: http",
-                                           "topic: cat-facts",
-                                           "version: latest", NULL};
+    static const char *const examples[] = {
+        "name: cat-facts", "type: http",      "topic: cat-facts",
+        "version: latest", "uses: my-module", NULL};
     size_t len = strlen(key);
     for (size_t i = 0; examples[i] != NULL; i++) {
         if (strncmp(examples[i], key, len) == 0 && examples[i][len] == ':') {

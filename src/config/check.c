@@ -11,11 +11,15 @@
 /* Short, so that sentences behind it have room. */
 #define NAME "file"
 #define SENTENCE_MAX 400
+#define MEANT_MAX 32
 
 struct check {
     struct flv_checked *c;             /* borrowed; being filled */
     const struct flv_check_conf *conf; /* borrowed */
     const struct flv_node *head;       /* the map with name, type, topic */
+    /* What unknown settings were probably meant to be: not missing then. */
+    const struct flv_opt *meant[MEANT_MAX];
+    size_t meant_count;
 };
 
 bool flv_topic_name_ok(const char *name)
@@ -220,6 +224,9 @@ static void unknown(struct check *k, const struct flv_setting *s)
     const char *best = flv_nearest_get(&near);
     const struct flv_opt *opt =
         best != NULL ? flv_opt_find(k->c->type->opts, best) : NULL;
+    if (opt != NULL && k->meant_count < MEANT_MAX) {
+        k->meant[k->meant_count++] = opt;
+    }
     mistake(k, s->key_node, best,
             opt != NULL ? example_of(opt, best, example) : NULL,
             "\"%.60s\" is not a setting of %s%s%s%s", s->key, k->c->type->name,
@@ -317,6 +324,9 @@ static void check_value(struct check *k,
         opt->choices != NULL && (opt->flags & FLV_OPT_SECRET) == 0
             ? flv_text_nearest(s->value, opt->choices)
             : NULL;
+    if (near != NULL) {
+        (void)snprintf(example, sizeof(example), "%.80s: %.80s", s->key, near);
+    }
     mistake(k, s->node, near, example, "%s: %s%s%s%s", s->key, why.text,
             near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
             near != NULL ? "\"?" : "");
@@ -371,9 +381,15 @@ static const struct flv_node *settings_key(const struct check *k)
     return key != NULL ? key : key_of(root, "custom");
 }
 
-/* Is it written there, even with a value that could not be read? */
+/* Is it written there, even misspelled or with a value that could not be
+ * read? */
 static bool is_written(const struct check *k, const struct flv_opt *opt)
 {
+    for (size_t i = 0; i < k->meant_count; i++) {
+        if (k->meant[i] == opt) {
+            return true;
+        }
+    }
     const struct flv_node *key = settings_key(k);
     const struct flv_node *map =
         key != NULL ? flv_node_get(flv_doc_root(k->c->file.doc), key->text)

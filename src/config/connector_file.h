@@ -124,6 +124,7 @@ struct flv_cfile {
     const struct flv_node *consumer; /* a map, or NULL */
     const char *warnings[FLV_CFILE_WARNINGS_MAX];
     size_t warning_count;
+    bool secrets_used; /* a value or a declaration needs one */
 };
 
 /* Looks up a secret's value by name: NULL when there is none. */

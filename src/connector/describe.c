@@ -1,6 +1,7 @@
 #include "connector/describe.h"
 
 #include "base/text.h"
+#include "config/schema.h"
 #include "connector/options.h"
 
 /* Stops adding at the first failure. */
@@ -84,66 +85,14 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
 
 /* --- metadata ------------------------------------------------------------ */
 
-static const char *schema_type(const struct flv_opt *opt)
-{
-    switch (opt->type) {
-    case FLV_OPT_FLAG:
-        return "boolean";
-    case FLV_OPT_U64:
-    case FLV_OPT_I64:
-        return "integer";
-    case FLV_OPT_LIST:
-        return "array";
-    default:
-        return "string";
-    }
-}
-
-static void
-schema_default(struct out *o, const struct flv_opt *opt, const char *before)
-{
-    if (opt->fallback == NULL) {
-        return;
-    }
-    bool number = opt->type == FLV_OPT_U64 || opt->type == FLV_OPT_I64;
-    add(o, before);
-    add(o, "\"default\": ");
-    if (number) {
-        add(o, opt->fallback);
-    } else {
-        add_json(o, opt->fallback);
-    }
-}
-
 static void schema_property(struct out *o, const struct flv_opt *opt)
 {
-    static const char before[] = ",\n        ";
     add(o, "      ");
     add_json(o, opt->name);
-    add(o, ": {\n");
-    member(o, "        ", "description", opt->help);
-    schema_default(o, opt, before);
-    if (opt->choices != NULL) {
-        add(o, before);
-        add(o, "\"enum\": [");
-        for (size_t i = 0; opt->choices[i] != NULL; i++) {
-            add(o, i > 0 ? ", " : "");
-            add_json(o, opt->choices[i]);
-        }
-        add(o, "]");
+    add(o, ": ");
+    if (o->rc == FLV_OK) {
+        o->rc = flv_schema_property(opt, "\n        ", o->b);
     }
-    if (opt->type == FLV_OPT_LIST) {
-        add(o, before);
-        add(o, "\"items\": { \"type\": \"string\" }");
-    }
-    /* A number is as good as text where text is due. */
-    if (opt->type == FLV_OPT_DURATION || opt->type == FLV_OPT_SIZE) {
-        add(o, before);
-        add(o, "\"type\": [\"string\", \"integer\"]");
-    } else {
-        member(o, before, "type", schema_type(opt));
-    }
-    add(o, "\n      }");
 }
 
 static void schema_required(struct out *o, const struct flv_opt *table)

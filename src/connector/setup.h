@@ -14,9 +14,9 @@
 #define FLV_CONNECTOR_SETUP_H
 
 #include "config/connector_file.h"
+#include "config/secrets.h"
 #include "connector/options.h"
 #include "connector/plan.h"
-#include "connector/secrets.h"
 
 struct flv_setup {
     const struct flv_connector *type; /* borrowed */

@@ -1,4 +1,4 @@
-#include "connector/secrets.h"
+#include "config/secrets.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,7 +76,7 @@ flv__secrets_read(struct flv_secrets *s, const char *path, struct flv_err *err)
     return rc;
 }
 
-const char *flv__secrets_get(void *secrets, const char *name)
+const char *flv__secrets_find(void *secrets, const char *name)
 {
     const struct flv_secrets *s = secrets;
     const char *p = (const char *)s->text.data;
@@ -88,5 +88,11 @@ const char *flv__secrets_get(void *secrets, const char *name)
         }
         p = value + strlen(value) + 1;
     }
-    return getenv(name);
+    return NULL;
+}
+
+const char *flv__secrets_get(void *secrets, const char *name)
+{
+    const char *value = flv__secrets_find(secrets, name);
+    return value != NULL ? value : getenv(name);
 }

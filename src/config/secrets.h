@@ -7,8 +7,8 @@
  * Ownership  The values belong to struct flv_secrets or the environment.
  * Errors     FLV_E_INVALID "file:line: sentence", never with a value in it.
  */
-#ifndef FLV_CONNECTOR_SECRETS_H
-#define FLV_CONNECTOR_SECRETS_H
+#ifndef FLV_CONFIG_SECRETS_H
+#define FLV_CONFIG_SECRETS_H
 
 #include "base/bytes.h"
 
@@ -24,5 +24,7 @@ FLV_CHECKED flv_rc flv__secrets_read(struct flv_secrets *s,
                                      struct flv_err *err);
 /* NULL when nobody knows the name. */
 const char *flv__secrets_get(void *secrets, const char *name);
+/* The same without the environment. */
+const char *flv__secrets_find(void *secrets, const char *name);
 
 #endif
