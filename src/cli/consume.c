@@ -45,8 +45,7 @@ struct consume_conf {
     char *consumer;
     struct cli_smart_conf smart;
     /* of 0.9 */
-    char *filter, *map, *filter_map, *array_map, *join, *aggregate;
-    char *initial, *derivedstream, *join_topic;
+    char *join, *derivedstream, *join_topic;
 };
 
 static const char *const table_format_aliases[] = {"tableformat", NULL};
@@ -57,7 +56,7 @@ static const char *const maxbytes_aliases[] = {"max-bytes", NULL};
 #define OLD_OPT(n, field)                                                      \
     {                                                                          \
         .name = (n), FLV_STR(struct consume_conf, field),                      \
-        .flags = FLV_OPT_HIDDEN, .help = "SmartModule option of 0.9"           \
+        .flags = FLV_OPT_HIDDEN, .help = "option of 0.9"                       \
     }
 
 /* clang-format off */
@@ -171,27 +170,18 @@ static const struct flv_opt consume_opts[] = {
      FLV_STR(struct consume_conf, consumer),
      .help = "Consumer id: continue behind the stored offset, and store what "
              "was printed"},
-    OLD_OPT("filter", filter),
-    OLD_OPT("map", map),
-    OLD_OPT("filter-map", filter_map),
-    OLD_OPT("array-map", array_map),
     OLD_OPT("join", join),
-    OLD_OPT("aggregate", aggregate),
-    OLD_OPT("initial", initial),
     OLD_OPT("derivedstream", derivedstream),
     OLD_OPT("join-topic", join_topic),
     {.name = NULL}};
 /* clang-format on */
-
-static const char *const old_smart_names[] = {
-    "filter",    "map",     "filter-map",    "array-map",  "join",
-    "aggregate", "initial", "derivedstream", "join-topic", NULL};
 
 struct consume {
     struct cli *cli; /* borrowed */
     const struct consume_conf *conf;
     const struct flv_opts *opts;
     struct flv_consumer *consumer; /* owned */
+    struct cli_smart smart;
     struct cli_formatter formatter;
     struct cli_sink sink;
     struct cli_commits commits;
@@ -295,7 +285,13 @@ static flv_rc check_unsupported(const struct consume *k, struct flv_err *err)
                         "this version has no table formats; leave "
                         "--table-format out");
     }
-    return cli_smart_refuse(k->opts, old_smart_names, err);
+    if (k->conf->join != NULL || k->conf->join_topic != NULL ||
+        k->conf->derivedstream != NULL) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "joins and derived streams of Fluvio 0.9 are gone; "
+                        "leave --join, --join-topic and --derivedstream out");
+    }
+    return FLV_OK;
 }
 
 static size_t terminal_columns(void)
@@ -314,6 +310,8 @@ static flv_rc parse_conf(struct consume *k, struct flv_err *err)
     rc = rc == FLV_OK ? parse_partitions(k, err) : rc;
     rc = rc == FLV_OK ? parse_output(k, err) : rc;
     rc = rc == FLV_OK ? check_unsupported(k, err) : rc;
+    rc = rc == FLV_OK ? cli_smart_load(&k->smart, &conf->smart, err) : rc;
+    rc = rc == FLV_OK ? cli_smart_check_remote(&k->smart, err) : rc;
     if (rc == FLV_OK && conf->format != NULL) {
         rc = cli_template_check(conf->format, err);
     }
@@ -540,6 +538,8 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     cc.stop_at_end = conf->disable_continuous;
     cc.max_bytes = (uint32_t)conf->max_bytes;
     cc.consumer_id = conf->consumer;
+    cc.smartmodules = k->smart.uses;
+    cc.smartmodule_count = k->smart.count;
     cc.batch = got_batch;
     cc.ended = consumer_ended;
     cc.user = k;
@@ -580,6 +580,7 @@ static void close_all(struct consume *k)
     cli_commits_stop(&k->commits);
     cli_sink_deinit(&k->sink);
     cli_formatter_deinit(&k->formatter);
+    cli_smart_deinit(&k->smart);
 }
 
 static int finish(struct consume *k)
@@ -611,6 +612,7 @@ static int consume_run(struct flv_args *args, void *ctx)
     flv_rc rc = parse_conf(k, &err);
     if (rc == FLV_E_USAGE) {
         cli_formatter_deinit(&k->formatter);
+        cli_smart_deinit(&k->smart);
         return cli_usage(k->cli, "%s", err.text);
     }
     rc = rc == FLV_OK ? cli_connect(k->cli, &err) : rc;

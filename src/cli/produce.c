@@ -1,9 +1,11 @@
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/mem.h"
 #include "cli/smart.h"
 #include "cli/source.h"
+#include "smartmodule/section.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -130,6 +132,12 @@ struct produce {
     const struct flv_opts *opts;
     struct flv_producer *producer; /* owned */
     struct cli_source source;
+    struct cli_smart smart;
+    struct flv_sm_chain *chain; /* owned; NULL: records go as they are */
+    struct flv_buf section;     /* owned; the chain's input */
+    /* What the chain made of the last lines, and how much of it was taken. */
+    struct flv_sm_result made;
+    size_t taken;
     int fd;
     bool interactive;
     struct token *tokens, *free_tokens; /* tokens: owned array */
@@ -137,6 +145,8 @@ struct produce {
     struct flv_slice lines[GROUP_MAX];
     struct flv_msg msgs[GROUP_MAX];
     uint64_t numbers[GROUP_MAX]; /* line of each record */
+    uint64_t inputs[GROUP_MAX];  /* line of each record given to the chain */
+    size_t input_count;
     size_t count, sent;
     bool singly;   /* the group was refused as a whole: find the culprit */
     uint64_t line; /* lines read so far */
@@ -159,6 +169,13 @@ static struct token *token_of(struct flv_send *send)
     return FLV_OWNER_OF(send, struct token, send);
 }
 
+/* What the chain made and nobody has taken. */
+static void drop_made(struct produce *p)
+{
+    p->made = (struct flv_sm_result){.record_count = 0};
+    p->taken = 0;
+}
+
 /* ---- Failures ---------------------------------------------------------- */
 
 static void report(struct produce *p,
@@ -168,6 +185,7 @@ static void report(struct produce *p,
 {
     p->stop = true;
     p->count = p->sent;
+    drop_made(p);
     if (++p->failures > FAILURES_SHOWN_MAX) {
         return;
     }
@@ -239,10 +257,80 @@ static void prompt(const struct produce *p)
     }
 }
 
+/* ---- Through SmartModules ------------------------------------------------ */
+
+static bool has_made(const struct produce *p)
+{
+    return p->taken < p->made.record_count || p->made.failure_count > 0;
+}
+
+/* The lines of the group, in one piece, to the chain. */
+static void run_chain(struct produce *p)
+{
+    struct flv_err err = {0};
+    flv_rc rc = FLV_OK;
+    drop_made(p);
+    flv_buf_reset(&p->section);
+    for (size_t i = 0; i < p->count && rc == FLV_OK; i++) {
+        const struct flv_msg *m = &p->msgs[i];
+        p->inputs[i] = p->numbers[i];
+        rc = flv_sm_section_add(&p->section, m->has_key, m->key, m->value, 0);
+    }
+    const struct flv_sm_input in = {.section = flv_buf_slice(&p->section),
+                                    .base_timestamp_ms = flv_clock_wall_ms()};
+    if (rc == FLV_OK && p->count > 0) {
+        rc = flv_sm_chain_run(p->chain, &in, true, &p->made, &err);
+    }
+    p->input_count = p->count;
+    p->count = 0;
+    if (rc != FLV_OK) {
+        if (err.rc == FLV_OK) {
+            (void)flv_fail(&err, rc, "no memory for the records");
+        }
+        drop_made(p);
+        report(p, p->inputs[0], p->line, &err);
+    }
+}
+
+/* The next records that the chain made; behind the last one, its failure. */
+static void take_made(struct produce *p)
+{
+    p->count = 0;
+    p->sent = 0;
+    p->singly = false;
+    if (p->taken == p->made.record_count && p->made.failure_count > 0) {
+        const struct flv_sm_failure *f = &p->made.failures[0];
+        uint64_t line = p->inputs[f->input];
+        struct flv_err err = {0};
+        (void)flv_fail(&err, FLV_E_REFUSED, "%s", f->text);
+        drop_made(p);
+        report(p, line, line, &err);
+        return;
+    }
+    while (p->taken < p->made.record_count && p->count < GROUP_MAX) {
+        const struct flv_sm_record *r = &p->made.records[p->taken++];
+        size_t n = p->count++;
+        p->msgs[n] = (struct flv_msg){.has_key = r->has_key,
+                                      .key = r->key,
+                                      .value = r->value,
+                                      .partition = -1};
+        if (flv_opts_given(p->opts, "partition")) {
+            p->msgs[n].partition = (int32_t)p->conf->partition;
+        }
+        p->numbers[n] = r->origin < p->input_count
+                            ? p->inputs[r->origin]
+                            : p->inputs[p->input_count - 1];
+    }
+}
+
 /* Fills the group with the next records. */
 static enum cli_line next_group(struct produce *p)
 {
     size_t lines = 1;
+    if (has_made(p)) {
+        take_made(p);
+        return CLI_LINE_GOT;
+    }
     enum cli_line got =
         p->conf->raw ? cli_source_all(&p->source, p->lines)
                      : cli_source_lines(&p->source, p->lines,
@@ -261,6 +349,12 @@ static enum cli_line next_group(struct produce *p)
     }
     if (got == CLI_LINE_GOT && p->conf->raw) {
         p->stop = true;
+    }
+    if (p->chain != NULL && p->count > 0) {
+        run_chain(p);
+        if (!has_made(p)) {
+            prompt(p); /* nothing is left to be acknowledged */
+        }
     }
     return got;
 }
@@ -365,7 +459,7 @@ static void finish_sending(struct produce *p)
  * the end. Called again whenever one of these changes. */
 static void pump(struct produce *p)
 {
-    while (p->sent < p->count || !p->stop) {
+    while (p->sent < p->count || has_made(p) || !p->stop) {
         if (p->sent < p->count) {
             flv_rc rc = send_group(p);
             if (rc == FLV_E_BUSY) {
@@ -404,6 +498,7 @@ static void on_signal(void *ctx, int signum)
     p->signum = signum;
     p->stop = true;
     p->count = p->sent;
+    drop_made(p);
     finish_sending(p);
 }
 
@@ -427,7 +522,29 @@ static int check_options(struct produce *p, struct flv_err *err)
                        "this version has no mirroring; leave --mirror out");
         return cli_fail(err);
     }
-    return cli_smart_refuse(p->opts, NULL, err) == FLV_OK ? 0 : cli_fail(err);
+    flv_rc rc = cli_smart_load(&p->smart, &conf->smart, err);
+    if (rc == FLV_E_USAGE) {
+        return cli_usage(p->cli, "%s", err->text);
+    }
+    return rc == FLV_OK ? 0 : cli_fail(err);
+}
+
+static flv_rc make_chain(struct produce *p, struct flv_err *err)
+{
+    struct flv_sm_look_back want;
+    flv_buf_init(&p->section, (size_t)p->conf->max_request_size +
+                                  (size_t)GROUP_MAX * LINE_SLACK_BYTES);
+    if (p->smart.count == 0) {
+        return FLV_OK;
+    }
+    flv_rc rc = cli_smart_chain(&p->smart, p->cli, &p->chain, err);
+    if (rc == FLV_OK && flv_sm_chain_wants_look_back(p->chain, 0, &want)) {
+        rc = flv_fail(err, FLV_E_UNSUPPORTED,
+                      "%.80s wants to look back at past records, which a "
+                      "producer does not have; remove lookback",
+                      p->smart.uses[want.step].name);
+    }
+    return rc;
 }
 
 /* FLV_E_USAGE for values in no known spelling. */
@@ -542,6 +659,9 @@ static void close_all(struct produce *p)
         cli_ignore(flv_loop_on_signal(c->loop, SIGTERM, NULL, NULL, NULL));
     }
     cli_source_deinit(&p->source);
+    flv_sm_chain_destroy(p->chain);
+    flv_buf_deinit(&p->section);
+    cli_smart_deinit(&p->smart);
     flv_free(p->tokens);
     if (p->fd > STDIN_FILENO) {
         close(p->fd);
@@ -588,15 +708,17 @@ static int produce_run(struct flv_args *args, void *ctx)
     p->conf = flv_args_conf(args);
     p->opts = flv_args_opts(args);
     int status = check_options(p, &err);
-    if (status != 0) {
-        return status;
-    }
-    flv_rc rc = producer_conf(p, &conf, &err);
+    flv_rc rc = status == 0 ? producer_conf(p, &conf, &err) : FLV_OK;
     if (rc == FLV_E_USAGE) {
-        return cli_usage(p->cli, "%s", err.text);
+        status = cli_usage(p->cli, "%s", err.text);
+    }
+    if (status != 0) {
+        cli_smart_deinit(&p->smart);
+        return status;
     }
     rc = rc == FLV_OK ? open_input(p, &err) : rc;
     rc = rc == FLV_OK ? cli_connect(p->cli, &err) : rc;
+    rc = rc == FLV_OK ? make_chain(p, &err) : rc;
     rc = rc == FLV_OK ? open_all(p, &conf, &err) : rc;
     if (rc == FLV_OK) {
         run_to_end(p);

@@ -1,15 +1,24 @@
 /*
- * smart.h - options that `produce` and `consume` share.
+ * smart.h - options that `produce`, `consume` and `smartmodule test` share.
  *
- * Purpose    SmartModule options parse in every spelling and are refused in
- *            one sentence, because this version has no engine for them;
- *            values that Fluvio spells in several ways.
- * Threads    Pure functions.
+ * Purpose    SmartModules in every spelling become steps of one chain: what
+ *            to ask a server for, or what to run here. Values that Fluvio
+ *            spells in several ways.
+ * Threads    The loop's thread. Running a chain blocks for as long as its
+ *            budget allows.
+ * Ownership  A struct cli_smart owns all that its steps borrow; a chain
+ *            stands for itself.
+ * Errors     FLV_E_USAGE for options that do not go together; everything else
+ *            names the option or the module.
  */
 #ifndef FLV_CLI_SMART_H
 #define FLV_CLI_SMART_H
 
 #include "base/opt.h"
+
+#include "cli/cli.h"
+#include "config/connector_file.h"
+#include "smartmodule/chain.h"
 
 #include <fluvio/client.h>
 
@@ -20,6 +29,8 @@ struct cli_smart_conf {
     struct flv_list params;
     char *transforms;
     struct flv_list transforms_line;
+    /* of 0.9 */
+    char *filter, *map, *filter_map, *array_map, *aggregate, *initial;
 };
 
 extern const char *const cli_sm_aliases[];
@@ -49,14 +60,47 @@ extern const char *const cli_transforms_line_aliases[];
      .help = "Path to a file with transformation specification"},              \
     {.name = "transforms-line", FLV_LIST(S, smart.transforms_line),            \
      .aliases = cli_transforms_line_aliases,                                   \
-     .help = "Transformation specification as JSON formatted string"}
+     .help = "Transformation specification as JSON formatted string"},         \
+    CLI_SMART_OLD(S, "filter", filter), CLI_SMART_OLD(S, "map", map),          \
+    CLI_SMART_OLD(S, "filter-map", filter_map),                                \
+    CLI_SMART_OLD(S, "array-map", array_map),                                  \
+    CLI_SMART_OLD(S, "aggregate", aggregate),                                  \
+    CLI_SMART_OLD(S, "initial", initial)
+#define CLI_SMART_OLD(S, n, field)                                             \
+    {.name = (n), FLV_STR(S, smart.field), .flags = FLV_OPT_HIDDEN,            \
+     .help = "SmartModule option of 0.9"}
 /* clang-format on */
 
-/* FLV_E_UNSUPPORTED when any option of `names` (NULL-terminated, besides the
- * ones above) was given. */
-FLV_CHECKED flv_rc cli_smart_refuse(const struct flv_opts *opts,
-                                    const char *const *names,
-                                    struct flv_err *err);
+struct cli_smart {
+    struct flv_smartmodule_use uses[FLV_SM_STEPS_MAX];
+    struct flv_sm_budget budgets[FLV_SM_STEPS_MAX];
+    bool has_budget[FLV_SM_STEPS_MAX];
+    size_t count;
+    /* what the uses borrow */
+    struct flv_buf wasm[FLV_SM_STEPS_MAX];
+    struct flv_smartmodule_param *params; /* of options */
+    struct flv_smartmodule_param *file_params[FLV_SM_STEPS_MAX];
+    struct flv_buf texts; /* keys of options */
+    struct flv_buf accumulator;
+    struct flv_cfile files[FLV_SM_STEPS_MAX];
+    size_t file_count;
+};
+
+/* Reads options and files; asks no cluster. cli_smart_deinit() in any case;
+ * also of a zeroed one. */
+FLV_CHECKED flv_rc cli_smart_load(struct cli_smart *s,
+                                  const struct cli_smart_conf *conf,
+                                  struct flv_err *err);
+void cli_smart_deinit(struct cli_smart *s);
+/* A server runs them: nothing may be said that cannot be told it. */
+FLV_CHECKED flv_rc cli_smart_check_remote(const struct cli_smart *s,
+                                          struct flv_err *err);
+/* The steps as a chain of this process, named modules fetched from the
+ * cluster that c is connected to. */
+FLV_CHECKED flv_rc cli_smart_chain(const struct cli_smart *s,
+                                   struct cli *c,
+                                   struct flv_sm_chain **out,
+                                   struct flv_err *err);
 
 /* read_committed, ReadCommitted, read_uncommitted, ReadUncommitted. */
 FLV_CHECKED flv_rc cli_parse_isolation(const char *text,

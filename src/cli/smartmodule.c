@@ -701,9 +701,14 @@ static const struct flv_cmd watch_cmd = {
 
 /* ---- smartmodule -------------------------------------------------------- */
 
-static const struct flv_cmd *const commands[] = {
-    &create_cmd,   &list_cmd,  &delete_cmd, &describe_cmd,
-    &download_cmd, &watch_cmd, NULL};
+static const struct flv_cmd *const commands[] = {&create_cmd,
+                                                 &list_cmd,
+                                                 &delete_cmd,
+                                                 &describe_cmd,
+                                                 &download_cmd,
+                                                 &watch_cmd,
+                                                 &cli_cmd_smartmodule_test,
+                                                 NULL};
 
 static const char *const aliases[] = {"sm", "smart-module", NULL};
 

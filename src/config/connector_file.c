@@ -447,6 +447,28 @@ flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
     return flv__cfile_one_transform(&r);
 }
 
+flv_rc flv_cfile_read_transforms(struct flv_cfile *out,
+                                 const char *path,
+                                 const struct flv_cfile_conf *conf,
+                                 struct flv_err *err)
+{
+    static const char *const known[] = {"transforms", NULL};
+    struct flv__cread r = {.f = out, .conf = conf, .err = err};
+    cfile_init(out);
+    FLV_TRY(flv_doc_read(&out->doc, path, err));
+    const struct flv_node *root = flv_doc_root(out->doc);
+    const struct flv_node *list =
+        root != NULL ? flv_node_get(root, "transforms") : NULL;
+    if (list == NULL) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "%s has no transforms; write a list below "
+                        "'transforms:'",
+                        path);
+    }
+    FLV_TRY(flv__cfile_unknown(&r, root, "a file of transforms", known));
+    return flv__cfile_transforms(&r, list);
+}
+
 flv_rc flv_cfile_take(struct flv_cfile *out,
                       struct flv_doc *doc,
                       const struct flv_cfile_conf *conf,

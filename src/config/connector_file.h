@@ -163,6 +163,11 @@ FLV_CHECKED flv_rc flv_cfile_parse_transform(struct flv_cfile *out,
                                              struct flv_slice text,
                                              const struct flv_cfile_conf *conf,
                                              struct flv_err *err);
+/* A file that has nothing but `transforms`, a list of them. */
+FLV_CHECKED flv_rc flv_cfile_read_transforms(struct flv_cfile *out,
+                                             const char *path,
+                                             const struct flv_cfile_conf *conf,
+                                             struct flv_err *err);
 /* Of a document that is there already; takes it in any case. */
 FLV_CHECKED flv_rc flv_cfile_take(struct flv_cfile *out,
                                   struct flv_doc *doc,

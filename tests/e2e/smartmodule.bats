@@ -119,3 +119,145 @@ py() {
     fluvio smartmodule download kept -o - | cmp - filter.wasm
     fluvio smartmodule delete kept
 }
+
+# ---- in produce ----
+
+# produced TOPIC: what it holds, one record a line.
+produced() {
+    fluvio consume "$1" -B -d
+}
+
+@test "produce sends what its SmartModules leave, in order" {
+    cd "$HOME"
+    fluvio topic create shaped
+    fluvio smartmodule create words --wasm-file filter.wasm
+    printf 'one\ncat two\nthree\ncat four\n' |
+        fluvio produce shaped --smartmodule words -e text=cat
+    printf '{"a": 1}\n{"a": "x"}\n' |
+        fluvio produce shaped --smartmodule-path map.wasm -e field=a
+    printf '[1,2]\n[]\n["three"]\n' |
+        fluvio produce shaped --array-map "$FLV_SMARTMODULES/json-array-split.wasm"
+    printf 'a cat\na dog\n' | fluvio produce shaped -v --filter filter.wasm \
+        -e text=cat >verbose.log
+    [ "$(cat verbose.log)" = '[null] a cat' ]
+    run -0 produced shaped
+    [ "$output" = $'cat two\ncat four\n1\nx\n1\n2\n"three"\na cat' ]
+    fluvio smartmodule delete words
+    fluvio topic delete shaped
+}
+
+@test "produce takes chains from a file and from lines" {
+    cd "$HOME"
+    fluvio topic create chained
+    fluvio smartmodule create words --wasm-file filter.wasm
+    fluvio smartmodule create fields --wasm-file map.wasm
+    cat >transforms.yaml <<'YAML'
+transforms:
+  - uses: words
+    with:
+      text: cat
+  - uses: fields
+    with:
+      field: a
+YAML
+    printf '{"a": "cat"}\n{"a": "dog"}\n' | fluvio produce chained -t transforms.yaml
+    printf '{"a": "cat 2"}\n{"b": "cat"}\n{"a": "cat 3"}\n' >lines.txt
+    run -1 --separate-stderr fluvio produce chained -f lines.txt \
+        --transforms-line '{"uses": "words", "with": {"text": "cat"}}' \
+        --transforms-line '{"uses": "fields", "with": {"field": "a"}}'
+    [[ $stderr == "line 2: "* ]]
+    run -0 produced chained
+    [ "$output" = $'cat\ncat 2' ]
+    run -1 --separate-stderr fluvio produce chained --smartmodule nothing </dev/null
+    [[ $stderr == *"SmartModule nothing was not found"* ]]
+    run -1 --separate-stderr fluvio produce chained --smartmodule fields </dev/null
+    [[ $stderr == *field* ]]
+    fluvio smartmodule delete words fields
+    fluvio topic delete chained
+}
+
+# ---- test ----
+
+@test "test shows what a SmartModule makes of texts, lines and files" {
+    cd "$HOME"
+    run -0 fluvio smartmodule test --wasm-file filter.wasm -e text=cat \
+        --text "a cat" --text "a dog"
+    [ "$output" = "a cat" ]
+    run -0 --separate-stderr fluvio smartmodule test --wasm-file filter.wasm \
+        -e text=cat --text "a cat" --key k -k -v
+    [ "$output" = $'1 records outputted\n[k] a cat' ]
+    [[ ${stderr_lines[0]} == "1 records in, 1 outputted, 0 filtered, 0 failed" ]]
+    [[ ${stderr_lines[1]} =~ ^filter.wasm\ \(filter\):\ 1\ records.*fuel\ a\ record,\ memory ]]
+    printf 'x\ncat\n' >lines.txt
+    run -0 fluvio smartmodule test --wasm-file filter.wasm -e text=cat --file lines.txt
+    [ "$output" = cat ]
+    run -0 fluvio smartmodule test --wasm-file filter.wasm -e text=cat --stdin <lines.txt
+    [ "$output" = cat ]
+    run -0 fluvio smartmodule test --wasm-file filter.wasm -e text=cat --file lines.txt --raw
+    [ "$output" = $'x\ncat' ]
+    run -1 --separate-stderr fluvio smartmodule test --wasm-file map.wasm -e field=a \
+        --text '{"a": 1}' --text 'no json' --text '{"a": 2}'
+    [ "$output" = $'1\n2' ]
+    [[ $stderr == "record 2: "* ]]
+    run -2 fluvio smartmodule test --wasm-file filter.wasm
+    run -2 fluvio smartmodule test --text x
+}
+
+@test "test runs over a topic's records from an offset" {
+    cd "$HOME"
+    fluvio topic create tested
+    printf 'cat 0\ndog 1\ncat 2\ncat 3\n' | fluvio produce tested
+    fluvio smartmodule create words --wasm-file filter.wasm
+    run -0 fluvio smartmodule test --smartmodule words -e text=cat \
+        --topic tested --offset 1
+    [ "$output" = $'cat 2\ncat 3' ]
+    run -0 fluvio smartmodule test --smartmodule words -e text=cat --topic tested -v
+    [ "${lines[0]}" = "3 records outputted" ]
+    fluvio smartmodule delete words
+    fluvio topic delete tested
+}
+
+# ---- in consume ----
+
+@test "consume shows what the server's SmartModules leave" {
+    cd "$HOME"
+    fluvio topic create seen
+    printf '{"a": "cat 0"}\n{"a": "dog 1"}\n{"a": "cat 2"}\n' | fluvio produce seen
+    fluvio smartmodule create words --wasm-file filter.wasm
+    fluvio smartmodule create fields --wasm-file map.wasm
+    run -0 fluvio consume seen -B -d --smartmodule words -e text=cat
+    [ "$output" = $'{"a": "cat 0"}\n{"a": "cat 2"}' ]
+    run -0 fluvio consume seen -B -d --smartmodule-path map.wasm -e field=a
+    [ "$output" = $'cat 0\ndog 1\ncat 2' ]
+    run -0 fluvio consume seen -B -d --filter filter.wasm -e text=dog
+    [ "$output" = '{"a": "dog 1"}' ]
+    run -0 fluvio consume seen -B -d --map fields -e field=a
+    [ "$output" = $'cat 0\ndog 1\ncat 2' ]
+    cat >chain.yaml <<'YAML'
+transforms:
+  - uses: words
+    with:
+      text: cat
+  - uses: fields
+    with:
+      field: a
+YAML
+    run -0 fluvio consume seen -B -d --transforms-file chain.yaml
+    [ "$output" = $'cat 0\ncat 2' ]
+    run -0 fluvio consume seen -B -d \
+        --transforms-line '{"uses": "words", "with": {"text": "2"}}'
+    [ "$output" = '{"a": "cat 2"}' ]
+}
+
+@test "consume says which record a SmartModule failed on, and why" {
+    cd "$HOME"
+    fluvio topic create bad
+    printf '{"a": 0}\nno json\n{"a": 2}\n' | fluvio produce bad
+    run -1 --separate-stderr fluvio consume bad -B -d --smartmodule-path map.wasm \
+        -e field=a
+    [ "$output" = 0 ]
+    [[ $stderr == *"offset 1"* ]]
+    [[ $stderr == *"no json"* ]]
+    run -1 --separate-stderr fluvio consume bad -B -d --smartmodule nothing
+    [[ $stderr == *"SmartModule nothing was not found"* ]]
+}

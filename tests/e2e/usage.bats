@@ -59,18 +59,24 @@ teardown() {
     [ "$output" = "2 --loud two words" ]
 }
 
-@test "SmartModule options parse and are refused in a sentence" {
-    for words in "--smartmodule m" "--sm m" "--smartmodule-path f" \
-        "--sm_path f" "-e a=b" "--transforms f" "-t f" "--transform {}"; do
-        # shellcheck disable=SC2086
-        run -1 --separate-stderr fluvio consume t $words
-        [[ $stderr == *"no SmartModule engine"* ]]
-        # shellcheck disable=SC2086
-        run -1 --separate-stderr fluvio produce t $words
-        [[ $stderr == *"no SmartModule engine"* ]]
+@test "SmartModule options that make no sense are refused in a sentence" {
+    for cmd in consume produce; do
+        for words in "--smartmodule m --smartmodule-path f" "--sm m -t f" \
+            "--map a --filter-map b" "-e a=b" "--sm m -e a" \
+            "--aggregate-initial 1" "--transform {} -e a=b"; do
+            # shellcheck disable=SC2086
+            run -2 --separate-stderr fluvio $cmd t $words
+            [ -n "$stderr" ]
+        done
+        for words in "--smartmodule-path missing" "--sm_path missing" \
+            "-t missing" "--transforms missing" "--transform {}"; do
+            # shellcheck disable=SC2086
+            run -1 --separate-stderr fluvio $cmd t $words
+            [[ $stderr == *missing* || $stderr == *uses* ]]
+        done
     done
-    run -1 --separate-stderr fluvio consume t --filter f
-    [[ $stderr == *"no SmartModule engine"* ]]
+    run -1 --separate-stderr fluvio consume t --join f
+    [[ $stderr == *"joins and derived streams"* ]]
 }
 
 @test "without a cluster every command says so within 2 seconds" {
