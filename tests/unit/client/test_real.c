@@ -396,11 +396,163 @@ static void stored_offsets_outlive_the_server(void **state)
     server_deinit(&s);
 }
 
+/* --------------------------------------------------------- SmartModules */
+
+struct modules {
+    struct note note;
+    char text[400]; /* "name:stored/plain ..." */
+};
+
+static void modules_came(void *user,
+                         const struct flv_err *err,
+                         const struct flv_smartmodule_info *infos,
+                         size_t count)
+{
+    struct modules *m = user;
+
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = strlen(m->text);
+
+        (void)snprintf(m->text + at, sizeof(m->text) - at, "%s:%d/%d%s ",
+                       infos[i].name, (int)infos[i].stored_bytes,
+                       (int)infos[i].wasm.len,
+                       infos[i].wasm_err.rc != FLV_OK ? "!" : "");
+    }
+    done(&m->note, err);
+}
+
+static struct modules list_modules(struct flv_loop *loop,
+                                   struct flv_client *c,
+                                   const char *name,
+                                   bool with_bytes)
+{
+    struct modules m = {.text = ""};
+
+    assert_int_equal(
+        flv_client_smartmodules(c, name, with_bytes, modules_came, &m, NULL),
+        FLV_OK);
+    succeeds(loop, &m.note);
+    return m;
+}
+
+static void put_module(struct flv_loop *loop,
+                       struct flv_client *c,
+                       const char *name,
+                       struct flv_slice wasm)
+{
+    const struct flv_smartmodule_conf conf = {.name = name, .wasm = wasm};
+    struct note n = {.came = false};
+
+    assert_int_equal(flv_client_smartmodule_create(c, &conf, done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+}
+
+struct watched {
+    bool came;
+    unsigned alls;
+    char text[400]; /* "+name -name ", of all that came with the last all */
+};
+
+static void watch_came(void *user,
+                       const struct flv_err *err,
+                       bool all,
+                       const struct flv_smartmodule_change *changes,
+                       size_t count)
+{
+    struct watched *w = user;
+
+    assert_null(err);
+    if (all) {
+        w->alls++;
+        w->text[0] = '\0';
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = strlen(w->text);
+
+        (void)snprintf(w->text + at, sizeof(w->text) - at, "%c%s ",
+                       changes[i].deleted ? '-' : '+', changes[i].info.name);
+    }
+    w->came = true;
+}
+
+static void smartmodules_come_back_plain(void **state)
+{
+    /* "hello" ten times, as gzip; and such a stream cut short. */
+    static const uint8_t gz[] = {0x1f, 0x8b, 8,    0,    0,    0,    0, 0, 2,
+                                 3,    0xcb, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0x86,
+                                 0xa6, 0x10, 0x36, 5,    0,    0,    0};
+    struct server s;
+    struct flv_loop *loop = NULL;
+    struct note n = {.came = false};
+    char big[5000];
+
+    (void)state;
+    memset(big, 'x', sizeof(big));
+    assert_int_equal(flv_loop_create(&loop, 0, NULL), FLV_OK);
+    server_init(&s);
+    struct flv_client *c = connect_to(&s, loop);
+    put_module(loop, c, "big", flv_slice(big, sizeof(big)));
+    put_module(loop, c, "gz", flv_slice(gz, sizeof(gz)));
+    put_module(loop, c, "cut", flv_slice(gz, sizeof(gz) - 6));
+    struct modules m = list_modules(loop, c, "gz", false);
+    assert_string_equal(m.text, "gz:25/0! ");
+    m = list_modules(loop, c, NULL, true);
+    assert_non_null(strstr(m.text, "cut:19/0! gz:25/5 "));
+    assert_non_null(strstr(m.text, "/5000 "));
+    m = list_modules(loop, c, "none", true);
+    assert_string_equal(m.text, "");
+    assert_int_equal(flv_client_smartmodule_delete(c, "gz", done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_smartmodule_delete(c, "gz", done, &n, NULL),
+                     FLV_OK);
+    wait_for(loop, &n.came);
+    assert_int_equal(n.err.rc, FLV_E_NOT_FOUND);
+    assert_string_equal(n.err.text, "SmartModule gz was not found");
+    disconnect(loop, c);
+    server_deinit(&s);
+    flv_loop_destroy(loop);
+}
+
+static void watch_of_smartmodules_outlives_the_server(void **state)
+{
+    struct server s;
+    struct flv_loop *loop = NULL;
+    struct watched w = {.came = false};
+    struct flv_smartmodule_watch *watch = NULL;
+
+    (void)state;
+    assert_int_equal(flv_loop_create(&loop, 0, NULL), FLV_OK);
+    server_init(&s);
+    struct flv_client *c = connect_to(&s, loop);
+    put_module(loop, c, "one", flv_slice_str("bytes"));
+    assert_int_equal(
+        flv_client_smartmodule_watch(&watch, c, watch_came, &w, NULL), FLV_OK);
+    wait_for(loop, &w.came);
+    assert_string_equal(w.text, "+one ");
+    put_module(loop, c, "two", flv_slice_str("bytes"));
+    assert_string_equal(w.text, "+one +two ");
+    w.came = false;
+    stop(&s, SIGKILL);
+    start(&s);
+    wait_for(loop, &w.came);
+    assert_int_equal(w.alls, 2);
+    assert_string_equal(w.text, "+one +two ");
+    flv_smartmodule_watch_close(watch);
+    disconnect(loop, c);
+    server_deinit(&s);
+    flv_loop_destroy(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kills_neither_lose_nor_repeat),
         cmocka_unit_test(stored_offsets_outlive_the_server),
+        cmocka_unit_test(smartmodules_come_back_plain),
+        cmocka_unit_test(watch_of_smartmodules_outlives_the_server),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
