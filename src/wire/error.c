@@ -217,6 +217,32 @@ static int len(struct flv_slice s)
 
 #define TEXT(s) len(s), ((s).len > 0 ? (const char *)(s).data : "")
 
+/* The front of a record's key or value, fit for one line. */
+#define EXCERPT_MAX 40
+static const char *excerpt(struct flv_slice s, char out[EXCERPT_MAX + 4])
+{
+    size_t n = s.len < EXCERPT_MAX ? s.len : EXCERPT_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        out[i] = s.data[i] >= 0x20 && s.data[i] < 0x7f ? (char)s.data[i] : '.';
+    }
+    snprintf(out + n, 4, "%s", s.len > n ? "..." : "");
+    return out;
+}
+
+/* What the module said first: the record may be cut off behind it. */
+static void
+describe_record(const struct flv_wire_error *e, char *out, size_t size)
+{
+    char key[EXCERPT_MAX + 4], value[EXCERPT_MAX + 4];
+
+    snprintf(out, size, "%s at offset %" PRId64 ": %.*s (%s%s%svalue '%s')",
+             flv_wire_code_text(e->code), e->offset, TEXT(e->text),
+             e->record_key.has ? "key '" : "",
+             e->record_key.has ? excerpt(e->record_key.v, key) : "",
+             e->record_key.has ? "', " : "", excerpt(e->record_value, value));
+}
+
 void flv_wire_error_describe(const struct flv_wire_error *e,
                              char *out,
                              size_t size)
@@ -257,8 +283,7 @@ void flv_wire_error_describe(const struct flv_wire_error *e,
                  TEXT(e->text));
         break;
     case FLV_WIRE_SMARTMODULE_RUNTIME_ERROR:
-        snprintf(out, size, "%s at offset %" PRId64 ": %.*s", text, e->offset,
-                 TEXT(e->text));
+        describe_record(e, out, size);
         break;
     case FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED:
         snprintf(out, size, "%s: %" PRIu64 " bytes requested, at most %" PRIu64,

@@ -204,6 +204,20 @@ static void payloads_are_described(void **state)
         .code = FLV_WIRE_OFFSET_EVICTED, .offset = 3, .next_available = 9};
     flv_wire_error_describe(&e, text, sizeof(text));
     assert_string_equal(text, "Offset 3 is evicted. The next available is 9");
+    e = (struct flv_wire_error){.code = FLV_WIRE_SMARTMODULE_RUNTIME_ERROR,
+                                .text = STR("no"),
+                                .offset = 7,
+                                .record_value = STR("a\nb")};
+    flv_wire_error_describe(&e, text, sizeof(text));
+    assert_string_equal(text,
+                        "SmartModule runtime error at offset 7: no (value "
+                        "'a.b')");
+    e.record_key.has = true;
+    e.record_key.v = STR("k");
+    flv_wire_error_describe(&e, text, sizeof(text));
+    assert_string_equal(text,
+                        "SmartModule runtime error at offset 7: no (key 'k', "
+                        "value 'a.b'");
     e = (struct flv_wire_error){.code = FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT,
                                 .text = STR("topic"),
                                 .text2 = STR("consumer-offset")};
