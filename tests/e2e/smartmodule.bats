@@ -261,3 +261,29 @@ YAML
     run -1 --separate-stderr fluvio consume bad -B -d --smartmodule nothing
     [[ $stderr == *"SmartModule nothing was not found"* ]]
 }
+
+@test "test shows past records to a module that looks back" {
+    cd "$HOME"
+    local above=$FLV_SMARTMODULES/above.wasm
+    run -0 fluvio smartmodule test --wasm-file "$above" --text 5 --text 7 \
+        -r 6 -r 3 --lookback-last 1
+    [ "$output" = $'5\n7' ]
+    run -0 fluvio smartmodule test --wasm-file "$above" --text 5 --text 7 \
+        -r 6 -r 3 --lookback-last 2
+    [ "$output" = 7 ]
+    fluvio topic create past
+    run -1 --separate-stderr fluvio produce past --transforms-line \
+        '{"uses": "above", "lookback": {"last": 1}}' </dev/null
+    [[ $stderr == *"above was not found"* ]]
+    fluvio smartmodule create above --wasm-file "$above"
+    run -1 --separate-stderr fluvio produce past --transforms-line \
+        '{"uses": "above", "lookback": {"last": 1}}' </dev/null
+    [[ $stderr == *"remove lookback"* ]]
+    printf '6\n3\n5\n7\n' | fluvio produce past
+    run -0 fluvio consume past -B -d --smartmodule above
+    [ "$output" = $'6\n7' ]
+    # What it sees first are the last records of the topic, as in Fluvio.
+    run -0 fluvio consume past -B -d --transforms-line \
+        '{"uses": "above", "lookback": {"last": 2}}'
+    [ -z "$output" ]
+}
