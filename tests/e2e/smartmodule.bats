@@ -137,11 +137,13 @@ produced() {
         fluvio produce shaped --smartmodule-path map.wasm -e field=a
     printf '[1,2]\n[]\n["three"]\n' |
         fluvio produce shaped --array-map "$FLV_SMARTMODULES/json-array-split.wasm"
+    printf '5\n6\n' | fluvio produce shaped --aggregate \
+        "$FLV_SMARTMODULES/sum.wasm" --aggregate-initial 10
     printf 'a cat\na dog\n' | fluvio produce shaped -v --filter filter.wasm \
         -e text=cat >verbose.log
     [ "$(cat verbose.log)" = '[null] a cat' ]
     run -0 produced shaped
-    [ "$output" = $'cat two\ncat four\n1\nx\n1\n2\n"three"\na cat' ]
+    [ "$output" = $'cat two\ncat four\n1\nx\n1\n2\n"three"\n15\n21\na cat' ]
     fluvio smartmodule delete words
     fluvio topic delete shaped
 }
@@ -195,6 +197,9 @@ YAML
     [ "$output" = cat ]
     run -0 fluvio smartmodule test --wasm-file filter.wasm -e text=cat --file lines.txt --raw
     [ "$output" = $'x\ncat' ]
+    run -0 fluvio smartmodule test --wasm-file "$FLV_SMARTMODULES/sum.wasm" \
+        --aggregate-initial 100 --text 1 --text 2
+    [ "$output" = $'101\n103' ]
     run -1 --separate-stderr fluvio smartmodule test --wasm-file map.wasm -e field=a \
         --text '{"a": 1}' --text 'no json' --text '{"a": 2}'
     [ "$output" = $'1\n2' ]
@@ -229,6 +234,14 @@ YAML
     [ "$output" = $'{"a": "cat 0"}\n{"a": "cat 2"}' ]
     run -0 fluvio consume seen -B -d --smartmodule-path map.wasm -e field=a
     [ "$output" = $'cat 0\ndog 1\ncat 2' ]
+    fluvio topic create summed
+    printf '1\n2\n' | fluvio produce summed
+    run -0 fluvio consume summed -B -d --aggregate-initial 10 \
+        --smartmodule-path "$FLV_SMARTMODULES/sum.wasm"
+    [ "$output" = $'11\n13' ]
+    run -0 fluvio consume summed -B -d --aggregate-initial 10 \
+        --aggregate "$FLV_SMARTMODULES/sum.wasm"
+    [ "$output" = $'11\n13' ]
     run -0 fluvio consume seen -B -d --filter filter.wasm -e text=dog
     [ "$output" = '{"a": "dog 1"}' ]
     run -0 fluvio consume seen -B -d --map fields -e field=a
