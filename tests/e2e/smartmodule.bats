@@ -174,6 +174,15 @@ YAML
     [[ $stderr == *"SmartModule nothing was not found"* ]]
     run -1 --separate-stderr fluvio produce chained --smartmodule fields </dev/null
     [[ $stderr == *field* ]]
+    echo 'uses: words' >bare.yaml
+    run -1 --separate-stderr fluvio produce chained -t bare.yaml </dev/null
+    [[ $stderr == "bare.yaml has no transforms"* ]]
+    printf 'transforms:\n  - uses: words\n    on-error: discard\n' >policy.yaml
+    run -1 --separate-stderr fluvio produce chained -t policy.yaml </dev/null
+    [[ $stderr == "policy.yaml: on-error is for connectors"* ]]
+    printf 'transforms:\n  - uses: words\n    budget: { fuel: 1000 }\n' >budget.yaml
+    run -1 --separate-stderr fluvio consume chained -B -d -t budget.yaml
+    [[ $stderr == "words: a budget cannot be told a server"* ]]
     fluvio smartmodule delete words fields
     fluvio topic delete chained
 }
