@@ -21,7 +21,7 @@
 /* Records that a client is shown of an error. */
 #define SHOWN_MAX ((size_t)64 << 10)
 /* SmartModules give way to everybody else on the machine's cores. */
-#define NICE 10
+#define NICE 5
 #define TURN_MS 1000
 #define MODULES_KEPT_MAX 32
 #define MODULE_BYTES_KEPT_MAX ((size_t)64 << 20)
