@@ -403,7 +403,7 @@ static void open_run(struct flv_cpu_job *j, struct flv_bench *b)
     snprintf(dir, sizeof dir, "%s/smartmodules-cache", m->server->dir.path);
     const struct flv_sm_engine_conf conf = {.cache_dir = dir};
     flv_err_clear(&m->opening_err);
-    m->opening_rc = flv_sm_engine_create(&m->engine, &conf, &m->opening_err);
+    m->opening_rc = flv_sm_engine_create(&m->opened, &conf, &m->opening_err);
 }
 
 static void open_done(struct flv_cpu_job *j, flv_rc rc)
@@ -415,10 +415,10 @@ static void open_done(struct flv_cpu_job *j, flv_rc rc)
             flv_fail(&m->opening_err, rc, "no thread for SmartModules");
     }
     if (m->opening_rc == FLV_OK) {
+        m->engine = m->opened;
         flv_log_info("smart", "WebAssembly engine opened",
                      FLV_KV_STR("version", flv_sm_engine_version(m->engine)));
     } else {
-        m->engine = NULL;
         flv_log_warn("smart", "no WebAssembly engine",
                      FLV_KV_ERR(&m->opening_err));
     }

@@ -116,6 +116,7 @@ struct flv_smart {
     STAILQ_HEAD(, flv_cpu_job) line;
     struct flv_sm_engine *engine; /* owned; NULL: not opened */
     struct flv_cpu_job opening;
+    struct flv_sm_engine *opened; /* what that job made */
     flv_rc opening_rc;
     struct flv_err opening_err;
     STAILQ_HEAD(, flv_plan) waiting;     /* for the engine */

@@ -11,13 +11,14 @@ import { createRequire } from 'node:module'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import zlib from 'node:zlib'
 
 // Its native part logs errors of connections that the tests cut.
 const env = { ...process.env }
 process.env.RUST_LOG = 'off'
 
 const require = createRequire(path.join(process.env.FLV_NPM, 'x.js'))
-const { default: Fluvio, Offset } = require('@fluvio/client')
+const { default: Fluvio, Offset, SmartModuleType } = require('@fluvio/client')
 
 let failed = false
 const sorted = (list) => [...list].sort()
@@ -247,6 +248,35 @@ async function records() {
         'the callback form of a stream gets the same')
 }
 
+// A stream with a SmartModule: its file gzipped, or the name of a stored one.
+async function sifted(topicName, type, module) {
+    const consumer = await (await connect()).partitionConsumer(topicName, 0)
+    const config = { maxBytes: 1 << 20, smartmoduleType: type }
+    if (module.endsWith('.wasm')) {
+        config.smartmoduleData = zlib.gzipSync(fs.readFileSync(path.resolve(
+            process.argv[2], '..', 'smartmodules', module))).toString('base64')
+    } else {
+        config.smartmoduleName = module
+    }
+    return within(5,
+        consumer.streamWithConfig(Offset.FromBeginning(), config), 'a stream')
+}
+
+async function transformed() {
+    const arrays = await topic('sm-arrays')
+    await produce(arrays, [['k', '[1, 2]'], ['', '[]'], ['', '["x"]']])
+    const stream = await sifted(arrays, SmartModuleType.ArrayMap,
+        'json-array-split.wasm')
+    equal(await take(stream, 3), [['k', '1'], ['k', '2'], ['', '"x"']],
+        'an array_map that is sent along makes records of its elements')
+    await produce(arrays, [['', 'no array']])
+    await refusal('a record that fails says why', /no JSON array/,
+        () => stream.next())
+    const missing = await sifted(arrays, SmartModuleType.Filter, 'missing')
+    await refusal('a module that is not stored is named', /missing/,
+        () => missing.next())
+}
+
 async function starts() {
     const name = await topic('start')
     await produce(name, range(0, 10).map((n) => ['', String(n)]))
@@ -449,7 +479,7 @@ async function main() {
     const wanted = process.argv.slice(3)
     try {
         await server.start()
-        for (const run of [administration, records, starts, partitions, sizes,
+        for (const run of [administration, records, transformed, starts, partitions, sizes,
             codecs, otherClient, together, restarts]) {
             if (wanted.length && !wanted.includes(run.name)) continue
             const start = performance.now()

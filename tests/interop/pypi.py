@@ -250,6 +250,79 @@ def smartmodules():
             lambda: make("", b"\0asm"))
 
 
+def module_path(name):
+    """An example module, built with the programs."""
+    return os.path.join(sys.argv[1], "..", "smartmodules", name + ".wasm")
+
+
+def sifted(topic_name, offset=0, follow=False, **module):
+    """The records of a stream with a SmartModule, up to the end."""
+    module["path"] = module_path(module["path"]) if "path" in module else None
+    config = fluvio().ConsumerConfig()
+    config.disable_continuous(not follow)
+    config.smartmodule(**module)
+    consumer = connect().partition_consumer(topic_name, 0)
+    return consumer.stream_with_config(
+        fluvio().Offset.absolute(offset), config)
+
+
+def transformed():
+    kinds = fluvio().SmartModuleKind
+    adm = admin()
+    words = [b"one", b"two", b"three", b"four", b"five"]
+    topic("sm-words")
+    put("sm-words", words)
+    adm.create_smartmodule("has", module_path("contains"), False)
+
+    def seen(records):
+        return [(r.offset(), value(r)) for r in records]
+
+    want = [(0, b"one"), (1, b"two"), (3, b"four")]
+    o = {"text": "o"}
+    equal(seen(sifted("sm-words", path="contains", params=o,
+                      kind=kinds.Filter)), want,
+          "pypi: a filter sent along passes exact offsets, and ends")
+    equal(seen(sifted("sm-words", name="has", params=o)), want,
+          "pypi: a stored filter does the same")
+    for start in range(len(words)):
+        equal(seen(sifted("sm-words", start, name="has", params=o)),
+              [w for w in want if w[0] >= start],
+              f"pypi: and so it does from offset {start}")
+    equal(seen(sifted("sm-words", name="has", params={"text": "zzz"})), [],
+          "pypi: a filter that drops everything ends at the end, too")
+    refusal("pypi: a module that lacks its parameter says so",
+            "needs the parameter text", lambda: list(
+                sifted("sm-words", path="contains")))
+    refusal("pypi: a module that is not stored is named", "missing",
+            lambda: list(sifted("sm-words", name="missing")))
+    topic("sm-json")
+    put("sm-json", [b'{"a": 1}', b'{"a": "x"}', b"[1, 2]", b'{"a": 3}'])
+    records = sifted("sm-json", path="json-field", kind=kinds.Map,
+                     params={"field": "a"})
+    got = []
+
+    def read():
+        for record in records:
+            got.append((record.offset(), value(record)))
+
+    refusal("pypi: a record on which a map fails ends the stream", "", read)
+    equal(got, [(0, b"1"), (1, b"x")],
+          "pypi: and the records before it came")
+    topic("sm-arrays")
+    put("sm-arrays", [b"[1, 2, 3]", b"[]", b'["a"]'])
+    equal(seen(sifted("sm-arrays", path="json-array-split",
+                      kind=kinds.ArrayMap)),
+          [(0, b"1"), (0, b"2"), (0, b"3"), (2, b'"a"')],
+          "pypi: outputs of an array_map have the offset of their record")
+    topic("sm-sum")
+    put("sm-sum", [b"1", b"2", b"3"])
+    equal(seen(sifted("sm-sum", path="sum", kind=kinds.Aggregate,
+                      aggregate=list(b"10"))),
+          [(0, b"11"), (1, b"13"), (2, b"16")],
+          "pypi: an aggregate begins with the value it is given")
+    adm.delete_smartmodule("has")
+
+
 def watching():
     adm = admin()
     topic("watch-old")
@@ -812,7 +885,7 @@ def main():
     try:
         for run, limit_s in (
                 (administration, 20), (assigned, 10), (errors, 40),
-                (smartmodules, 20), (watching, 10), (records, 15),
+                (smartmodules, 20), (transformed, 40), (watching, 10), (records, 15),
                 (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),

@@ -12,12 +12,16 @@
 #include <sys/wait.h>
 
 /* libuv is not built for the thread sanitizer: it closes descriptors unseen,
- * so that their next use in another thread would look like a race. */
+ * so that their next use in another thread would look like a race. Nor is the
+ * WebAssembly engine, whose locks are not seen and whose traps are signals. */
 const char *__tsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *
 __tsan_default_suppressions(void)
 {
-    return "called_from_lib:libuv.so";
+    return "called_from_lib:libuv.so\n"
+           "called_from_lib:libwasmtime.so\n"
+           "race:libwasmtime.so\n"
+           "signal:libwasmtime.so";
 }
 
 /* ---- the server's process ---- */
