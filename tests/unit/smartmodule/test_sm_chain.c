@@ -1,7 +1,13 @@
-/* Whole batches through modules: outcomes, replay, state. */
+/* Whole batches through modules: outcomes, replay, counters, state. */
 #include "util.h"
 
+#include "base/mem.h"
 #include <stdio.h>
+
+static const struct flv_sm_budget small = {
+    .fuel = 2000000,
+    .memory_bytes = (size_t)4 << 20,
+};
 
 static void filter_keeps_what_the_module_keeps(void **state)
 {
@@ -19,22 +25,22 @@ static void filter_keeps_what_the_module_keeps(void **state)
     flv_sm_chain_destroy(c);
 }
 
-static const struct flv_sm_budget small = {
-    .fuel = 2000000,
-    .memory_bytes = (size_t)4 << 20,
-};
-
 static void each_hostile_record_fails_alone(void **state)
 {
     static const struct {
         const char *word;
         enum flv_sm_cause cause;
+        const char *text;
     } cases[] = {
-        {"error", FLV_SM_USER_ERROR}, {"trap", FLV_SM_TRAP},
-        {"loop", FLV_SM_FUEL},        {"recurse", FLV_SM_TRAP},
-        {"memory", FLV_SM_MEMORY},    {"wild", FLV_SM_BROKEN},
-        {"nothing", FLV_SM_BROKEN},   {"code", FLV_SM_CODE},
-        {"y", FLV_SM_BROKEN},
+        {"error", FLV_SM_USER_ERROR, "filter filter: error"},
+        {"trap", FLV_SM_TRAP, "filter filter: trapped: wasm `unreachable`"},
+        {"loop", FLV_SM_FUEL, "filter filter: used up its fuel of 2000000"},
+        {"recurse", FLV_SM_TRAP, "filter filter: trapped: call stack"},
+        {"memory", FLV_SM_MEMORY, "filter filter: wanted more than its 4 MiB"},
+        {"wild", FLV_SM_BROKEN, "filter filter: announced an output of 2147"},
+        {"nothing", FLV_SM_BROKEN, "filter filter: did not announce its"},
+        {"code", FLV_SM_CODE, "filter filter: filter gave -22: it cannot"},
+        {"y", FLV_SM_BROKEN, "filter filter: its output counts 2147483647"},
     };
     struct flv_sm_chain *c = chain_of(&small, 1, "filter");
 
@@ -51,14 +57,27 @@ static void each_hostile_record_fails_alone(void **state)
         assert_int_equal(r.filtered, 2);
         assert_int_equal(r.failed, 1);
         assert_true(r.replayed);
-        print_message("%s\n", r.failures[0].text);
+        assert_memory_equal(r.failures[0].text, cases[i].text,
+                            strlen(cases[i].text));
         assert_int_equal(r.failures[0].cause, cases[i].cause);
         assert_int_equal(r.failures[0].input, 2);
-        assert_int_equal(r.failures[0].value.len, strlen(cases[i].word));
+        assert_true(flv_slice_eq_str(r.failures[0].value, cases[i].word));
         assert_int_equal(r.failures[0].timestamp_ms, 1000020);
         assert_int_equal(r.records[1].origin, 3);
         assert_int_equal(r.records[1].timestamp_ms, 1000030);
     }
+    flv_sm_chain_destroy(c);
+}
+
+static void an_error_of_the_module_keeps_its_words(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    struct flv_sm_result r = run(c, "k1 error-words", false);
+
+    (void)state;
+    assert_int_equal(r.failures[0].cause, FLV_SM_USER_ERROR);
+    assert_true(flv_slice_eq_str(r.failures[0].hint, "error-words"));
+    assert_string_equal(flv_sm_cause_name(r.failures[0].cause), "user-error");
     flv_sm_chain_destroy(c);
 }
 
@@ -116,14 +135,328 @@ static void a_replay_can_be_stopped(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* Runs `words` through each module alone, one behind the other. */
+static void one_by_one(const char *words, char out[4096], size_t n, ...)
+{
+    va_list names;
+
+    snprintf(out, 4096, "%s", words);
+    va_start(names, n);
+    for (size_t i = 0; i < n; i++) {
+        struct flv_sm_chain *c = chain_of(NULL, 1, va_arg(names, const char *));
+        struct flv_sm_result r = run(c, out, false);
+
+        snprintf(out, 4096, "%s", values_of(&r));
+        flv_sm_chain_destroy(c);
+    }
+    va_end(names);
+}
+
+static void a_chain_equals_its_modules_one_by_one(void **state)
+{
+    const char *words = "kab x kcd kz kk-k z";
+    struct flv_sm_chain *c;
+    struct flv_sm_result r;
+    char expected[4096];
+
+    (void)state;
+    one_by_one(words, expected, 3, "filter", "map", "array_map");
+    c = chain_of(NULL, 3, "filter", "map", "array_map");
+    r = run(c, words, false);
+    assert_string_equal(values_of(&r), expected);
+    assert_string_equal(expected, "K A B K C D K Z K K - K");
+    assert_int_equal(r.passed, 4);
+    assert_int_equal(r.filtered, 2);
+    assert_int_equal(r.records[0].origin, FLV_SM_NO_ORIGIN);
+    flv_sm_chain_destroy(c);
+
+    one_by_one(words, expected, 3, "map", "array_map", "aggregate");
+    c = chain_of(NULL, 3, "map", "array_map", "aggregate");
+    r = run(c, words, false);
+    assert_string_equal(values_of(&r), expected);
+    flv_sm_chain_destroy(c);
+}
+
+static void an_empty_chain_passes_everything(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 0);
+    struct flv_sm_result r = run(c, "a b c", false);
+
+    (void)state;
+    assert_string_equal(values_of(&r), "a b c");
+    assert_int_equal(r.passed, 3);
+    assert_int_equal(r.records[2].origin, 2);
+    flv_sm_chain_destroy(c);
+}
+
+static void an_empty_batch_is_no_work(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    struct flv_sm_result r = run(c, "", false);
+
+    (void)state;
+    assert_int_equal(r.in, 0);
+    assert_int_equal(r.record_count, 0);
+    flv_sm_chain_destroy(c);
+}
+
+static void batch_and_replay_count_the_same(void **state)
+{
+    /* The trap makes a replay of what would else be a batch. */
+    struct flv_sm_chain *c = chain_of(NULL, 2, "map", "array_map");
+    struct flv_sm_result r = run(c, "ab - cd", false);
+
+    (void)state;
+    assert_false(r.replayed);
+    assert_string_equal(values_of(&r), "A B C D");
+    assert_int_equal(r.passed, 3);
+    assert_int_equal(r.filtered, 0);
+    r = run(c, "ab - cd e", false);
+    assert_true(r.replayed);
+    assert_string_equal(values_of(&r), "A B C D");
+    assert_int_equal(r.passed, 3);
+    assert_int_equal(r.filtered, 0);
+    assert_int_equal(r.failed, 1);
+    assert_int_equal(r.failures[0].step, 0);
+    assert_int_equal(r.records[3].origin, 2); /* alone it can be told */
+    flv_sm_chain_destroy(c);
+}
+
+static void a_failure_in_a_later_step_names_it(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 3, "filter", "map", "array_map");
+    struct flv_sm_result r = run(c, "ka ke T kT", false);
+
+    (void)state;
+    assert_false(r.replayed); /* "kT" begins with K there */
+    flv_sm_chain_destroy(c);
+    c = chain_of(NULL, 2, "map", "array_map");
+    r = run(c, "a t b", false);
+    assert_string_equal(values_of(&r), "A B");
+    assert_int_equal(r.failures[0].step, 1);
+    assert_int_equal(r.failures[0].input, 1);
+    assert_true(flv_slice_eq_str(r.failures[0].value, "t"));
+    flv_sm_chain_destroy(c);
+}
+
+static void a_replay_gives_the_same_every_time(void **state)
+{
+    static const char words[] = "k1 trap x error k2 loop memory k3 wild code";
+    char first[4096] = "";
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct flv_sm_chain *c = chain_of(&small, 2, "filter", "map");
+
+        for (int j = 0; j < 3; j++) {
+            struct flv_sm_result r = run(c, words, false);
+            char text[4096];
+            size_t n = (size_t)snprintf(text, sizeof(text), "%s;%u",
+                                        values_of(&r), r.filtered);
+
+            for (size_t k = 0; k < r.failure_count; k++) {
+                n += (size_t)snprintf(text + n, sizeof(text) - n, ";%u %s",
+                                      r.failures[k].input, r.failures[k].text);
+            }
+            if (first[0] == '\0') {
+                memcpy(first, text, sizeof(text));
+            }
+            assert_string_equal(text, first);
+        }
+        flv_sm_chain_destroy(c);
+    }
+}
+
+static void offset_deltas_that_are_no_positions_become_positions(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+    struct batch b;
+
+    (void)state;
+    batch_make(&b, "x k k");
+    /* record: length, attributes, time, offset delta */
+    b.section.data[4 + 3] = 2 * 7;
+    const struct flv_sm_input in = {.section = flv_buf_slice(&b.section)};
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_OK);
+    assert_int_equal(r.records[0].origin, 1);
+    assert_int_equal(r.records[1].origin, 2);
+    assert_int_equal(r.records[0].timestamp_ms, -1); /* batch without time */
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+}
+
+static void a_damaged_input_is_the_callers_error(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+    struct batch b;
+
+    (void)state;
+    batch_make(&b, "k k");
+    for (size_t len = 0; len < b.section.len; len++) {
+        const struct flv_sm_input in = {.section =
+                                            flv_slice(b.section.data, len)};
+
+        assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err),
+                         FLV_E_CORRUPT);
+    }
+    flv_put_u32(b.section.data, 1);
+    const struct flv_sm_input in = {.section = flv_buf_slice(&b.section)};
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_E_CORRUPT);
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+}
+
+/* --- state -------------------------------------------------------------- */
+
+static void an_accumulator_lives_from_batch_to_batch(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "aggregate");
+    struct flv_sm_result r = run(c, "a b", false);
+
+    (void)state;
+    assert_string_equal(values_of(&r), "a ab");
+    assert_int_equal(r.records[1].origin, 1);
+    r = run(c, "c", false);
+    assert_string_equal(values_of(&r), "abc");
+    flv_sm_chain_destroy(c);
+}
+
+static void a_first_accumulator_is_taken(void **state)
+{
+    struct flv_sm_step step = {.module = module_of("aggregate"),
+                               .accumulator = flv_slice_str("xy")};
+    struct flv_sm_chain *c = NULL;
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+
+    (void)state;
+    assert_int_equal(flv_sm_chain_create(&c, &step, 1, &err), FLV_OK);
+    r = run(c, "z", false);
+    assert_string_equal(values_of(&r), "xyz");
+    flv_sm_chain_destroy(c);
+    flv_sm_module_unref(step.module);
+}
+
+static void a_failed_record_leaves_no_trace_in_an_accumulator(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 2, "aggregate", "map");
+    struct flv_sm_result r = run(c, "a b t c error d", false);
+
+    (void)state;
+    assert_string_equal(values_of(&r), "A AB ABC ABCD");
+    assert_int_equal(r.failed, 2);
+    r = run(c, "f", false);
+    assert_string_equal(values_of(&r), "ABCDF");
+    flv_sm_chain_destroy(c);
+    /* Also when a later step fails: map takes no values with e. */
+    c = chain_of(NULL, 3, "map", "aggregate", "array_map");
+    r = run(c, "a b t", false); /* T is trap of array_map: ABT begins with A */
+    assert_false(r.replayed);
+    flv_sm_chain_destroy(c);
+}
+
+static void what_look_back_showed_is_known(void **state)
+{
+    struct flv_sm_step step = {.module = module_of("seen"),
+                               .look_back_last = 10,
+                               .look_back_age_ms = 1500};
+    struct flv_sm_look_back want;
+    struct flv_sm_chain *c = NULL;
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+    struct batch b;
+
+    (void)state;
+    assert_int_equal(flv_sm_chain_create(&c, &step, 1, &err), FLV_OK);
+    assert_true(flv_sm_chain_wants_look_back(c, 0, &want));
+    assert_int_equal(want.step, 0);
+    assert_int_equal(want.last, 10);
+    assert_int_equal(want.age_ms, 1500);
+    assert_false(flv_sm_chain_wants_look_back(c, 1, &want));
+    batch_make(&b, "a b");
+    assert_int_equal(
+        flv_sm_chain_look_back(c, 0, flv_buf_slice(&b.section), &err), FLV_OK);
+    batch_free(&b);
+    r = run(c, "a c b c d", false);
+    assert_string_equal(values_of(&r), "c d");
+    batch_make(&b, "xyz!");
+    assert_int_equal(
+        flv_sm_chain_look_back(c, 0, flv_buf_slice(&b.section), &err),
+        FLV_E_INVALID);
+    assert_string_equal(err.text, "filter seen: xyz!");
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+    flv_sm_module_unref(step.module);
+}
+
+static void memory_of_look_back_modules_survives_failures(void **state)
+{
+    struct flv_sm_chain *c = chain_of(NULL, 1, "seen");
+    struct flv_sm_look_back want;
+    struct flv_sm_result r = run(c, "a b", false);
+
+    (void)state;
+    assert_false(flv_sm_chain_wants_look_back(c, 0, &want)); /* not asked to */
+    r = run(c, "a c t error d", false);
+    assert_string_equal(values_of(&r), "c d");
+    assert_int_equal(r.failed, 2);
+    r = run(c, "a b c d f", false);
+    assert_string_equal(values_of(&r), "f");
+    /* Both marked themselves before they failed, and yet did not. */
+    r = run(c, "t", false);
+    assert_int_equal(r.failures[0].cause, FLV_SM_TRAP);
+    flv_sm_chain_destroy(c);
+}
+
+static void past_the_mark_a_fresh_instance_takes_over(void **state)
+{
+    const struct flv_sm_budget budget = {.recycle_bytes = 200000};
+    struct flv_sm_chain *c = chain_of(&budget, 1, "filter");
+    struct flv_sm_stats stats;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        struct flv_sm_result r = run(c, "k1 x k2", false);
+
+        assert_int_equal(r.record_count, 2);
+        flv_sm_chain_stats(c, 0, &stats);
+        assert_true(stats.memory_bytes <= 400000);
+    }
+    assert_true(stats.instances > 5);
+    assert_int_equal(stats.calls, 1000);
+    assert_int_equal(stats.records, 3000);
+    assert_true(stats.fuel > 0 && stats.cpu_ns > 0);
+    assert_int_equal(stats.replays, 0);
+    flv_sm_chain_destroy(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filter_keeps_what_the_module_keeps),
         cmocka_unit_test(each_hostile_record_fails_alone),
+        cmocka_unit_test(an_error_of_the_module_keeps_its_words),
         cmocka_unit_test(stop_ends_at_the_first_failure),
         cmocka_unit_test(a_result_says_how_far_records_came),
         cmocka_unit_test(a_replay_can_be_stopped),
+        cmocka_unit_test(a_chain_equals_its_modules_one_by_one),
+        cmocka_unit_test(an_empty_chain_passes_everything),
+        cmocka_unit_test(an_empty_batch_is_no_work),
+        cmocka_unit_test(batch_and_replay_count_the_same),
+        cmocka_unit_test(a_failure_in_a_later_step_names_it),
+        cmocka_unit_test(a_replay_gives_the_same_every_time),
+        cmocka_unit_test(offset_deltas_that_are_no_positions_become_positions),
+        cmocka_unit_test(a_damaged_input_is_the_callers_error),
+        cmocka_unit_test(an_accumulator_lives_from_batch_to_batch),
+        cmocka_unit_test(a_first_accumulator_is_taken),
+        cmocka_unit_test(a_failed_record_leaves_no_trace_in_an_accumulator),
+        cmocka_unit_test(what_look_back_showed_is_known),
+        cmocka_unit_test(memory_of_look_back_modules_survives_failures),
+        cmocka_unit_test(past_the_mark_a_fresh_instance_takes_over),
     };
 
     return cmocka_run_group_tests(tests, setup_engine, teardown_engine);

@@ -30,6 +30,11 @@ int setup_engine(void **state)
     return 0;
 }
 
+void restore_signals(void)
+{
+    wasm_signals_restore(&handlers);
+}
+
 int teardown_engine(void **state)
 {
     (void)state;
@@ -82,19 +87,40 @@ struct flv_slice assemble_text(const char *text)
     return s;
 }
 
-struct flv_slice assemble(const char *name)
+void free_slice(struct flv_slice s)
+{
+    flv_free((void *)(uintptr_t)s.data);
+}
+
+static struct flv_slice
+compose(bool prelude, const char *file, const char *text)
 {
     struct flv_slice wasm;
     struct flv_buf b;
 
     flv_buf_init(&b, 1 << 20);
     assert_int_equal(flv_buf_add_str(&b, "(module\n"), FLV_OK);
-    add_file(&b, "prelude");
-    add_file(&b, name);
+    if (prelude) {
+        add_file(&b, "prelude");
+    }
+    if (file != NULL) {
+        add_file(&b, file);
+    }
+    assert_int_equal(flv_buf_add_str(&b, text), FLV_OK);
     assert_int_equal(flv_buf_add_str(&b, ")"), FLV_OK);
     wasm = assemble_text(flv_buf_str(&b));
     flv_buf_deinit(&b);
     return wasm;
+}
+
+struct flv_slice assemble(const char *name)
+{
+    return compose(true, name, "");
+}
+
+struct flv_slice assemble_body(bool prelude, const char *text)
+{
+    return compose(prelude, NULL, text);
 }
 
 struct flv_sm_module *module_of(const char *name)
@@ -106,8 +132,30 @@ struct flv_sm_module *module_of(const char *name)
     if (flv_sm_module_create(&m, engine, name, wasm, &err) != FLV_OK) {
         fail_msg("%s", err.text);
     }
-    flv_free((void *)(uintptr_t)wasm.data);
+    free_slice(wasm);
     return m;
+}
+
+struct flv_sm_chain *chain_of_body(const char *text,
+                                   const struct flv_sm_budget *budget,
+                                   struct flv_err *err)
+{
+    struct flv_slice wasm = assemble_body(true, text);
+    struct flv_sm_step step = {0};
+    struct flv_sm_chain *c = NULL;
+
+    restore_signals();
+    if (budget != NULL) {
+        step.budget = *budget;
+    }
+    if (flv_sm_module_create(&step.module, engine, "body", wasm, err) ==
+            FLV_OK &&
+        flv_sm_chain_create(&c, &step, 1, err) != FLV_OK) {
+        c = NULL;
+    }
+    flv_sm_module_unref(step.module);
+    free_slice(wasm);
+    return c;
 }
 
 struct flv_sm_chain *
@@ -118,7 +166,7 @@ chain_of(const struct flv_sm_budget *budget, size_t count, ...)
     struct flv_err err = {0};
     va_list names;
 
-    wasm_signals_restore(&handlers);
+    restore_signals();
     va_start(names, count);
     for (size_t i = 0; i < count; i++) {
         steps[i].module = module_of(va_arg(names, const char *));
@@ -169,6 +217,7 @@ run(struct flv_sm_chain *c, const char *words, bool stop_at_failure)
     struct flv_err err = {0};
     struct batch b;
 
+    restore_signals();
     batch_make(&b, words);
     const struct flv_sm_input in = {
         .section = flv_buf_slice(&b.section),

@@ -16,12 +16,21 @@
 extern struct flv_sm_engine *engine;
 int setup_engine(void **state);
 int teardown_engine(void **state);
+/* See wasm_signals.h; chain_of() and run() do it themselves. */
+void restore_signals(void);
 
 /* The text in modules/NAME.wat behind the prelude, assembled. flv_free(). */
 struct flv_slice assemble(const char *name);
 /* Any text. */
 struct flv_slice assemble_text(const char *text);
 struct flv_sm_module *module_of(const char *name);
+/* The prelude and this text; `prelude` false: this text alone. */
+struct flv_slice assemble_body(bool prelude, const char *text);
+void free_slice(struct flv_slice s);
+/* A chain of one module of this text, or what creating it says. */
+struct flv_sm_chain *chain_of_body(const char *text,
+                                   const struct flv_sm_budget *budget,
+                                   struct flv_err *err);
 
 /* A chain of the modules with these names and one budget for all (NULL:
  * defaults). */
