@@ -6,6 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* As small as a module can be that allocates, loops, calls and answers: its
+ * output is its input's section, and the zero of the empty parameters behind
+ * it says that there was no error. */
+static const char small[] =
+    "(import \"env\" \"copy_records\" (func $copy (param i32 i32)))"
+    "(memory (export \"memory\") 1)"
+    "(global $top (mut i32) (i32.const 1024))"
+    "(func $alloc (export \"alloc\") (param i32) (result i32)"
+    " (global.get $top)"
+    " (global.set $top (i32.add (global.get $top) (local.get 0)))"
+    " (if (i32.gt_u (global.get $top) (i32.const 60000))"
+    "  (then (drop (memory.grow (i32.const 1))))))"
+    "(func $sum (param $p i32) (param $n i32) (result i32) (local $s i32)"
+    " (loop $more"
+    "  (local.set $s (i32.add (local.get $s) (i32.load8_u (local.get $p))))"
+    "  (local.set $p (i32.add (local.get $p) (i32.const 1)))"
+    "  (local.set $n (i32.sub (local.get $n) (i32.const 1)))"
+    "  (br_if $more (local.get $n)))"
+    " (local.get $s))"
+    "(func (export \"filter\") (param i32 i32 i32) (result i32)"
+    " (i32.store (i32.const 16) (call $sum (local.get 0) (local.get 1)))"
+    " (call $copy (i32.add (local.get 0) (i32.const 12))"
+    "  (i32.sub (local.get 1) (i32.const 12)))"
+    " (i32.const 0))";
+
 static uint64_t random_state;
 
 static uint64_t random_next(void)
@@ -24,7 +49,7 @@ static size_t number(const char *name, size_t fallback)
 /* Bytes changed, moved, cut: behind the magic, and mostly in the code. */
 static size_t mutate(uint8_t *p, size_t len)
 {
-    for (uint64_t n = 1 + random_next() % 3; n > 0; n--) {
+    for (uint64_t n = 1 + (random_next() % 4 == 0); n > 0; n--) {
         size_t at = 8 + random_next() % (len - 8);
 
         switch (random_next() % 8) {
@@ -92,7 +117,7 @@ static enum fate try_one(struct flv_slice wasm)
 
 static void mutants_are_refused_or_run_within_their_budget(void **state)
 {
-    struct flv_slice wasm = assemble("filter");
+    struct flv_slice wasm = assemble_body(false, small);
     size_t count = number("FLV_MUTANTS", 10000), fates[FATES] = {0};
     uint8_t *copy = flv_alloc(wasm.len);
 
