@@ -28,7 +28,7 @@
  *            from the chain until its next call or its end.
  * Errors     What a record did is in the result, not an error. An error is
  *            one of the host: FLV_E_NOMEM, FLV_E_CORRUPT (input section).
- * See        docs/smartmodules.md, tests/unit/smartmodule/
+ * See        docs/smartmodules-abi.md, tests/unit/smartmodule/
  */
 #ifndef FLV_SMARTMODULE_CHAIN_H
 #define FLV_SMARTMODULE_CHAIN_H

@@ -12,7 +12,7 @@
  * Errors     FLV_E_UNSUPPORTED when the library cannot be found or is of
  *            another version; the sentence says where it was looked for and
  *            how to have it.
- * See        docs/smartmodules.md, docs/architecture.md (Dependencies)
+ * See        docs/smartmodules-abi.md, docs/architecture.md (Dependencies)
  */
 #ifndef FLV_SMARTMODULE_ENGINE_H
 #define FLV_SMARTMODULE_ENGINE_H

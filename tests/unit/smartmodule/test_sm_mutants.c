@@ -3,6 +3,7 @@
 #include "util.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,11 +40,16 @@ static uint64_t random_next(void)
     return random_state >> 33;
 }
 
-static size_t number(const char *name, size_t fallback)
+static uint64_t number(const char *name, uint64_t fallback)
 {
     const char *text = getenv(name);
+    uint64_t value = fallback;
 
-    return text != NULL ? strtoull(text, NULL, 10) : fallback;
+    if (text != NULL) {
+        assert_int_equal(flv_text_u64(text, 1, UINT32_MAX, &value, NULL),
+                         FLV_OK);
+    }
+    return value;
 }
 
 /* Bytes changed, moved, cut: behind the magic, and mostly in the code. */
