@@ -1,9 +1,9 @@
 /*
  * flv-bench-sm - what SmartModules cost in process.
  *
- *   flv-bench-sm FOLDER [RECORDS]
+ *   flv-bench-sm FOLDER
  *
- * FOLDER holds contains.wasm and json-field.wasm (build/release/smartmodules).
+ * FOLDER holds contains.wasm (build/release/smartmodules).
  * Prints NAME=NUMBER words, which bench/run puts into its table: times to
  * start, and microseconds per record of 1 KiB JSON for a filter in whole
  * batches, once per record, in a chain of three, and for a C function that
@@ -62,26 +62,19 @@ static struct flv_slice read_file(const char *dir, const char *name)
 /* 1 KiB of JSON like a log line; every second one is an error. */
 static void make_value(uint8_t value[VALUE_SIZE], uint32_t i)
 {
-    int n =
-        snprintf((char *)value, VALUE_SIZE,
+    static const char filler[] = "lorem ipsum dolor sit amet ";
+    char head[128], tail[64];
+    int head_len =
+        snprintf(head, sizeof(head),
                  "{\"id\":%u,\"host\":\"node-%u\",\"message\":\"", i, i % 17);
-    int tail =
-        snprintf(NULL, 0, "\",\"level\":\"%s\"}", i % 2 ? "error" : "infos");
+    int tail_len = snprintf(tail, sizeof(tail), "\",\"level\":\"%s\"}",
+                            i % 2 ? "error" : "notes");
 
-    while (n < VALUE_SIZE - tail) {
-        value[n] = (uint8_t)("lorem ipsum dolor \\\"sit\\\" "[n % 26]);
-        n++;
+    for (size_t n = 0; n < VALUE_SIZE; n++) {
+        value[n] = (uint8_t)filler[n % (sizeof(filler) - 1)];
     }
-    if (value[n - 1] == '\\') {
-        value[n - 1] = ' ';
-    }
-    {
-        char end[64];
-
-        snprintf(end, sizeof(end), "\",\"level\":\"%s\"}",
-                 i % 2 ? "error" : "infos");
-        memcpy(value + n, end, (size_t)tail);
-    }
+    memcpy(value, head, (size_t)head_len);
+    memcpy(value + VALUE_SIZE - tail_len, tail, (size_t)tail_len);
 }
 
 static void make_section(struct flv_buf *b, uint32_t first, uint32_t count)
