@@ -21,8 +21,12 @@ cmake_path(SET FLV_WASMTIME_HERE NORMALIZE
 cmake_path(GET FLV_WASMTIME_HERE PARENT_PATH dir)
 file(MAKE_DIRECTORY ${dir})
 file(REAL_PATH ${FLV_WASMTIME_DIR}/lib/libwasmtime.so library)
-file(REMOVE ${FLV_WASMTIME_HERE})
-file(CREATE_LINK ${library} ${FLV_WASMTIME_HERE} COPY_ON_ERROR)
+execute_process(COMMAND ${CMAKE_COMMAND} -E compare_files
+    ${library} ${FLV_WASMTIME_HERE} RESULT_VARIABLE differs ERROR_QUIET)
+if(differs)
+    file(REMOVE ${FLV_WASMTIME_HERE})
+    file(CREATE_LINK ${library} ${FLV_WASMTIME_HERE} COPY_ON_ERROR)
+endif()
 
 # From the folder of the installed programs to the installed library.
 cmake_path(SET libdir /prefix/${CMAKE_INSTALL_LIBDIR}/fluvio-c)

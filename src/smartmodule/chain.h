@@ -27,7 +27,9 @@
  * Ownership  A chain holds its modules; parameters are copied. Outputs borrow
  *            from the chain until its next call or its end.
  * Errors     What a record did is in the result, not an error. An error is
- *            one of the host: FLV_E_NOMEM, FLV_E_CORRUPT (input section).
+ *            one of the host: FLV_E_CORRUPT (input section), FLV_E_LIMIT (of
+ *            records), FLV_E_NOMEM, which spends the chain: state may be
+ *            lost, every later run is FLV_E_POISONED.
  * See        docs/smartmodules-abi.md, tests/unit/smartmodule/
  */
 #ifndef FLV_SMARTMODULE_CHAIN_H

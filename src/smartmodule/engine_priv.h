@@ -38,7 +38,8 @@ void flv__sm_engine_leave(struct flv_sm_engine *e);
  * where to note that one was refused. The note has to outlive the store. */
 struct flv__sm_memory_limit {
     size_t bytes_max;
-    bool denied;
+    bool denied;      /* a growth beyond bytes_max */
+    bool host_failed; /* one that the host could not give */
 };
 void flv__sm_memory_limit_set(struct flv__sm_memory_limit *limit);
 /* For the engine's settings. */

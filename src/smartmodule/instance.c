@@ -46,6 +46,11 @@ static bool fault_of_text(const struct flv__inst *in,
                           "took more than its %u ms of processor time",
                           in->budget->cpu_ms);
     }
+    if (in->limit.host_failed) {
+        flv__fault(f, FLV_SM_MEMORY, "%s", text);
+        f->host = true;
+        return false;
+    }
     if (in->limit.denied) {
         return flv__fault(f, FLV_SM_MEMORY,
                           "wanted more than its %zu MiB of memory, then: %s",
@@ -195,7 +200,7 @@ void flv__inst_begin(struct flv__inst *in)
     wasmtime_error_t *error;
 
     in->late = false;
-    in->limit.denied = false;
+    in->limit.denied = in->limit.host_failed = false;
     in->words_len = 0;
     in->cpu_end_ns =
         flv_clock_thread_ns() + (uint64_t)in->budget->cpu_ms * 1000000;
@@ -256,7 +261,7 @@ bool flv__inst_alloc(struct flv__inst *in,
         return false;
     }
     *ptr = (uint32_t)values[0].i32;
-    if (*ptr == 0 || in->limit.denied) {
+    if (*ptr == 0) {
         return flv__fault(f, FLV_SM_MEMORY,
                           "has no room for an input of %zu bytes in its %zu "
                           "MiB",

@@ -43,6 +43,7 @@ static wasmtime_error_t *grow_memory(void *env, size_t new_size)
     }
     if (new_size > m->capacity ||
         mprotect(m->base, new_size, PROT_READ | PROT_WRITE) != 0) {
+        m->limit->host_failed = new_size <= m->capacity;
         return flv__wt.wasmtime_error_new("the host has no memory for it");
     }
     m->size = new_size;
@@ -74,7 +75,8 @@ static wasmtime_error_t *new_memory(void *env,
     (void)maximum;
     assert(next_limit != NULL);
     if (m == NULL) {
-        return flv__wt.wasmtime_error_new("out of memory");
+        next_limit->host_failed = true;
+        return flv__wt.wasmtime_error_new("the host is out of memory");
     }
     m->limit = next_limit;
     m->capacity = reserved > minimum ? reserved : minimum;
@@ -87,6 +89,7 @@ static wasmtime_error_t *new_memory(void *env,
         snprintf(text, sizeof(text),
                  "no address space for a memory of %zu MiB (ulimit -v?)",
                  m->mapped >> 20);
+        m->limit->host_failed = true;
         flv_free(m);
         return flv__wt.wasmtime_error_new(text);
     }

@@ -55,8 +55,8 @@ struct flv_sm_module_info flv_sm_module_info(const struct flv_sm_module *m);
 /* "filter", "map", "filter_map", "array_map", "aggregate" */
 const char *flv_sm_kind_name(enum flv_sm_kind kind);
 
-/* Without any engine: is this a WebAssembly module with a known entry? For
- * those who only store it. Raw or gzip. */
+/* Without any engine: is this a SmartModule, by its exports and imports? For
+ * those who only store it. Raw or gzip; name and hash stay NULL. */
 FLV_CHECKED flv_rc flv_sm_inspect(struct flv_slice wasm,
                                   struct flv_sm_module_info *out,
                                   struct flv_err *err);

@@ -434,6 +434,47 @@ static void past_the_mark_a_fresh_instance_takes_over(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* Every allocation of ours fails once: the call says so, or did without. */
+static void
+no_memory_is_the_hosts_error_and_no_record_fails_for_it(void **state)
+{
+    struct flv_sm_step steps[2] = {{.module = module_of("seen")},
+                                   {.module = module_of("aggregate")}};
+    struct batch b;
+    uint64_t nth = 0;
+    bool failed = true;
+
+    (void)state;
+    restore_signals();
+    batch_make(&b, "a e b");
+    while (failed) {
+        const struct flv_sm_input in = {.section = flv_buf_slice(&b.section)};
+        struct flv_sm_chain *c = NULL;
+        struct flv_sm_result r = {0};
+        struct flv_err err = {0};
+        flv_rc rc;
+
+        flv__mem_fail_at(++nth);
+        rc = flv_sm_chain_create(&c, steps, 2, &err);
+        if (rc == FLV_OK) {
+            rc = flv_sm_chain_run(c, &in, false, &r, &err);
+        }
+        failed = flv__mem_fail_at(0) >= nth;
+        if (rc == FLV_OK) {
+            assert_string_equal(values_of(&r), "a ab");
+            assert_int_equal(r.failed, 1);
+            assert_int_equal(r.failures[0].cause, FLV_SM_USER_ERROR);
+        } else {
+            assert_int_equal(rc, FLV_E_NOMEM);
+        }
+        flv_sm_chain_destroy(c);
+    }
+    assert_true(nth > 20);
+    batch_free(&b);
+    flv_sm_module_unref(steps[0].module);
+    flv_sm_module_unref(steps[1].module);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +498,8 @@ int main(void)
         cmocka_unit_test(what_look_back_showed_is_known),
         cmocka_unit_test(memory_of_look_back_modules_survives_failures),
         cmocka_unit_test(past_the_mark_a_fresh_instance_takes_over),
+        cmocka_unit_test(
+            no_memory_is_the_hosts_error_and_no_record_fails_for_it),
     };
 
     return cmocka_run_group_tests(tests, setup_engine, teardown_engine);
