@@ -156,7 +156,8 @@ void flv_log_stat(const struct flv_log *log, struct flv_log_info *out)
         .dirty = log->hw < log->leo,
     };
     for (uint32_t i = 0; i < log->segment_count; i++) {
-        out->size_bytes += log->segments[i]->bytes;
+        assert(log->segments[i]->bytes >= FLV__SEGMENT_HEAD);
+        out->size_bytes += log->segments[i]->bytes - FLV__SEGMENT_HEAD;
     }
 }
 

@@ -131,7 +131,7 @@ struct flv_log_info {
     int64_t start_offset;  /* first record that is kept */
     int64_t leo;           /* behind the last visible one: read_uncommitted */
     int64_t hw;            /* behind the last synced one: read_committed */
-    uint64_t size_bytes;   /* of all segment files */
+    uint64_t size_bytes;   /* of all groups: 0 when nothing was ever added */
     uint64_t staged_bytes; /* waiting or being written */
     uint32_t segments;
     bool dirty; /* page-cache: hw < leo, a sync is due */

@@ -142,6 +142,11 @@ YAML
 
 @test "partition JSON has the fields that scripts read" {
     fluvio topic create j
+    fluvio partition list -O json >"$HOME/p.json"
+    run -0 py 'd[0]["status"]["size"]' <"$HOME/p.json"
+    [ "$output" = 0 ]
+    run -0 fluvio partition list
+    [[ ${lines[1]} =~ \ 0\ B\  ]]
     seq 5 | fluvio produce j
     fluvio partition list -O json >"$HOME/p.json"
     run -0 py 'd[0]["name"], d[0]["status"]["leader"]["leo"], d[0]["status"]["leader"]["hw"], d[0]["status"]["leader"]["spu"]' <"$HOME/p.json"
