@@ -70,13 +70,15 @@ static void add_counts(const struct flv_connector *type,
                        flv_rc *rc)
 {
     const struct flv_pipeline_counts *p = &n->pipeline;
-    add(rc,
-        flv_buf_addf(b,
-                     ",\"counters\":{\"in\":%" PRIu64 ",\"passed\":%" PRIu64
-                     ",\"filtered\":%" PRIu64 ",\"failed\":%" PRIu64
-                     ",\"out\":%" PRIu64 ",\"acked\":%" PRIu64 "},\"own\":{",
-                     p->stages.in, p->stages.passed, p->stages.filtered,
-                     p->stages.failed, p->out, p->acked));
+    add(rc, flv_buf_addf(b,
+                         ",\"counters\":{\"in\":%" PRIu64 ",\"passed\":%" PRIu64
+                         ",\"filtered\":%" PRIu64 ",\"failed\":%" PRIu64
+                         ",\"out\":%" PRIu64 ",\"acked\":%" PRIu64
+                         ",\"discarded\":%" PRIu64 ",\"dead_lettered\":%" PRIu64
+                         "},\"own\":{",
+                         p->stages.in, p->stages.passed, p->stages.filtered,
+                         p->stages.failed, p->out, p->acked,
+                         p->stages.discarded, p->dead_lettered));
     const char *const *names = type->counters;
     for (unsigned i = 0; names != NULL && names[i] != NULL; i++) {
         assert(i < FLV_COUNTERS_MAX);

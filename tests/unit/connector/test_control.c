@@ -284,7 +284,7 @@ static void the_exit_file_is_whole(void **state)
     (void)fclose(f);
     assert_non_null(strstr(text, "\"code\":1,\"reason\":\"failed\","));
     assert_non_null(strstr(text, "\"cause\":\"a \\\"cause\\\"\""));
-    assert_non_null(strstr(text, "\"acked\":4}"));
+    assert_non_null(strstr(text, "\"acked\":4,"));
     assert_non_null(strstr(text, "}}\n"));
     struct stat st;
     assert_int_equal(stat(r.exit, &st), 0);
