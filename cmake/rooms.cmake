@@ -11,6 +11,8 @@ target_compile_options(flv_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wformat=2
     -Wmissing-prototypes -Wstrict-prototypes -Wundef -fvisibility=hidden
     -fno-common -fstack-protector-strong)
+# What a program does not use it does not load: small ones stay small.
+target_link_options(flv_flags INTERFACE -Wl,--as-needed)
 target_include_directories(flv_flags INTERFACE
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 if(FLV_WERROR)

@@ -651,6 +651,7 @@ static void connect_now(struct mqtt_link *l)
     struct flv_err err = {0};
     l->phase = CONNECT;
     l->connect = (struct flv_connect){
+        .tls = l->conf.tls,
         .host = l->conf.where->host,
         .port = l->conf.where->port,
         .timeout_ms = l->conf.timeout_ms,

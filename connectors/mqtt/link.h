@@ -24,6 +24,7 @@
 #include "mqtt.h"
 
 struct flv_loop;
+struct flv_tls;
 
 enum mqtt_state {
     MQTT_LIVE,     /* subscribed */
@@ -33,6 +34,7 @@ enum mqtt_state {
 struct mqtt_link_conf {
     struct flv_loop *loop;
     const struct mqtt_url *where;
+    struct flv_tls *tls; /* or NULL: plain */
     const char *client_id;
     const char *user, *password; /* or NULL */
     const char *const *filters;

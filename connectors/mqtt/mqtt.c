@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "link.h"
+#include "loop/tls.h"
 #include "options.h"
 
 #define TARGET "mqtt"
@@ -20,6 +21,7 @@ struct mqtt_source {
     const struct mqtt_conf *conf; /* borrowed */
     struct flv_source *src;
     struct mqtt_link *link; /* owned until closed */
+    struct flv_tls *tls;    /* owned; NULL: plain */
     struct mqtt_url where;
     char client_id[MQTT_CLIENT_ID_MAX];
     struct flv_buf value; /* owned: an envelope being made */
@@ -169,7 +171,13 @@ static flv_rc open_source(void *state,
 {
     struct mqtt_source *s = state;
     const struct mqtt_conf *conf = data;
+    const struct flv_tls_conf tls = {.ca_file = conf->ca_file,
+                                     .cert_file = conf->cert_file,
+                                     .key_file = conf->key_file};
     flv_rc rc = mqtt_url_read(conf->url, &s->where, err);
+    if (rc == FLV_OK && s->where.tls) {
+        rc = flv_tls_create(&s->tls, &tls, err);
+    }
     if (rc != FLV_OK) {
         return rc;
     }
@@ -181,6 +189,7 @@ static flv_rc open_source(void *state,
     const struct mqtt_link_conf link = {
         .loop = flv_source_loop(src),
         .where = &s->where,
+        .tls = s->tls,
         .client_id = s->client_id,
         .user = user_of(s),
         .password = password_of(s),
@@ -199,13 +208,18 @@ static flv_rc open_source(void *state,
         .state = on_state,
         .arg = s,
     };
-    return mqtt_link_open(&s->link, &link, err);
+    rc = mqtt_link_open(&s->link, &link, err);
+    if (rc != FLV_OK) {
+        flv_tls_destroy(s->tls);
+    }
+    return rc;
 }
 
 static void link_closed(void *arg)
 {
     struct mqtt_source *s = arg;
     s->link = NULL;
+    flv_tls_destroy(s->tls);
     flv_buf_deinit(&s->value);
     flv_source_closed(s->src);
 }

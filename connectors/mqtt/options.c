@@ -54,6 +54,13 @@ const struct flv_opt mqtt_opts[] = {
     {.name = "password", FLV_STR(struct mqtt_conf, password),
      .env = "MQTT_PASSWORD", .flags = FLV_OPT_SECRET,
      .help = "Password for the broker"},
+    {.name = "ca-file", FLV_STR(struct mqtt_conf, ca_file),
+     .help = "File with the CA certificates (PEM) to trust for mqtts://; "
+             "default: the system's"},
+    {.name = "cert-file", FLV_STR(struct mqtt_conf, cert_file),
+     .help = "File with the client's certificate (PEM) for mqtts://"},
+    {.name = "key-file", FLV_STR(struct mqtt_conf, key_file),
+     .help = "File with its key (PEM)"},
     {.name = "session", FLV_CHOICE(struct mqtt_conf, session),
      .choices = sessions, .fallback = "auto",
      .help = "Whether the broker keeps messages while the connector is away; "
@@ -106,10 +113,15 @@ flv_rc mqtt_check(void *data, struct flv_err *err)
     if (rc != FLV_OK) {
         return rc;
     }
-    if (where.tls) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "mqtt-url: TLS is not in this version; give a "
-                        "mqtt:// address");
+    if (!where.tls && (conf->ca_file != NULL || conf->cert_file != NULL ||
+                       conf->key_file != NULL)) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "ca-file, cert-file and key-file are for TLS; write "
+                        "mqtt-url as mqtts://host");
+    }
+    if ((conf->cert_file == NULL) != (conf->key_file == NULL)) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "cert-file and key-file are given together");
     }
     if (conf->backoff_min_ms > conf->backoff_max_ms) {
         return flv_fail(err, FLV_E_USAGE,

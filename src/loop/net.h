@@ -14,8 +14,8 @@
  *            FLV_E_CANCELED.
  * Calls      No callback ever runs from inside the function that asked for
  *            it. Every accepted request completes exactly once.
- * TLS        Would sit between flv_conn and its socket: net.c touches the
- *            socket's bytes only in its raw_* functions.
+ * TLS        Sits between flv_conn and its socket where a struct flv_tls is
+ *            given; nothing else changes for those who read and write.
  */
 #ifndef FLV_LOOP_NET_H
 #define FLV_LOOP_NET_H
@@ -70,12 +70,16 @@ void flv_listener_close(struct flv_listener *l,
 
 /* ---- Connecting -------------------------------------------------------- */
 
+struct flv_tls; /* loop/tls.h */
+
 struct flv_connect {
-    const char *host;    /* copied; name or address */
+    struct flv_tls *tls; /* borrowed until closed; NULL: plain */
+    const char *host;    /* copied; name or address, as in the certificate */
     uint16_t port;       /* 1..65535 */
-    uint64_t timeout_ms; /* for all of it: name, all addresses; > 0 */
+    uint64_t timeout_ms; /* for all of it: name, addresses, TLS; > 0 */
     /* rc FLV_OK: conn is connected and yours. Else conn is NULL and err
-     * (borrowed) says why: FLV_E_CONNECT, FLV_E_TIMEOUT, FLV_E_CANCELED. */
+     * (borrowed) says why: FLV_E_CONNECT, FLV_E_TIMEOUT, FLV_E_CANCELED; with
+     * TLS also FLV_E_REFUSED (certificate) and FLV_E_PROTOCOL. */
     void (*done)(struct flv_connect *c,
                  flv_rc rc,
                  struct flv_conn *conn,

@@ -9,14 +9,12 @@
 #include "loop/net.h"
 #include "loop/net_priv.h"
 
-#define PARTS_AT_ONCE 64
 #define KEEPALIVE_S 60
 
 static void pump(struct flv_conn *conn);
 static void close_now(struct flv_conn *conn);
-static void end_gently(struct flv_conn *conn);
 
-/* ---- The socket's bytes: where TLS would sit --------------------------- */
+/* ---- The socket's bytes, below a layer --------------------------------- */
 
 static void write_cb(uv_write_t *req, int status);
 static void alloc_cb(uv_handle_t *h, size_t hint, uv_buf_t *out);
@@ -37,6 +35,11 @@ static int raw_write(struct flv_conn *conn, uv_buf_t *bufs, unsigned count)
 static int raw_read_start(struct flv_conn *conn)
 {
     return uv_read_start((uv_stream_t *)&conn->tcp, alloc_cb, read_cb);
+}
+
+int flv__conn_listen(struct flv_conn *conn)
+{
+    return raw_read_start(conn);
 }
 
 static void raw_read_stop(struct flv_conn *conn)
@@ -122,8 +125,7 @@ static flv_rc break_conn(struct flv_conn *conn, int uv, const char *what)
 
 /* ---- Writing ----------------------------------------------------------- */
 
-/* n bytes of the queue are with the kernel. */
-static void consume(struct flv_conn *conn, size_t n)
+void flv__conn_consume(struct flv_conn *conn, size_t n)
 {
     assert(n <= conn->pending_bytes);
     conn->pending_bytes -= n;
@@ -146,8 +148,9 @@ static void consume(struct flv_conn *conn, size_t n)
     assert(n == 0);
 }
 
-static unsigned
-gather(const struct flv_conn *conn, uv_buf_t *bufs, size_t *out_bytes)
+unsigned flv__conn_gather(const struct flv_conn *conn,
+                          uv_buf_t bufs[FLV_NET_PARTS_AT_ONCE],
+                          size_t *out_bytes)
 {
     unsigned count = 0;
     size_t bytes = 0;
@@ -159,7 +162,7 @@ gather(const struct flv_conn *conn, uv_buf_t *bufs, size_t *out_bytes)
             if (w->parts[i].len == pos) {
                 continue;
             }
-            if (count == PARTS_AT_ONCE) {
+            if (count == FLV_NET_PARTS_AT_ONCE) {
                 *out_bytes = bytes;
                 return count;
             }
@@ -173,7 +176,7 @@ gather(const struct flv_conn *conn, uv_buf_t *bufs, size_t *out_bytes)
     return count;
 }
 
-static void write_failed(struct flv_conn *conn, int uv)
+void flv__conn_write_failed(struct flv_conn *conn, int uv)
 {
     fail_all(conn, break_conn(conn, uv, "cannot write to"));
     if (conn->gentle) {
@@ -181,38 +184,81 @@ static void write_failed(struct flv_conn *conn, int uv)
     }
 }
 
+void flv__conn_break(struct flv_conn *conn, const struct flv_err *err)
+{
+    if (!conn->broken) {
+        conn->broken = true;
+        conn->err = *err;
+    }
+    fail_all(conn, conn->err.rc);
+    if (conn->gentle) {
+        close_now(conn);
+    }
+}
+
+bool flv__conn_send(struct flv_conn *conn, const uint8_t *data, size_t n)
+{
+    /* uv_buf_t has no const form; the bytes are only read. */
+    uv_buf_t buf = {.base = (char *)(uintptr_t)data, .len = n};
+    ssize_t done = raw_try_write(conn, &buf, 1);
+    int rc = 0;
+
+    assert(conn->flying_bytes == 0 && n > 0);
+    if (done < 0 && done != UV_EAGAIN) {
+        flv__conn_write_failed(conn, (int)done);
+        return false;
+    }
+    if (done > 0) {
+        conn->active_ms = flv_loop_now_ms(conn->loop);
+        buf.base += done;
+        buf.len -= (size_t)done;
+    }
+    if (buf.len > 0) {
+        rc = raw_write(conn, &buf, 1);
+        conn->flying_bytes = rc == 0 ? buf.len : 0;
+    }
+    if (rc != 0) {
+        flv__conn_write_failed(conn, rc);
+    }
+    return rc == 0;
+}
+
 /* Writes what the socket takes now; the rest waits in write_req. */
 static void pump(struct flv_conn *conn)
 {
-    uv_buf_t bufs[PARTS_AT_ONCE];
+    uv_buf_t bufs[FLV_NET_PARTS_AT_ONCE];
 
+    if (conn->layer != NULL) {
+        conn->layer->pump(conn);
+        return;
+    }
     while (conn->head != NULL && conn->flying_bytes == 0) {
         size_t bytes;
-        unsigned count = gather(conn, bufs, &bytes);
+        unsigned count = flv__conn_gather(conn, bufs, &bytes);
         ssize_t n = count > 0 ? raw_try_write(conn, bufs, count) : 0;
         int rc;
 
         if (n < 0 && n != UV_EAGAIN) {
-            write_failed(conn, (int)n);
+            flv__conn_write_failed(conn, (int)n);
             return;
         }
         if (n > 0) {
             conn->active_ms = flv_loop_now_ms(conn->loop);
         }
-        consume(conn, n > 0 ? (size_t)n : 0);
+        flv__conn_consume(conn, n > 0 ? (size_t)n : 0);
         if (n >= 0 && (size_t)n == bytes) {
             continue;
         }
-        count = gather(conn, bufs, &bytes);
+        count = flv__conn_gather(conn, bufs, &bytes);
         rc = raw_write(conn, bufs, count);
         if (rc != 0) {
-            write_failed(conn, rc);
+            flv__conn_write_failed(conn, rc);
             return;
         }
         conn->flying_bytes = bytes;
     }
     if (conn->head == NULL && conn->gentle) {
-        end_gently(conn);
+        flv__conn_end_gently(conn);
     }
 }
 
@@ -226,11 +272,15 @@ static void write_cb(uv_write_t *req, int status)
         return; /* everything was canceled by then */
     }
     if (status != 0) {
-        write_failed(conn, status);
+        flv__conn_write_failed(conn, status);
         return;
     }
     conn->active_ms = flv_loop_now_ms(conn->loop);
-    consume(conn, flying);
+    if (conn->layer != NULL) {
+        conn->layer->written(conn);
+        return;
+    }
+    flv__conn_consume(conn, flying);
     pump(conn);
 }
 
@@ -287,7 +337,9 @@ static void alloc_cb(uv_handle_t *h, size_t hint, uv_buf_t *out)
 {
     struct flv_conn *conn = h->data;
     size_t size = 0;
-    void *space = conn->reader->space(conn->reader, &size);
+    void *space = conn->layer != NULL
+                      ? flv_conn_scratch(conn, &size)
+                      : conn->reader->space(conn->reader, &size);
 
     (void)hint;
     assert(space == NULL || size > 0);
@@ -300,22 +352,37 @@ static void read_cb(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     struct flv_conn *conn = s->data;
     struct flv_reader *r = conn->reader;
 
-    (void)buf;
     if (n == 0 || conn->closing) {
         return;
     }
     if (n > 0) {
         conn->active_ms = flv_loop_now_ms(conn->loop);
-        r->data(r, (size_t)n);
+        if (conn->layer != NULL) {
+            conn->layer->received(conn, (uint8_t *)buf->base, (size_t)n);
+        } else {
+            r->data(r, (size_t)n);
+        }
         return;
     }
-    flv_conn_read_stop(conn);
     if (n == UV_ENOBUFS) {
+        flv_conn_read_stop(conn);
         return; /* the reader had no space: it stopped itself */
     }
-    conn->ended = true;
-    r->end(r, n == UV_EOF ? FLV_OK
+    raw_read_stop(conn);
+    if (conn->layer != NULL) {
+        conn->layer->ended(conn, n == UV_EOF ? 0 : (int)n);
+        return;
+    }
+    flv__conn_read_over(
+        conn, n == UV_EOF ? FLV_OK
                           : break_conn(conn, (int)n, "lost the connection to"));
+}
+
+void flv__conn_read_over(struct flv_conn *conn, flv_rc rc)
+{
+    flv_conn_read_stop(conn);
+    conn->ended = true;
+    conn->reader->end(conn->reader, rc);
 }
 
 void flv_conn_read_start(struct flv_conn *conn, struct flv_reader *r)
@@ -326,9 +393,12 @@ void flv_conn_read_start(struct flv_conn *conn, struct flv_reader *r)
     if (!conn->reading && !conn->ended) {
         int rc = raw_read_start(conn);
 
-        assert(rc == 0);
+        assert(rc == 0 || rc == UV_EALREADY);
         (void)rc;
         conn->reading = true;
+        if (conn->layer != NULL) {
+            conn->layer->resume(conn);
+        }
     }
 }
 
@@ -395,6 +465,9 @@ static void close_cb(uv_handle_t *h)
 
     deliver_over(conn);
     flv_loop_undefer(conn->loop, &conn->flush);
+    if (conn->layer != NULL) {
+        conn->layer->destroy(conn);
+    }
     flv_free(conn);
     if (closed != NULL) {
         closed(ctx);
@@ -437,13 +510,20 @@ static void shutdown_cb(uv_shutdown_t *req, int status)
     }
 }
 
-/* All is written: our half ends. */
-static void end_gently(struct flv_conn *conn)
+/* All is written: our half ends. What flies still arrives: libuv shuts down
+ * behind its own queue. */
+void flv__conn_end_gently(struct flv_conn *conn)
 {
     if (conn->shut || conn->closing) {
         return;
     }
     conn->shut = true;
+    if (conn->layer != NULL) {
+        conn->layer->goodbye(conn);
+    }
+    if (conn->closing) {
+        return;
+    }
     if (uv_shutdown(&conn->shutdown_req, (uv_stream_t *)&conn->tcp,
                     shutdown_cb) != 0) {
         close_now(conn);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "loop/net.h"
 #include "loop/net_priv.h"
+#include "loop/tls_priv.h"
 
 #define ADDRESSES_MAX 8
 
@@ -69,6 +70,31 @@ static void note_error(struct attempt *a, int uv)
     }
 }
 
+/* What a certificate is wrong about, another address does not mend. */
+static void secured(struct flv_conn *conn, const struct flv_err *err)
+{
+    struct attempt *a = conn->attempt;
+
+    if (a == NULL) {
+        return; /* given up in the meantime */
+    }
+    assert(a->conn == conn);
+    if (err != NULL) {
+        a->err = *err;
+    }
+    finish(a, err != NULL ? err->rc : FLV_OK);
+}
+
+static void secure(struct attempt *a)
+{
+    struct flv_tls *tls = a->owner->tls;
+    flv_rc rc = tls->start(tls, a->conn, a->host, secured, &a->err);
+
+    if (rc != FLV_OK) {
+        finish(a, rc);
+    }
+}
+
 static void connect_cb(uv_connect_t *req, int status)
 {
     struct flv_conn *conn = req->handle->data;
@@ -80,7 +106,11 @@ static void connect_cb(uv_connect_t *req, int status)
     assert(a->conn == conn);
     if (status == 0) {
         flv__conn_opened(conn);
-        finish(a, FLV_OK);
+        if (a->owner->tls != NULL) {
+            secure(a);
+        } else {
+            finish(a, FLV_OK);
+        }
         return;
     }
     note_error(a, status);

@@ -1,0 +1,469 @@
+/* TLS between a connection and its socket: OpenSSL over two memory buffers. */
+#include <assert.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "base/field.h"
+#include "base/mem.h"
+#include "loop/tls_priv.h"
+
+/* Plaintext that is encrypted at once. */
+#define CHUNK_BYTES ((size_t)64 * 1024)
+/* Ciphertext of one flight: the chunk, its records' frames, handshakes. */
+#define FLIGHT_BYTES_MAX (CHUNK_BYTES + (size_t)64 * 1024)
+
+struct flv__tls {
+    struct flv_conn *conn;
+    SSL *ssl;
+    BIO *in, *out;         /* borrowed: the SSL's */
+    struct flv_buf flight; /* owned: ciphertext with the kernel */
+    size_t plain;          /* bytes of the queue of writes inside of it */
+    struct flv_task later; /* delivers what OpenSSL holds, or the outcome */
+    struct flv_err err;    /* of the handshake */
+    void (*done)(struct flv_conn *conn, const struct flv_err *err);
+    bool shaking, over, ended;
+    int end; /* how the socket ended */
+};
+
+/* OpenSSL's last word, or `fallback`. */
+static const char *reason(const char *fallback)
+{
+    const char *text = ERR_reason_error_string(ERR_peek_last_error());
+    ERR_clear_error();
+    return text != NULL ? text : fallback;
+}
+
+/* ---- Settings ---------------------------------------------------------- */
+
+static flv_rc bad_file(const char *what, const char *path, struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_INVALID, "the %s in %.80s cannot be used: %.60s",
+                    what, path, reason("unreadable"));
+}
+
+static flv_rc
+read_files(SSL_CTX *ctx, const struct flv_tls_conf *conf, struct flv_err *err)
+{
+    if (conf->ca_file != NULL
+            ? SSL_CTX_load_verify_file(ctx, conf->ca_file) != 1
+            : SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        return bad_file("CA certificates",
+                        conf->ca_file != NULL ? conf->ca_file : "the system",
+                        err);
+    }
+    if ((conf->cert_file == NULL) != (conf->key_file == NULL)) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "a certificate and its key are given together");
+    }
+    if (conf->cert_file == NULL) {
+        return FLV_OK;
+    }
+    if (SSL_CTX_use_certificate_chain_file(ctx, conf->cert_file) != 1) {
+        return bad_file("certificate", conf->cert_file, err);
+    }
+    if (SSL_CTX_use_PrivateKey_file(ctx, conf->key_file, SSL_FILETYPE_PEM) !=
+            1 ||
+        SSL_CTX_check_private_key(ctx) != 1) {
+        return bad_file("key", conf->key_file, err);
+    }
+    return FLV_OK;
+}
+
+static flv_rc tls_start(struct flv_tls *tls,
+                        struct flv_conn *conn,
+                        const char *name,
+                        void (*done)(struct flv_conn *conn,
+                                     const struct flv_err *err),
+                        struct flv_err *err);
+
+flv_rc flv_tls_create(struct flv_tls **out,
+                      const struct flv_tls_conf *conf,
+                      struct flv_err *err)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    struct flv_tls *tls = flv_zalloc(1, sizeof(*tls));
+    flv_rc rc;
+
+    if (ctx == NULL || tls == NULL) {
+        SSL_CTX_free(ctx);
+        flv_free(tls);
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    /* Connections wait long between messages: their buffers need not. */
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
+                                    SSL_MODE_ENABLE_PARTIAL_WRITE);
+    rc = read_files(ctx, conf, err);
+    if (rc != FLV_OK) {
+        SSL_CTX_free(ctx);
+        flv_free(tls);
+        return rc;
+    }
+    tls->ctx = ctx;
+    tls->start = tls_start;
+    *out = tls;
+    return FLV_OK;
+}
+
+void flv_tls_destroy(struct flv_tls *tls)
+{
+    if (tls != NULL) {
+        SSL_CTX_free(tls->ctx);
+        flv_free(tls);
+    }
+}
+
+/* ---- Out --------------------------------------------------------------- */
+
+static void break_tls(struct flv__tls *t, const char *what)
+{
+    struct flv_err err = {0};
+
+    (void)flv_fail(&err, FLV_E_PROTOCOL, "TLS with %.60s: %.100s",
+                   t->conn->peer, reason(what));
+    flv__conn_break(t->conn, &err);
+}
+
+/* Sends what OpenSSL has written, unless a flight is under way. False: the
+ * connection broke, or is closing. */
+static bool fly(struct flv__tls *t)
+{
+    struct flv_conn *conn = t->conn;
+    size_t plain = t->plain;
+    int n = BIO_pending(t->out);
+
+    if (conn->flying_bytes > 0) {
+        return true;
+    }
+    flv_buf_reset(&t->flight);
+    if (n > 0) {
+        if (flv_buf_reserve(&t->flight, (size_t)n) != FLV_OK ||
+            BIO_read(t->out, t->flight.data, n) != n) {
+            break_tls(t, "out of memory");
+            return false;
+        }
+        t->flight.len = (size_t)n;
+        if (!flv__conn_send(conn, t->flight.data, t->flight.len)) {
+            return false;
+        }
+    }
+    if (conn->flying_bytes == 0 && plain > 0) {
+        t->plain = 0;
+        flv__conn_consume(conn, plain);
+    }
+    return !conn->closing;
+}
+
+/* Encrypts the front of the queue; bytes of it, or -1. */
+static ssize_t encrypt(struct flv__tls *t)
+{
+    uv_buf_t bufs[FLV_NET_PARTS_AT_ONCE];
+    size_t bytes, done = 0;
+    unsigned count = flv__conn_gather(t->conn, bufs, &bytes);
+
+    for (unsigned i = 0; i < count && done < CHUNK_BYTES; i++) {
+        size_t len = bufs[i].len;
+
+        if (len > CHUNK_BYTES - done) {
+            len = CHUNK_BYTES - done;
+        }
+        for (size_t pos = 0; pos < len;) {
+            ERR_clear_error();
+            int n = SSL_write(t->ssl, bufs[i].base + pos, (int)(len - pos));
+
+            if (n <= 0) {
+                return -1;
+            }
+            pos += (size_t)n;
+        }
+        done += len;
+    }
+    return (ssize_t)done;
+}
+
+static void tls_pump(struct flv_conn *conn)
+{
+    struct flv__tls *t = conn->tls;
+
+    while (!t->shaking && conn->head != NULL && conn->flying_bytes == 0 &&
+           !conn->broken) {
+        ssize_t n = encrypt(t);
+
+        if (n < 0) {
+            break_tls(t, "cannot encrypt");
+            return;
+        }
+        if (n == 0) {
+            flv__conn_consume(conn, 0); /* empty writes */
+            continue;
+        }
+        t->plain = (size_t)n;
+        if (!fly(t)) {
+            return;
+        }
+    }
+    if (conn->head == NULL && conn->gentle && conn->flying_bytes == 0) {
+        flv__conn_end_gently(conn);
+    }
+}
+
+static void tls_written(struct flv_conn *conn)
+{
+    if (fly(conn->tls)) {
+        tls_pump(conn);
+    }
+}
+
+static void tls_goodbye(struct flv_conn *conn)
+{
+    struct flv__tls *t = conn->tls;
+
+    if (!t->shaking && !conn->broken) {
+        (void)SSL_shutdown(t->ssl);
+        ERR_clear_error();
+        (void)fly(t);
+    }
+}
+
+/* ---- Handshake --------------------------------------------------------- */
+
+static void shaken(struct flv__tls *t, flv_rc rc, const char *text)
+{
+    if (rc != FLV_OK) {
+        (void)flv_fail(&t->err, rc, "TLS with %.60s: %.110s", t->conn->peer,
+                       text);
+    }
+    t->over = true;
+    flv_loop_defer(t->conn->loop, &t->later);
+}
+
+static void shake(struct flv__tls *t)
+{
+    ERR_clear_error();
+    int rc = SSL_do_handshake(t->ssl);
+    int why = SSL_get_error(t->ssl, rc);
+    long verdict = SSL_get_verify_result(t->ssl);
+
+    (void)fly(t); /* also the alert that says no */
+    if (t->over) {
+        return;
+    }
+    if (rc == 1) {
+        shaken(t, FLV_OK, NULL);
+    } else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
+        if (verdict != X509_V_OK) {
+            ERR_clear_error();
+            shaken(t, FLV_E_REFUSED, X509_verify_cert_error_string(verdict));
+        } else {
+            shaken(t, FLV_E_PROTOCOL, reason("the handshake failed"));
+        }
+    }
+}
+
+static void end_of_shaking(struct flv__tls *t)
+{
+    struct flv_conn *conn = t->conn;
+
+    t->shaking = t->over = false;
+    if (!conn->reading) {
+        (void)uv_read_stop((uv_stream_t *)&conn->tcp);
+    }
+    t->done(conn, t->err.rc != FLV_OK ? &t->err : NULL);
+}
+
+/* ---- In ---------------------------------------------------------------- */
+
+static void tls_over(struct flv__tls *t)
+{
+    struct flv_conn *conn = t->conn;
+
+    if (t->end == 0) {
+        flv__conn_read_over(conn, FLV_OK);
+        return;
+    }
+    if (!conn->broken) {
+        struct flv_err err = {0};
+
+        (void)flv_fail_sys(&err, FLV_E_CLOSED, -t->end,
+                           "lost the connection to %s", conn->peer);
+        flv__conn_break(conn, &err);
+    }
+    if (!conn->closing) {
+        flv__conn_read_over(conn, conn->err.rc);
+    }
+}
+
+/* Plaintext for the reader, for as long as it wants some. */
+static void deliver(struct flv__tls *t)
+{
+    struct flv_conn *conn = t->conn;
+
+    while (conn->reading && !conn->closing && !conn->ended) {
+        size_t size = 0;
+        void *space = conn->reader->space(conn->reader, &size);
+        int n;
+
+        if (space == NULL) {
+            flv_conn_read_stop(conn);
+            return;
+        }
+        size = size < INT32_MAX ? size : INT32_MAX;
+        ERR_clear_error();
+        n = SSL_read(t->ssl, space, (int)size);
+        if (n > 0) {
+            conn->reader->data(conn->reader, (size_t)n);
+            continue;
+        }
+        int why = SSL_get_error(t->ssl, n);
+
+        (void)fly(t); /* key updates, alerts */
+        if (why == SSL_ERROR_WANT_READ && !t->ended) {
+            return;
+        }
+        if (conn->closing) {
+            return;
+        }
+        if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_ZERO_RETURN) {
+            break_tls(t, "broken records");
+            if (!conn->closing) {
+                flv__conn_read_over(conn, conn->err.rc);
+            }
+            return;
+        }
+        t->end = why == SSL_ERROR_ZERO_RETURN ? 0 : t->end;
+        tls_over(t);
+        return;
+    }
+}
+
+static void later(struct flv_task *task)
+{
+    struct flv__tls *t = FLV_OWNER_OF(task, struct flv__tls, later);
+
+    if (t->shaking) {
+        end_of_shaking(t); /* may close the connection */
+    } else {
+        deliver(t);
+    }
+}
+
+static void tls_received(struct flv_conn *conn, const uint8_t *data, size_t n)
+{
+    struct flv__tls *t = conn->tls;
+
+    assert(n <= INT32_MAX);
+    if (BIO_write(t->in, data, (int)n) != (int)n) {
+        break_tls(t, "out of memory");
+        return;
+    }
+    if (t->shaking) {
+        if (!t->over) {
+            shake(t);
+        }
+        return;
+    }
+    deliver(t);
+}
+
+static void tls_ended(struct flv_conn *conn, int uv)
+{
+    struct flv__tls *t = conn->tls;
+
+    t->ended = true;
+    t->end = uv;
+    if (!t->shaking) {
+        deliver(t);
+    } else if (!t->over) {
+        shaken(t, FLV_E_CLOSED, "the other side ended the handshake");
+    }
+}
+
+static void tls_resume(struct flv_conn *conn)
+{
+    struct flv__tls *t = conn->tls;
+
+    /* What OpenSSL holds, or an end that was seen while nobody read. */
+    if (!t->shaking &&
+        (t->ended || SSL_pending(t->ssl) > 0 || BIO_pending(t->in) > 0)) {
+        flv_loop_defer(conn->loop, &t->later);
+    }
+}
+
+static void tls_destroy(struct flv_conn *conn)
+{
+    struct flv__tls *t = conn->tls;
+
+    flv_loop_undefer(conn->loop, &t->later);
+    SSL_free(t->ssl);
+    flv_buf_deinit(&t->flight);
+    flv_free(t);
+}
+
+static const struct flv__layer layer = {
+    .received = tls_received,
+    .ended = tls_ended,
+    .pump = tls_pump,
+    .written = tls_written,
+    .resume = tls_resume,
+    .goodbye = tls_goodbye,
+    .destroy = tls_destroy,
+};
+
+/* ---- Start ------------------------------------------------------------- */
+
+/* Whom we want to talk to: as the name in the certificate, and for servers
+ * with several of them. */
+static bool expect(SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) {
+        return true;
+    }
+    X509_VERIFY_PARAM_set_hostflags(param,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, name) == 1 &&
+           SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+static flv_rc tls_start(struct flv_tls *tls,
+                        struct flv_conn *conn,
+                        const char *name,
+                        void (*done)(struct flv_conn *conn,
+                                     const struct flv_err *err),
+                        struct flv_err *err)
+{
+    struct flv__tls *t = flv_zalloc(1, sizeof(*t));
+    SSL *ssl = t != NULL ? SSL_new(tls->ctx) : NULL;
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+
+    if (ssl == NULL || in == NULL || out == NULL || !expect(ssl, name)) {
+        SSL_free(ssl);
+        BIO_free(in);
+        BIO_free(out);
+        flv_free(t);
+        ERR_clear_error();
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
+    }
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    *t = (struct flv__tls){.conn = conn,
+                           .ssl = ssl,
+                           .in = in,
+                           .out = out,
+                           .done = done,
+                           .shaking = true};
+    flv_buf_init(&t->flight, FLIGHT_BYTES_MAX);
+    flv_task_init(&t->later, later);
+    conn->tls = t;
+    conn->layer = &layer;
+    int rc = flv__conn_listen(conn);
+    assert(rc == 0);
+    (void)rc;
+    shake(t);
+    return FLV_OK;
+}

@@ -1,0 +1,27 @@
+/*
+ * tls_priv.h - how net_connect.c puts TLS on a connection.
+ *
+ * Purpose    struct flv_tls carries its own entry, so that a program that
+ *            makes none does not link OpenSSL.
+ * Threads    The loop's thread.
+ */
+#ifndef FLV_LOOP_TLS_PRIV_H
+#define FLV_LOOP_TLS_PRIV_H
+
+#include "loop/net_priv.h"
+#include "loop/tls.h"
+
+struct flv_tls {
+    /* Shakes hands on a connected socket; name is the peer's, as in its
+     * certificate. `done` runs later, once, unless the connection is closed
+     * before: err NULL when both sides agree. */
+    flv_rc (*start)(struct flv_tls *tls,
+                    struct flv_conn *conn,
+                    const char *name,
+                    void (*done)(struct flv_conn *conn,
+                                 const struct flv_err *err),
+                    struct flv_err *err);
+    void *ctx; /* owned SSL_CTX */
+};
+
+#endif
