@@ -202,7 +202,9 @@ static flv_rc open_source(void *state,
         .session_expiry_s = expiry_s(conf),
         .receive_max = (uint16_t)conf->receive_max,
         .packet_bytes_max = (size_t)conf->packet_bytes_max,
-        .backoff_min_ms = conf->backoff_min_ms,
+        .backoff_min_ms = conf->backoff_min_ms < conf->backoff_max_ms
+                              ? conf->backoff_min_ms
+                              : conf->backoff_max_ms,
         .backoff_max_ms = conf->backoff_max_ms,
         .readable = on_readable,
         .state = on_state,

@@ -123,12 +123,6 @@ flv_rc mqtt_check(void *data, struct flv_err *err)
         return flv_fail(err, FLV_E_USAGE,
                         "cert-file and key-file are given together");
     }
-    if (conf->backoff_min_ms > conf->backoff_max_ms) {
-        return flv_fail(err, FLV_E_USAGE,
-                        "reconnect-min (%" PRIu64 " ms) is longer than "
-                        "reconnect-max (%" PRIu64 " ms)",
-                        conf->backoff_min_ms, conf->backoff_max_ms);
-    }
     if (conf->password != NULL && conf->user == NULL && !where.has_user) {
         return flv_fail(err, FLV_E_USAGE,
                         "password is given without user; MQTT takes one only "

@@ -194,8 +194,8 @@ static void settings_that_cannot_be_are_refused(void **state)
         {"mqtt-url=h", "mqtt-topic=a", "receive-max=0", NULL},
         {"mqtt-url=h", "mqtt-topic=a", "timeout=0", NULL},
         {"mqtt-url=h", "mqtt-topic=a", "password=p", NULL},
-        {"mqtt-url=h", "mqtt-topic=a", "reconnect-min=9s", "reconnect-max=8s",
-         NULL},
+        {"mqtt-url=h", "mqtt-topic=a", "ca-file=/x", NULL},
+        {"mqtt-url=mqtts://h", "mqtt-topic=a", "cert-file=/x", NULL},
         {"mqtt-url=ftp://h", "mqtt-topic=a", NULL},
     };
     (void)state;

@@ -1,0 +1,249 @@
+# The MQTT source as a person uses it: real brokers (mosquitto), plain and
+# with TLS and passwords, and everything that can be wrong with them.
+
+load lib
+
+setup_file() {
+    command -v mosquitto >/dev/null || PATH=$PATH:/usr/sbin
+    cluster_up
+    export MQTT=$HOME/mqtt
+    mkdir "$MQTT"
+    read -r PORT TLS_PORT < <(free_ports)
+    export PORT TLS_PORT
+    certificates
+    passwords
+    broker plain "listener $PORT 127.0.0.1" "allow_anonymous true"
+    broker tls "listener $TLS_PORT 127.0.0.1" "cafile $MQTT/ca.pem" \
+        "certfile $MQTT/server.pem" "keyfile $MQTT/server.key" \
+        "require_certificate true" "allow_anonymous false" \
+        "password_file $MQTT/passwords" "acl_file $MQTT/acl"
+}
+
+teardown_file() {
+    kill $(cat "$MQTT"/*.pid) 2>/dev/null || true
+    home_down
+}
+
+setup() {
+    TOPIC=t$BATS_TEST_NUMBER
+    fluvio topic create "$TOPIC" >/dev/null
+}
+
+teardown() {
+    [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
+    fluvio topic delete "$TOPIC" >/dev/null
+}
+
+certificates() {
+    cd "$MQTT"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=test CA' \
+        -keyout ca.key -out ca.pem
+    printf 'subjectAltName=DNS:localhost\n' >ext
+    local who
+    for who in server client; do
+        openssl req -newkey rsa:2048 -nodes -subj "/CN=$who" \
+            -keyout $who.key -out $who.csr
+        openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key \
+            -CAcreateserial -days 2 -extfile ext -out $who.pem
+    done
+    cd - >/dev/null
+} >/dev/null 2>&1
+
+passwords() {
+    touch "$MQTT/passwords"
+    mosquitto_passwd -b "$MQTT/passwords" ada 'secret:1'
+    printf 'user ada\ntopic readwrite open/#\n' >"$MQTT/acl"
+    chmod 600 "$MQTT/passwords" "$MQTT/acl"
+}
+
+# broker NAME LINE...: mosquitto with that configuration, ready.
+broker() {
+    local name=$1
+    shift
+    {
+        [ "$(id -u)" -ne 0 ] || echo "user root"
+        printf '%s\n' "$@"
+    } >"$MQTT/$name.conf"
+    mosquitto -c "$MQTT/$name.conf" >"$MQTT/$name.log" 2>&1 3>&- &
+    echo $! >"$MQTT/$name.pid"
+    until_true 10 grep -q running "$MQTT/$name.log"
+}
+
+# connector OPTION...: runs in the background, log in $LOG.
+connector() {
+    LOG=$HOME/$TOPIC.log
+    fluvio-connect-mqtt --fluvio-topic="$TOPIC" --reconnect-max=100ms "$@" \
+        >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+}
+
+said() {
+    until_true 15 grep -q -- "$1" "$LOG" || {
+        cat "$LOG"
+        return 1
+    }
+}
+
+tried_again() {
+    [ "$(grep -c retry_ms "$LOG")" -ge 2 ]
+}
+
+stop_connector() {
+    kill -TERM "$CONNECTOR"
+    ends_with 0 "$CONNECTOR"
+    CONNECTOR=
+}
+
+publish() {
+    mosquitto_pub -p "$PORT" -q 1 "$@"
+}
+
+publish_tls() {
+    mosquitto_pub -h localhost -p "$TLS_PORT" --cafile "$MQTT/ca.pem" \
+        --cert "$MQTT/client.pem" --key "$MQTT/client.key" \
+        -u ada -P 'secret:1' -q 1 "$@"
+}
+
+records() {
+    fluvio consume "$TOPIC" -B -d "$@"
+}
+
+has_records() {
+    [ "$(records | wc -l)" -ge "$1" ]
+}
+
+@test "the seed's file runs unchanged but for the host" {
+    cat >"$HOME/connect.yml" <<YAML
+version: latest
+name: my-test-mqtt
+type: mqtt
+topic: my-mqtt
+create_topic: true
+direction: source
+parameters:
+  mqtt-url: "127.0.0.1:$PORT"
+  mqtt-topic: "/hfp/v2/journey/#"
+  fluvio-topic: my-mqtt
+YAML
+    LOG=$HOME/seed.log
+    fluvio-connect-mqtt --config "$HOME/connect.yml" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+    said msg=subscribed
+    publish -t /hfp/v2/journey/a -m hi
+    TOPIC=my-mqtt until_true 10 has_records 1
+    run fluvio consume my-mqtt -B -d
+    [ "$output" = '{"mqtt_topic":"/hfp/v2/journey/a","payload":[104,105]}' ]
+    stop_connector
+}
+
+@test "records take every form, at every quality of service" {
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC/+" --qos=2 \
+        --payload-output-type=json
+    said msg=subscribed
+    local qos
+    for qos in 0 1 2; do
+        mosquitto_pub -p "$PORT" -t "$TOPIC/$qos" -q $qos -m "{\"q\": $qos}"
+        until_true 10 has_records $((qos + 1))
+    done
+    publish -t "$TOPIC/bad" -m 'not json'
+    said 'msg="message skipped"'
+    run records
+    [ "${lines[0]}" = "{\"mqtt_topic\":\"$TOPIC/0\",\"payload\":{\"q\": 0}}" ]
+    [ "${lines[2]}" = "{\"mqtt_topic\":\"$TOPIC/2\",\"payload\":{\"q\": 2}}" ]
+    stop_connector
+    said "messages=4 invalid=1"
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC/raw" \
+        --output=raw
+    said msg=subscribed
+    publish -t "$TOPIC/raw" -m 'as it is'
+    until_true 10 has_records 4
+    run records -k
+    [ "${lines[3]}" = "[$TOPIC/raw] as it is" ]
+    stop_connector
+}
+
+@test "a kept session brings what came while the connector was away" {
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" --output=raw
+    said msg=subscribed
+    stop_connector
+    publish -t "$TOPIC" -m one
+    publish -t "$TOPIC" -m two
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" --output=raw
+    until_true 10 has_records 2
+    stop_connector
+    run records
+    [ "$output" = $'one\ntwo' ]
+}
+
+@test "TLS, client certificate and password" {
+    connector --mqtt-url="mqtts://ada:secret%3A1@localhost:$TLS_PORT" \
+        --mqtt-topic=open/x --ca-file="$MQTT/ca.pem" --output=raw \
+        --cert-file="$MQTT/client.pem" --key-file="$MQTT/client.key"
+    said msg=subscribed
+    publish_tls -t open/x -m "behind TLS"
+    until_true 10 has_records 1
+    [ "$(records)" = "behind TLS" ]
+    stop_connector
+    run ! grep -q secret "$LOG"
+}
+
+@test "what a broker refuses is said in its words, and tried again" {
+    local tls=(--ca-file="$MQTT/ca.pem" --cert-file="$MQTT/client.pem"
+        --key-file="$MQTT/client.key" --mqtt-topic=open/x)
+    connector --mqtt-url="mqtts://ada:wrong@localhost:$TLS_PORT" "${tls[@]}"
+    said "refuses the connection: not authorized"
+    until_true 10 tried_again
+    stop_connector
+    run ! grep -q wrong "$LOG"
+    # Without a client certificate, and with a host it is not made for.
+    connector --mqtt-url="mqtts://localhost:$TLS_PORT" --mqtt-topic=a \
+        --ca-file="$MQTT/ca.pem"
+    said "retry_ms"
+    stop_connector
+    connector --mqtt-url="mqtts://127.0.0.1:$TLS_PORT" "${tls[@]}"
+    said "mismatch"
+    stop_connector
+    connector --mqtt-url="mqtts://localhost:$TLS_PORT" --mqtt-topic=a
+    said "certificate"
+    stop_connector
+}
+
+@test "no broker: says so, goes on trying, finds it" {
+    read -r port _ < <(free_ports)
+    connector --mqtt-url="127.0.0.1:$port" --mqtt-topic="$TOPIC" --output=raw
+    said "cannot connect to 127.0.0.1:$port"
+    broker late "listener $port 127.0.0.1" "allow_anonymous true"
+    said msg=subscribed
+    mosquitto_pub -p "$port" -t "$TOPIC" -q 1 -m found
+    until_true 10 has_records 1
+    # And when it goes, the state is the same again.
+    kill "$(cat "$MQTT/late.pid")"
+    said "msg=\"no broker, trying again\".*closed"
+    stop_connector
+}
+
+@test "a broker of 3.1.1 only, and one that is no broker" {
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" \
+        --protocol=3.1.1 --output=raw
+    said msg=subscribed
+    publish -t "$TOPIC" -m old
+    until_true 10 has_records 1
+    stop_connector
+    connector --mqtt-url="127.0.0.1:$FLV_SC_PORT" --mqtt-topic="$TOPIC"
+    said retry_ms
+    stop_connector
+}
+
+@test "settings that cannot be are refused in one sentence" {
+    run fluvio-connect-mqtt --fluvio-topic=x --mqtt-topic='a#' --mqtt-url=h
+    [ "$status" -eq 1 ]
+    [[ $output == *'"a#" is not a topic filter'* ]]
+    run fluvio-connect-mqtt --fluvio-topic=x --mqtt-topic=a \
+        --mqtt-url=mqtt://u:hidden@h:x
+    [ "$status" -eq 1 ]
+    [[ $output != *hidden* ]]
+    run fluvio-connect-mqtt --fluvio-topic=x --mqtt-topic=a --mqtt-url=h \
+        --ca-file=/x
+    [ "$status" -eq 1 ]
+    [[ $output == *mqtts://* ]]
+}
