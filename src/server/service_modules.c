@@ -282,10 +282,13 @@ static void list_go_on(struct flv_task *task)
     list_read(FLV_OWNER_OF(task, struct list, task));
 }
 
-/* Which bytes to read, and what the answer will be charged. */
+/* Which bytes to read, and what the answer will be charged. A server with
+ * little memory sends less. */
 static flv_rc plan(struct list *l, size_t *out_charge)
 {
     const struct flv_modules *set = &l->s->modules;
+    const size_t half = l->s->answers.max / 2;
+    const size_t most = half < LIST_PAYLOAD_MAX ? half : LIST_PAYLOAD_MAX;
     size_t payload_bytes = 0;
     *out_charge = 0;
     drop_payloads(l);
@@ -300,7 +303,7 @@ static flv_rc plan(struct list *l, size_t *out_charge)
         }
         struct payload *p = &l->payloads[l->count++];
         p->revision = m->revision;
-        p->is_there = payload_bytes + m->payload_bytes <= LIST_PAYLOAD_MAX;
+        p->is_there = payload_bytes + m->payload_bytes <= most;
         payload_bytes += p->is_there ? m->payload_bytes : 0;
         *out_charge += LIST_ITEM_BYTES + m->spec_bytes.len;
     }

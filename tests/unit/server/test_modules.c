@@ -254,6 +254,48 @@ static void largest_module_passes_and_the_next_byte_is_refused(void **state)
     flv_free(bytes);
 }
 
+/* More answers than --memory-max has room for, asked for at once. */
+static void lists_wait_for_memory_instead_of_failing(void **state)
+{
+    struct one *o = *state;
+    enum { LISTS = 6 };
+    static struct link links[LISTS];
+    uint8_t *bytes = flv_zalloc(FLV_MODULE_PAYLOAD_MAX, 1);
+    assert_non_null(bytes);
+    create(o, "big", flv_slice(bytes, FLV_MODULE_PAYLOAD_MAX));
+    flv_free(bytes);
+    const struct flv_wire_list_request req = {.summary = false};
+    for (int i = 0; i < LISTS; i++) {
+        link_open(&links[i], o->rig.sc);
+        link_ask(&links[i], FLV_API_SC_LIST, SC, &flv_wire_list_request_schema,
+                 &req, "SmartModule");
+    }
+    /* Nobody reads yet: the server itself goes on. */
+    expect_list(o, NULL, true, "big=~33554432 ");
+    for (int i = 0; i < LISTS; i++) {
+        struct flv_wire_smartmodule_list out;
+        (void)link_next(&links[i]);
+        link_read(&links[i], SC, &flv_wire_smartmodule_list_schema, &out,
+                  "SmartModule");
+        assert_int_equal(out.items.at[0].spec.payload.len,
+                         FLV_MODULE_PAYLOAD_MAX);
+        link_close(&links[i]);
+    }
+}
+
+static void little_memory_lists_summaries(void **state)
+{
+    struct one *o = *state;
+    create(o, "m", flv_slice_str("small"));
+    uint8_t *bytes = flv_zalloc(1, (size_t)3 << 20);
+    assert_non_null(bytes);
+    create(o, "three-megabytes", flv_slice(bytes, (size_t)3 << 20));
+    flv_free(bytes);
+    o->rig.conf.memory_bytes_max = (uint64_t)4 << 20;
+    restart(o);
+    expect_list(o, NULL, false, "m=5 three-megabytes=~3145728 ");
+}
+
 static struct flv_wire_smartmodule_watch next_update(struct one *o,
                                                      int32_t asked)
 {
@@ -363,6 +405,8 @@ int main(void)
         T(package_data_makes_the_key_and_is_found_in_parts),
         T(what_no_client_could_read_is_refused),
         T(largest_module_passes_and_the_next_byte_is_refused),
+        T(lists_wait_for_memory_instead_of_failing),
+        T(little_memory_lists_summaries),
         T(watchers_get_summaries_before_the_answer),
         T(pipelined_requests_see_those_before_them),
         T(captured_frames_get_the_captured_answers),
