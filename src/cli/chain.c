@@ -3,42 +3,7 @@
 
 #include "base/mem.h"
 #include "smartmodule/engine.h"
-
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#define PATH_BYTES_MAX 4096
-
-/* The folder and those above it. */
-static bool make_folders(char *path)
-{
-    bool ok = true;
-    for (char *p = strchr(path + 1, '/'); ok && p != NULL;
-         p = strchr(p + 1, '/')) {
-        *p = '\0';
-        ok = mkdir(path, 0700) == 0 || errno == EEXIST || errno == EROFS;
-        *p = '/';
-    }
-    return ok && (mkdir(path, 0700) == 0 || errno == EEXIST);
-}
-
-/* Where compiled modules are kept, the same as for connectors; false: they
- * are compiled each time. */
-static bool cache_dir(char out[PATH_BYTES_MAX])
-{
-    const char *dir = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int len = -1;
-    if (dir != NULL && dir[0] == '/') {
-        len = snprintf(out, PATH_BYTES_MAX, "%s/fluvio-c/smartmodules", dir);
-    } else if (home != NULL && home[0] == '/') {
-        len = snprintf(out, PATH_BYTES_MAX, "%s/.cache/fluvio-c/smartmodules",
-                       home);
-    }
-    return len > 0 && len < PATH_BYTES_MAX && make_folders(out);
-}
+#include "smartmodule/folder.h"
 
 /* ---- Modules ------------------------------------------------------------ */
 
@@ -153,11 +118,12 @@ flv_rc cli_smart_chain(const struct cli_smart *s,
                        struct flv_sm_chain **out,
                        struct flv_err *err)
 {
-    char dir[PATH_BYTES_MAX];
+    char dir[FLV_SM_FOLDER_MAX];
     struct flv_sm_step steps[FLV_SM_STEPS_MAX] = {{0}};
     struct flv_sm_engine *engine = NULL;
-    const struct flv_sm_engine_conf conf = {.cache_dir =
-                                                cache_dir(dir) ? dir : NULL};
+    /* Without a folder modules are compiled each time. */
+    bool keeps = flv_sm_cache_folder(dir, NULL) == FLV_OK;
+    const struct flv_sm_engine_conf conf = {.cache_dir = keeps ? dir : NULL};
     flv_rc rc = flv_sm_engine_create(&engine, &conf, err);
     for (size_t i = 0; i < s->count && rc == FLV_OK; i++) {
         rc = make_step(s, i, c, engine, &steps[i], err);

@@ -1,11 +1,7 @@
 #include "connector/smart.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,6 +11,7 @@
 #include "connector/pipeline.h"
 #include "connector/smart_priv.h"
 #include "smartmodule/engine.h"
+#include "smartmodule/folder.h"
 #include "smartmodule/section.h"
 
 #define PATH_BYTES_MAX 4096
@@ -34,41 +31,19 @@ static void opened(struct flv_smart *s, const struct flv_err *err)
 /* --- compiling, on the thread -----------------------------------------------
  */
 
-/* The folder and those above it; false: it cannot be made. */
-static bool make_folders(char *path)
-{
-    bool ok = true;
-    for (char *p = strchr(path + 1, '/'); ok && p != NULL;
-         p = strchr(p + 1, '/')) {
-        *p = '\0';
-        ok = mkdir(path, 0700) == 0 || errno == EEXIST || errno == EROFS;
-        *p = '/';
-    }
-    return ok && (mkdir(path, 0700) == 0 || errno == EEXIST);
-}
-
 /* Where compiled modules are kept between runs; without such a folder they
  * are compiled at each start. */
-static bool cache_dir(char out[PATH_BYTES_MAX])
+static bool cache_dir(char out[FLV_SM_FOLDER_MAX])
 {
-    const char *dir = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int len = -1;
-    if (dir != NULL && dir[0] == '/') {
-        len = snprintf(out, PATH_BYTES_MAX, "%s/fluvio-c/smartmodules", dir);
-    } else if (home != NULL && home[0] == '/') {
-        len = snprintf(out, PATH_BYTES_MAX, "%s/.cache/fluvio-c/smartmodules",
-                       home);
+    struct flv_err err = {0};
+    if (flv_sm_cache_folder(out, &err) == FLV_OK) {
+        return true;
     }
-    if (len <= 0 || len >= PATH_BYTES_MAX) {
-        return false;
-    }
-    if (!make_folders(out)) {
+    if (err.rc != FLV_E_NOT_FOUND) {
         flv_log_warn("smartmodule", "compiled modules cannot be kept",
-                     FLV_KV_STR("folder", out),
-                     FLV_KV_STR("error", strerror(errno)));
-        return false;
+                     FLV_KV_ERR(&err));
     }
-    return true;
+    return false;
 }
 
 static flv_rc make_step(struct flv_smart *s,
@@ -134,7 +109,7 @@ static flv_rc make_chain(struct flv_smart *s, struct flv_err *err)
 static void compile(struct flv_work *work)
 {
     struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, compiling);
-    char dir[PATH_BYTES_MAX];
+    char dir[FLV_SM_FOLDER_MAX];
     const struct flv_sm_engine_conf conf = {.cache_dir =
                                                 cache_dir(dir) ? dir : NULL};
     flv_rc rc = flv_sm_engine_create(&s->engine, &conf, &s->trouble);
