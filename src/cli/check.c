@@ -154,8 +154,8 @@ static flv_rc ask_program(struct check *k,
         static const char mark[] = "error: ";
         bool marked = strncmp(a.text, mark, sizeof mark - 1) == 0;
         k->far = k->far || a.outcome != FLV_ASK_FINE;
-        snprintf(found, size, "%s%s",
-                 a.outcome != FLV_ASK_FINE ? "probe failed: " : "",
+        const char *what = a.outcome != FLV_ASK_FINE ? "probe failed: " : "";
+        snprintf(found, size, "%s%.*s", what, (int)(size - strlen(what) - 1),
                  a.text + (marked ? sizeof mark - 1 : 0));
     }
     return rc;
