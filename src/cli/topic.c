@@ -388,7 +388,10 @@ static flv_rc delete_one(struct cli *c,
     rc = rc == FLV_OK ? cli_call_wait(&call, err) : rc;
     if (rc != FLV_OK && err->wire == WIRE_SYSTEM_OBJECT) {
         return flv_fail(err, rc,
-                        "system topic '%s' can only be deleted forcibly", name);
+                        conf->force
+                            ? "the server keeps its system topic '%s'"
+                            : "system topic '%s' can only be deleted forcibly",
+                        name);
     }
     if (rc == FLV_OK) {
         printf("%stopic \"%s\" deleted\n", conf->system ? "system " : "", name);

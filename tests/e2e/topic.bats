@@ -138,6 +138,8 @@ YAML
     [[ $output == *"consumer-offset"* ]]
     run -1 --separate-stderr fluvio topic delete consumer-offset
     [[ $stderr == *"system topic 'consumer-offset' can only be deleted forcibly"* ]]
+    run -1 --separate-stderr fluvio topic delete --system --force consumer-offset
+    [[ $stderr == *"the server keeps its system topic 'consumer-offset'"* ]]
 }
 
 @test "partition JSON has the fields that scripts read" {
