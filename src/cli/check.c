@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define TEXT_BYTES_MAX ((size_t)4 << 20)
+#define ASKED_TEXT_MAX (FLV_ERR_TEXT_MAX + 200)
 /* The file is right, the far side is not there. */
 #define EXIT_FAR 3
 
@@ -88,7 +89,7 @@ static flv_rc load_secrets(struct check *k, struct flv_err *err)
 struct asked {
     struct cli_call call;
     enum flv_ask_outcome outcome;
-    char text[FLV_ERR_TEXT_MAX + 200];
+    char text[ASKED_TEXT_MAX];
 };
 
 static void answered(void *arg, enum flv_ask_outcome outcome, const char *text)
@@ -208,7 +209,7 @@ static flv_rc check_text(struct check *k,
                          const struct flv_buf *text,
                          struct flv_err *err)
 {
-    char found[400] = "";
+    char found[ASKED_TEXT_MAX + 32] = "";
     struct flv_checked checked;
     struct flv_check_conf conf = {
         .secret = k->secrets_known ? flv__secrets_find : NULL,
