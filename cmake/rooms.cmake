@@ -15,6 +15,8 @@ target_compile_options(flv_flags INTERFACE
 target_link_options(flv_flags INTERFACE -Wl,--as-needed)
 target_include_directories(flv_flags INTERFACE
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+# A program loads the libraries that it uses, not all that its rooms know.
+target_link_options(flv_flags INTERFACE -Wl,--as-needed)
 if(FLV_WERROR)
     target_compile_options(flv_flags INTERFACE -Werror)
 endif()
