@@ -1,0 +1,458 @@
+#include "manager/show.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+/* Stops adding at the first failure. */
+struct out {
+    struct flv_buf *b;
+    flv_rc rc;
+};
+
+static void add(struct out *o, const char *text)
+{
+    o->rc = o->rc == FLV_OK ? flv_buf_add_str(o->b, text) : o->rc;
+}
+
+static void addf(struct out *o, const char *fmt, ...) FLV_PRINTF(2, 3);
+
+static void addf(struct out *o, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    add(o, text);
+}
+
+static void add_text(struct out *o, const char *text)
+{
+    o->rc = o->rc == FLV_OK ? flv_text_json_str(o->b, text) : o->rc;
+}
+
+static void add_slice(struct out *o, struct flv_slice s)
+{
+    o->rc = o->rc == FLV_OK ? flv_text_json(o->b, s) : o->rc;
+}
+
+/* ,"key":"text" */
+static void member(struct out *o, const char *key, const char *text)
+{
+    addf(o, ",\"%s\":", key);
+    add_text(o, text);
+}
+
+static void number(struct out *o, const char *key, uint64_t n)
+{
+    addf(o, ",\"%s\":%" PRIu64, key, n);
+}
+
+/* ,"key":"2026-...","key_ms":... ; 0 is null. */
+static void moment(struct out *o, const char *key, int64_t ms)
+{
+    char text[FLV_CLOCK_TEXT_MAX];
+    if (ms <= 0) {
+        addf(o, ",\"%s\":null,\"%s_ms\":null", key, key);
+        return;
+    }
+    flv_clock_format(ms, text);
+    addf(o, ",\"%s\":\"%s\",\"%s_ms\":%" PRId64, key, text, key, ms);
+}
+
+/* ---- STATUS ------------------------------------------------------------ */
+
+static const char *const count_names[FLV_COUNTS] = {
+    "in", "passed", "filtered", "failed", "out", "acked"};
+
+static const struct flv_descriptor *descriptor_of(const struct flv_mconn *c)
+{
+    const struct flv_cat_entry *t =
+        flv_catalogue_find(flv_manager_catalogue(c->m), c->is.type);
+    return t != NULL && t->problem[0] == '\0' ? &t->descriptor : NULL;
+}
+
+static const char *direction_of(const struct flv_mconn *c)
+{
+    const struct flv_descriptor *d = descriptor_of(c);
+    enum flv_cfile_direction dir = d != NULL ? d->direction : c->is.direction;
+    return dir == FLV_CFILE_SINK ? "sink" : "source";
+}
+
+static const char *version_of(const struct flv_mconn *c)
+{
+    const struct flv_descriptor *d = descriptor_of(c);
+    if (c->unit.has_told && c->unit.told.version[0] != '\0') {
+        return c->unit.told.version;
+    }
+    return d != NULL && d->version != NULL ? d->version : c->is.version;
+}
+
+/* "state":..,"worker_id":..[,"trace":..] */
+static void kafka_state(struct out *o, const struct flv_mconn *c, uint16_t port)
+{
+    const char *reason = flv_unit_reason(&c->unit);
+    addf(o, "\"state\":\"%s\",\"worker_id\":\"127.0.0.1:%u\"",
+         flv_mstate_kafka(flv_unit_state(&c->unit)), port);
+    if (reason[0] != '\0') {
+        member(o, "trace", reason);
+    }
+}
+
+static void add_counts(struct out *o, const struct flv_mconn *c)
+{
+    struct flv_counts n;
+    flv_unit_counts(&c->unit, &n);
+    add(o, ",\"counters\":{");
+    for (int i = 0; i < FLV_COUNTS; i++) {
+        addf(o, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", count_names[i],
+             n.all[i]);
+    }
+    add(o, "},\"own_counters\":{");
+    for (size_t i = 0; i < n.own_count; i++) {
+        add(o, i > 0 ? "," : "");
+        add_text(o, n.own[i].name);
+        addf(o, ":%" PRIu64, n.own[i].value);
+    }
+    add(o, "}");
+}
+
+static const char *cause_of(const struct flv_unit *u)
+{
+    enum flv_mstate s = flv_unit_state(u);
+    if (s == FLV_MSTATE_STALLED || s == FLV_MSTATE_RETRYING) {
+        return flv_unit_reason(u);
+    }
+    return u->cause;
+}
+
+flv_rc
+flv__show_status(const struct flv_mconn *c, uint16_t port, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    const struct flv_unit *u = &c->unit;
+    int64_t now = flv_clock_wall_ms();
+    bool lives = u->proc != NULL;
+    add(&o, "{\"name\":");
+    add_text(&o, c->is.name);
+    add(&o, ",\"connector\":{");
+    kafka_state(&o, c, port);
+    add(&o, "},\"tasks\":[{\"id\":0,");
+    kafka_state(&o, c, port);
+    add(&o, "}]");
+    member(&o, "type", direction_of(c));
+    member(&o, "state", flv_mstate_word(flv_unit_state(u)));
+    addf(&o, ",\"process_only\":%s",
+         flv_unit_process_only(u) ? "true" : "false");
+    member(&o, "desired",
+           c->desired == FLV_MDESIRED_PAUSED ? "paused" : "running");
+    member(&o, "connector_type", c->is.type);
+    member(&o, "version", version_of(c));
+    member(&o, "topic", c->is.topic);
+    member(&o, "reason", flv_unit_reason(u));
+    member(&o, "cause", cause_of(u));
+    moment(&o, "since", u->since_ms);
+    number(&o, "attempt", flv_unit_attempt(u));
+    moment(&o, "next_retry", flv_unit_next_ms(u));
+    number(&o, "restarts", u->tally.restarts);
+    number(&o, "pid", lives ? (uint64_t)u->conf.ops->pid(u->proc) : 0);
+    number(&o, "uptime_ms",
+           lives && now > u->started_ms ? (uint64_t)(now - u->started_ms) : 0);
+    add_counts(&o, c);
+    add(&o, "}");
+    return o.rc;
+}
+
+/* ---- INFO -------------------------------------------------------------- */
+
+struct settings {
+    struct out *o;
+    char last[64]; /* key: a repeated one is a list in one text */
+};
+
+static void add_setting(void *arg, const char *key, const char *value)
+{
+    struct settings *s = arg;
+    /* JSON has each key once: further values of a list are left to the file. */
+    if (strcmp(s->last, key) == 0) {
+        return;
+    }
+    (void)snprintf(s->last, sizeof(s->last), "%s", key);
+    add(s->o, ",");
+    add_text(s->o, key);
+    add(s->o, ":");
+    add_text(s->o, value);
+}
+
+flv_rc flv__show_config(const struct flv_mconn *c, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    struct settings s = {.o = &o};
+    struct flv_err err = {0};
+    add(&o, "{\"name\":");
+    add_text(&o, c->is.name);
+    member(&o, "type", c->is.type);
+    member(&o, "topic", c->is.topic);
+    flv_rc rc = flv_manager_settings_of(c, add_setting, &s, &err);
+    if (rc != FLV_OK) {
+        member(&o, "problem", err.text);
+    }
+    add(&o, "}");
+    return o.rc;
+}
+
+flv_rc
+flv__show_info(const struct flv_mconn *c, const char *word, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    add(&o, "{\"name\":");
+    add_text(&o, c->is.name);
+    member(&o, "type", direction_of(c));
+    add(&o, ",\"config\":");
+    o.rc = o.rc == FLV_OK ? flv__show_config(c, b) : o.rc;
+    add(&o, ",\"tasks\":[{\"connector\":");
+    add_text(&o, c->is.name);
+    add(&o, ",\"task\":0}]");
+    if (word != NULL) {
+        member(&o, "result", word);
+    }
+    moment(&o, "created", c->created_ms);
+    moment(&o, "updated", c->updated_ms);
+    number(&o, "generation", c->generation);
+    add(&o, "}");
+    return o.rc;
+}
+
+/* ---- EVENT, TYPE, errors ----------------------------------------------- */
+
+flv_rc flv__show_event(const struct flv_mevent *e, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    addf(&o, "{\"id\":%" PRIu64, e->id);
+    moment(&o, "time", e->time_ms);
+    add(&o, ",\"name\":");
+    add_slice(&o, e->name);
+    add(&o, ",\"kind\":");
+    add_slice(&o, e->kind);
+    add(&o, ",\"text\":");
+    add_slice(&o, e->text);
+    add(&o, "}");
+    return o.rc;
+}
+
+flv_rc flv__show_type(const struct flv_cat_entry *t, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    const struct flv_descriptor *d = &t->descriptor;
+    add(&o, "{\"name\":");
+    add_text(&o, t->name);
+    if (t->problem[0] != '\0') {
+        member(&o, "program", t->path);
+        member(&o, "problem", t->problem);
+        add(&o, "}");
+        return o.rc;
+    }
+    member(&o, "direction", d->direction == FLV_CFILE_SINK ? "sink" : "source");
+    member(&o, "version", d->version);
+    member(&o, "summary", d->summary);
+    if (d->section != NULL) {
+        member(&o, "section", d->section);
+    }
+    number(&o, "control", d->control);
+    member(&o, "program", t->path);
+    add(&o, ",\"options\":");
+    o.rc = o.rc == FLV_OK ? flv_opt_describe(d->opts, b) : o.rc;
+    add(&o, "}");
+    return o.rc;
+}
+
+flv_rc flv__show_error(unsigned status,
+                       const char *message,
+                       const struct flv_report *report,
+                       struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    addf(&o, "{\"error_code\":%u", status);
+    member(&o, "message", message);
+    if (report != NULL && report->errors > 0) {
+        add(&o, ",\"problems\":");
+        o.rc = o.rc == FLV_OK ? flv_report_json(report, b) : o.rc;
+    }
+    add(&o, "}");
+    return o.rc;
+}
+
+/* ---- Health and metrics ------------------------------------------------ */
+
+flv_rc flv__show_health(const struct flv_manager *m, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    size_t by_state[FLV_MSTATE_COUNT] = {0};
+    for (size_t i = 0; i < flv_manager_count(m); i++) {
+        by_state[flv_unit_state(&flv_manager_at(m, i)->unit)]++;
+    }
+    add(&o, "{\"status\":\"ok\",\"cluster\":{\"address\":");
+    add_text(&o, flv_manager_cluster(m));
+    addf(&o, ",\"connected\":%s},\"connectors\":{\"total\":%zu",
+         flv_manager_connected(m) ? "true" : "false", flv_manager_count(m));
+    for (int i = 0; i < FLV_MSTATE_COUNT; i++) {
+        if (by_state[i] > 0) {
+            addf(&o, ",\"%s\":%zu", flv_mstate_word((enum flv_mstate)i),
+                 by_state[i]);
+        }
+    }
+    add(&o, "}}");
+    return o.rc;
+}
+
+/* The value of a label: backslash, quote and line feed are escaped. */
+static void label(struct out *o, const char *name, const char *value)
+{
+    addf(o, "%s=\"", name);
+    for (const char *p = value; *p != '\0'; p++) {
+        char two[3] = {*p, '\0', '\0'};
+        if (*p == '\\' || *p == '"') {
+            two[0] = '\\';
+            two[1] = *p;
+        }
+        add(o, *p == '\n' ? "\\n" : two);
+    }
+    add(o, "\"");
+}
+
+static void
+family(struct out *o, const char *name, const char *kind, const char *help)
+{
+    addf(o, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
+
+static void sample(struct out *o, const char *name, const struct flv_mconn *c)
+{
+    addf(o, "%s{", name);
+    label(o, "connector", c->is.name);
+}
+
+static void add_info(struct out *o, const struct flv_manager *m)
+{
+    static const char name[] = "fluvio_connector_info";
+    family(o, name, "gauge", "What a connector is.");
+    for (size_t i = 0; i < flv_manager_count(m); i++) {
+        const struct flv_mconn *c = flv_manager_at(m, i);
+        sample(o, name, c);
+        add(o, ",");
+        label(o, "type", c->is.type);
+        add(o, ",");
+        label(o, "topic", c->is.topic);
+        add(o, ",");
+        label(o, "version", version_of(c));
+        add(o, "} 1\n");
+    }
+}
+
+static void add_states(struct out *o, const struct flv_manager *m)
+{
+    static const char name[] = "fluvio_connector_state";
+    family(o, name, "gauge", "1 for the state a connector is in.");
+    for (size_t i = 0; i < flv_manager_count(m); i++) {
+        const struct flv_mconn *c = flv_manager_at(m, i);
+        enum flv_mstate now = flv_unit_state(&c->unit);
+        for (int s = 0; s < FLV_MSTATE_COUNT; s++) {
+            sample(o, name, c);
+            addf(o, ",state=\"%s\"} %d\n", flv_mstate_word((enum flv_mstate)s),
+                 now == (enum flv_mstate)s);
+        }
+    }
+}
+
+static void add_records(struct out *o, const struct flv_manager *m)
+{
+    static const char name[] = "fluvio_connector_records_total";
+    family(o, name, "counter", "Records by stage and what became of them.");
+    for (size_t i = 0; i < flv_manager_count(m); i++) {
+        const struct flv_mconn *c = flv_manager_at(m, i);
+        struct flv_counts n;
+        flv_unit_counts(&c->unit, &n);
+        for (int k = 0; k <= FLV_C_FAILED; k++) {
+            sample(o, name, c);
+            addf(o, ",stage=\"all\",result=\"%s\"} %" PRIu64 "\n",
+                 count_names[k], n.all[k]);
+        }
+    }
+}
+
+static void add_own(struct out *o, const struct flv_manager *m)
+{
+    static const char name[] = "fluvio_connector_own_total";
+    family(o, name, "counter", "The connector's own counters.");
+    for (size_t i = 0; i < flv_manager_count(m); i++) {
+        const struct flv_mconn *c = flv_manager_at(m, i);
+        struct flv_counts n;
+        flv_unit_counts(&c->unit, &n);
+        for (size_t k = 0; k < n.own_count; k++) {
+            sample(o, name, c);
+            add(o, ",");
+            label(o, "counter", n.own[k].name);
+            addf(o, "} %" PRIu64 "\n", n.own[k].value);
+        }
+    }
+}
+
+struct simple {
+    const char *name, *kind, *help;
+    uint64_t (*value)(const struct flv_mconn *c);
+};
+
+static uint64_t restarts_of(const struct flv_mconn *c)
+{
+    return c->unit.tally.restarts;
+}
+
+static uint64_t count_of(const struct flv_mconn *c, int which)
+{
+    struct flv_counts n;
+    flv_unit_counts(&c->unit, &n);
+    return n.all[which];
+}
+
+static uint64_t out_of(const struct flv_mconn *c)
+{
+    return count_of(c, FLV_C_OUT);
+}
+
+static uint64_t acked_of(const struct flv_mconn *c)
+{
+    return count_of(c, FLV_C_ACKED);
+}
+
+static const struct simple simples[] = {
+    {"fluvio_connector_restarts_total", "counter",
+     "Starts after an end that nobody asked for.", restarts_of},
+    {"fluvio_connector_out_total", "counter",
+     "Records handed to the topic, or by a sink to the far side.", out_of},
+    {"fluvio_connector_acked_total", "counter", "Of those, confirmed as safe.",
+     acked_of},
+};
+
+flv_rc flv__show_metrics(const struct flv_manager *m, struct flv_buf *b)
+{
+    struct out o = {.b = b, .rc = FLV_OK};
+    family(&o, "fluvio_manager_connectors", "gauge", "Connectors.");
+    addf(&o, "fluvio_manager_connectors %zu\n", flv_manager_count(m));
+    add_info(&o, m);
+    add_states(&o, m);
+    for (size_t k = 0; k < sizeof(simples) / sizeof(simples[0]); k++) {
+        family(&o, simples[k].name, simples[k].kind, simples[k].help);
+        for (size_t i = 0; i < flv_manager_count(m); i++) {
+            const struct flv_mconn *c = flv_manager_at(m, i);
+            sample(&o, simples[k].name, c);
+            addf(&o, "} %" PRIu64 "\n", simples[k].value(c));
+        }
+    }
+    add_records(&o, m);
+    add_own(&o, m);
+    return o.rc;
+}
