@@ -278,6 +278,36 @@ static flv_rc check_surroundings(struct cli *c,
                                                         : rc;
 }
 
+/* The manager beside the server. One that runs for the same cluster goes on. */
+static flv_rc start_manager(const struct cli_local *l,
+                            const char *host,
+                            uint16_t port,
+                            const char *rust_log,
+                            struct flv_err *err)
+{
+    char address[300];
+    struct cli_holder h;
+    flv_rc rc = cli_manager_holder(l, &h, err);
+    snprintf(address, sizeof address, "%.256s:%u", host, port);
+    if (rc == FLV_OK && h.held && h.pid > 0 &&
+        strcmp(h.cluster, address) != 0) {
+        rc = cli_local_stop(l, CLI_MANAGER, &h, err);
+        h.held = false;
+    }
+    if (rc != FLV_OK || h.held) {
+        return rc;
+    }
+    rc = cli_manager_start(l, address, rust_log, err);
+    if (rc == FLV_E_NOT_FOUND) {
+        fprintf(stderr, "fluvio-manager is not installed: there will be no "
+                        "managed connectors\n");
+        rc = FLV_OK;
+    } else if (rc == FLV_OK) {
+        step("✅", "Connector manager launched");
+    }
+    return rc;
+}
+
 static flv_rc start_server(struct cli *c,
                            const struct cluster_conf *conf,
                            const struct cli_local *l,
@@ -295,6 +325,11 @@ static flv_rc start_server(struct cli *c,
         server.bind = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     }
     rc = rc == FLV_OK ? cli_local_holder(l, &holder, err) : rc;
+    if (rc == FLV_OK && holder.pid > 0) {
+        /* What is missing of a cluster that runs is brought back. */
+        rc = start_manager(l, client_host(server.bind), holder.port,
+                           conf->rust_log, err);
+    }
     rc = rc == FLV_OK ? refuse_running(l, &holder, err) : rc;
     rc = rc == FLV_OK ? check_surroundings(c, conf, err) : rc;
     rc = rc == FLV_OK ? cli_local_prepare(l, err) : rc;
@@ -314,7 +349,9 @@ static flv_rc start_server(struct cli *c,
             step("✅", "Profile set");
         }
     }
-    return rc;
+    return rc == FLV_OK ? start_manager(l, client_host(server.bind),
+                                        holder.port, conf->rust_log, err)
+                        : rc;
 }
 
 static int cluster_start(struct flv_args *args, void *ctx)
@@ -377,23 +414,34 @@ static const struct flv_opt shutdown_opts[] = {
      .help = "Folder of the data; that of the last start if absent"},
     {.name = NULL}};
 
-/* Ends the server when there is one. */
-static flv_rc
-stop_server(const struct cli_local *l, bool *out_ran, struct flv_err *err)
+static flv_rc stop_part(const struct cli_local *l,
+                        enum cli_part part,
+                        bool *out_ran,
+                        struct flv_err *err)
 {
     struct cli_holder h;
-    flv_rc rc = cli_local_holder(l, &h, err);
+    flv_rc rc = part == CLI_SERVER ? cli_local_holder(l, &h, err)
+                                   : cli_manager_holder(l, &h, err);
     if (rc != FLV_OK) {
         return rc;
     }
-    *out_ran = h.held;
+    *out_ran = *out_ran || h.held;
     if (h.held && h.pid == 0) {
         return flv_fail(err, FLV_E_REFUSED,
                         "%.120s is in use by a process that this user cannot "
                         "see; nothing was stopped",
-                        l->data_dir);
+                        part == CLI_SERVER ? l->data_dir : l->manager_dir);
     }
-    return h.held ? cli_local_stop(l, &h, err) : FLV_OK;
+    return h.held ? cli_local_stop(l, part, &h, err) : FLV_OK;
+}
+
+/* Ends what runs; connectors first, so that they deliver what they have. */
+static flv_rc
+stop_cluster(const struct cli_local *l, bool *out_ran, struct flv_err *err)
+{
+    *out_ran = false;
+    flv_rc rc = stop_part(l, CLI_MANAGER, out_ran, err);
+    return rc == FLV_OK ? stop_part(l, CLI_SERVER, out_ran, err) : rc;
 }
 
 static int cluster_shutdown(struct flv_args *args, void *ctx)
@@ -404,7 +452,7 @@ static int cluster_shutdown(struct flv_args *args, void *ctx)
     struct flv_err err = {0};
     bool ran = false;
     flv_rc rc = cli_local_find(&l, conf->data_dir, NULL, true, &err);
-    rc = rc == FLV_OK ? stop_server(&l, &ran, &err) : rc;
+    rc = rc == FLV_OK ? stop_cluster(&l, &ran, &err) : rc;
     if (rc != FLV_OK) {
         return cli_fail(&err);
     }
@@ -491,7 +539,7 @@ static int cluster_delete(struct flv_args *args, void *ctx)
     if (rc == FLV_OK && !conf->force) {
         rc = confirm(&l, &err);
     }
-    rc = rc == FLV_OK ? stop_server(&l, &ran, &err) : rc;
+    rc = rc == FLV_OK ? stop_cluster(&l, &ran, &err) : rc;
     if (rc == FLV_OK && ran) {
         step("", "Uninstalled fluvio local components");
     }

@@ -21,13 +21,15 @@
 #define LOG_TAIL_BYTES 4096
 
 struct launch {
-    const struct cli_local *local; /* borrowed */
-    char *words[WORDS_MAX + 1];    /* borrowed */
+    const char *name;           /* of the program */
+    const char *log_file;       /* borrowed */
+    const char *rust_log;       /* borrowed; NULL: as inherited */
+    char *words[WORDS_MAX + 1]; /* borrowed */
     size_t count;
     char sc_port[8], spu_port[8], ready_fd[16];
     int log_fd;
     off_t log_start; /* where this start's lines begin */
-    int ready[2];    /* pipe: the server tells when it serves */
+    int ready[2];    /* pipe: the program tells when it serves */
 };
 
 static void add_word(struct launch *s, const char *word)
@@ -49,27 +51,9 @@ static void add_option(struct launch *s, const char *name, const char *value)
     }
 }
 
-static void add_words(struct launch *s, const struct cli_server_conf *conf)
-{
-    snprintf(s->sc_port, sizeof s->sc_port, "%u", conf->sc_port);
-    snprintf(s->spu_port, sizeof s->spu_port, "%u", conf->spu_port);
-    snprintf(s->ready_fd, sizeof s->ready_fd, "%d", s->ready[1]);
-    add_word(s, "fluvio-server");
-    add_option(s, "--data-dir", s->local->data_dir);
-    add_option(s, "--sc-port", s->sc_port);
-    add_option(s, "--spu-port", s->spu_port);
-    add_option(s, "--ready-fd", s->ready_fd);
-    add_option(s, "--bind", conf->bind);
-    add_option(s, "--advertise", conf->advertise);
-    if (conf->insecure) {
-        add_word(s, "--insecure");
-    }
-    s->words[s->count] = NULL;
-}
-
 static flv_rc open_log(struct launch *s, struct flv_err *err)
 {
-    const char *path = s->local->log_file;
+    const char *path = s->log_file;
     s->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (s->log_fd < 0) {
         return flv_fail_sys(err, FLV_E_IO, errno,
@@ -80,16 +64,14 @@ static flv_rc open_log(struct launch *s, struct flv_err *err)
 }
 
 /* In the child: a session of its own, so that neither the terminal nor the
- * shell's signals reach the server. Never returns. */
-static void become_server(struct launch *s,
-                          const char *program,
-                          const struct cli_server_conf *conf)
+ * shell's signals reach the program. Never returns. */
+static void become(struct launch *s, const char *program)
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     setsid();
     signal(SIGPIPE, SIG_DFL);
-    if (conf->rust_log != NULL) {
-        setenv("RUST_LOG", conf->rust_log, 1);
+    if (s->rust_log != NULL) {
+        setenv("RUST_LOG", s->rust_log, 1);
     }
     if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
         dup2(s->log_fd, STDOUT_FILENO) < 0 ||
@@ -105,11 +87,12 @@ static void become_server(struct launch *s,
     _exit(127);
 }
 
-/* The server's own last sentence since this start, or else the last line of
+/* The program's own last sentence since this start, or else the last line of
  * whatever was written there, cut to fit. */
-static void pick_line(char *text, char *out, size_t size)
+static void pick_line(const char *name, char *text, char *out, size_t size)
 {
-    static const char prefix[] = "fluvio-server: ";
+    char prefix[40];
+    size_t head = (size_t)snprintf(prefix, sizeof prefix, "%.30s: ", name);
     const char *last = "";
     const char *sentence = NULL;
     for (char *line = text; *line != '\0';) {
@@ -119,8 +102,8 @@ static void pick_line(char *text, char *out, size_t size)
         if (len > 0) {
             last = line;
         }
-        if (strncmp(line, prefix, sizeof prefix - 1) == 0) {
-            sentence = line + sizeof prefix - 1;
+        if (strncmp(line, prefix, head) == 0) {
+            sentence = line + head;
         }
         line = next;
     }
@@ -130,10 +113,9 @@ static void pick_line(char *text, char *out, size_t size)
 
 static void last_words(const struct launch *s, char *out, size_t size)
 {
-    assert(s->local != NULL);
     char text[LOG_TAIL_BYTES + 1];
     out[0] = '\0';
-    int fd = open(s->local->log_file, O_RDONLY | O_CLOEXEC);
+    int fd = open(s->log_file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return;
     }
@@ -141,7 +123,7 @@ static void last_words(const struct launch *s, char *out, size_t size)
     close(fd);
     if (n > 0) {
         text[n] = '\0';
-        pick_line(text, out, size);
+        pick_line(s->name, text, out, size);
     }
 }
 
@@ -153,13 +135,13 @@ static flv_rc died(const struct launch *s, pid_t pid, struct flv_err *err)
     }
     last_words(s, why, sizeof why);
     if (why[0] != '\0') {
-        return flv_fail(err, FLV_E_IO, "fluvio-server did not start: %s", why);
+        return flv_fail(err, FLV_E_IO, "%s did not start: %s", s->name, why);
     }
-    return flv_fail(
-        err, FLV_E_IO, "fluvio-server did not start (%s %d); see %.100s",
-        WIFSIGNALED(status) ? "signal" : "exit",
-        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-        s->local->log_file);
+    return flv_fail(err, FLV_E_IO, "%s did not start (%s %d); see %.100s",
+                    s->name, WIFSIGNALED(status) ? "signal" : "exit",
+                    WIFSIGNALED(status) ? WTERMSIG(status)
+                                        : WEXITSTATUS(status),
+                    s->log_file);
 }
 
 /* The pipe says something: it serves. It ends: the server is gone. */
@@ -173,27 +155,27 @@ static flv_rc wait_ready(const struct launch *s, pid_t pid, struct flv_err *err)
     } while (n < 0 && errno == EINTR);
     if (n <= 0) {
         return flv_fail(err, FLV_E_TIMEOUT,
-                        "fluvio-server (pid %ld) is not ready after %d s; see "
-                        "%.100s",
-                        (long)pid, READY_MS_MAX / 1000, s->local->log_file);
+                        "%s (pid %ld) is not ready after %d s; see %.100s",
+                        s->name, (long)pid, READY_MS_MAX / 1000, s->log_file);
     }
     return read(s->ready[0], &byte, 1) == 1 ? FLV_OK : died(s, pid, err);
 }
 
 static flv_rc spawn(struct launch *s,
                     const char *program,
-                    const struct cli_server_conf *conf,
                     pid_t *out_pid,
                     struct flv_err *err)
 {
     if (pipe2(s->ready, O_CLOEXEC) != 0) {
         return flv_fail_sys(err, FLV_E_IO, errno, "cannot make a pipe");
     }
-    add_words(s, conf);
+    snprintf(s->ready_fd, sizeof s->ready_fd, "%d", s->ready[1]);
+    add_option(s, "--ready-fd", s->ready_fd);
+    s->words[s->count] = NULL;
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        become_server(s, program, conf);
+        become(s, program);
     }
     close(s->ready[1]);
     if (pid < 0) {
@@ -205,28 +187,65 @@ static flv_rc spawn(struct launch *s,
     return FLV_OK;
 }
 
+/* Runs the words in the background and returns when the program serves. */
+static flv_rc launch(struct launch *s, struct flv_err *err)
+{
+    struct flv_buf program;
+    pid_t pid = 0;
+    flv_buf_init(&program, CLI_PATH_MAX);
+    flv_rc rc = cli_program_find(s->name, &program, err);
+    rc = rc == FLV_OK ? open_log(s, err) : rc;
+    if (rc == FLV_OK) {
+        rc = spawn(s, (const char *)program.data, &pid, err);
+    }
+    if (rc == FLV_OK) {
+        rc = wait_ready(s, pid, err);
+        close(s->ready[0]);
+    }
+    if (s->log_fd >= 0) {
+        close(s->log_fd);
+    }
+    flv_buf_deinit(&program);
+    return rc;
+}
+
 flv_rc cli_local_start(const struct cli_local *l,
                        const struct cli_server_conf *conf,
                        struct cli_holder *out,
                        struct flv_err *err)
 {
     assert(l != NULL && conf != NULL);
-    struct launch s = {.local = l, .log_fd = -1};
-    struct flv_buf program;
-    pid_t pid = 0;
-    flv_buf_init(&program, CLI_PATH_MAX);
-    flv_rc rc = cli_program_find("fluvio-server", &program, err);
-    rc = rc == FLV_OK ? open_log(&s, err) : rc;
-    if (rc == FLV_OK) {
-        rc = spawn(&s, (const char *)program.data, conf, &pid, err);
+    struct launch s = {.name = "fluvio-server",
+                       .log_file = l->log_file,
+                       .rust_log = conf->rust_log,
+                       .log_fd = -1};
+    snprintf(s.sc_port, sizeof s.sc_port, "%u", conf->sc_port);
+    snprintf(s.spu_port, sizeof s.spu_port, "%u", conf->spu_port);
+    add_word(&s, s.name);
+    add_option(&s, "--data-dir", l->data_dir);
+    add_option(&s, "--sc-port", s.sc_port);
+    add_option(&s, "--spu-port", s.spu_port);
+    add_option(&s, "--bind", conf->bind);
+    add_option(&s, "--advertise", conf->advertise);
+    if (conf->insecure) {
+        add_word(&s, "--insecure");
     }
-    if (rc == FLV_OK) {
-        rc = wait_ready(&s, pid, err);
-        close(s.ready[0]);
-    }
-    if (s.log_fd >= 0) {
-        close(s.log_fd);
-    }
-    flv_buf_deinit(&program);
+    flv_rc rc = launch(&s, err);
     return rc == FLV_OK ? cli_local_holder(l, out, err) : rc;
+}
+
+flv_rc cli_manager_start(const struct cli_local *l,
+                         const char *cluster,
+                         const char *rust_log,
+                         struct flv_err *err)
+{
+    struct launch s = {.name = "fluvio-manager",
+                       .log_file = l->manager_log,
+                       .rust_log = rust_log,
+                       .log_fd = -1};
+    add_word(&s, s.name);
+    add_option(&s, "--data-dir", l->manager_dir);
+    add_option(&s, "--cluster", cluster);
+    add_word(&s, "--guard");
+    return launch(&s, err);
 }

@@ -132,6 +132,9 @@ flv_rc cli_local_find(struct cli_local *l,
     }
     snprintf(l->log_file, sizeof l->log_file, "%s/fluvio-server.log",
              l->log_dir);
+    snprintf(l->manager_log, sizeof l->manager_log, "%s/fluvio-manager.log",
+             l->log_dir);
+    snprintf(l->manager_dir, sizeof l->manager_dir, "%s/manager", l->data_dir);
     return rc;
 }
 
@@ -212,12 +215,60 @@ static bool has_open(pid_t pid, const struct stat *lock)
     return found;
 }
 
-static flv_rc look_at_lock(const struct cli_local *l,
+/* The text behind "KEY":" in a file of our own. */
+static void json_text(const char *text, const char *key, char *out, size_t size)
+{
+    const char *at = strstr(text, key);
+    out[0] = '\0';
+    if (at != NULL) {
+        at += strlen(key);
+        snprintf(out, size, "%.*s", (int)strcspn(at, "\""), at);
+    }
+}
+
+/* Of those who may be the holder the first that has the lock open. */
+static pid_t first_holder(const uint64_t *pids, size_t count, struct stat *lock)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (pids[i] > 0 && pids[i] <= INT_MAX &&
+            has_open((pid_t)pids[i], lock)) {
+            return (pid_t)pids[i];
+        }
+    }
+    return 0;
+}
+
+/* The manager's lock is held by a guard, and by itself. */
+static void look_at_texts(int dir_fd,
+                          enum cli_part part,
+                          struct stat *lock,
+                          struct cli_holder *out)
+{
+    char text[1024];
+    uint64_t pids[3] = {0};
+    read_small(dir_fd, "lock", text, sizeof text);
+    text[strcspn(text, "\n")] = '\0';
+    cli_ignore(flv_text_u64(text, 1, INT_MAX, &pids[0], NULL));
+    read_small(dir_fd, part == CLI_SERVER ? "server.json" : "manager.json",
+               text, sizeof text);
+    pids[1] = json_number(text, "\"pid\"");
+    pids[2] = json_number(text, "\"guard\"");
+    out->pid = first_holder(pids, part == CLI_SERVER ? 1 : 3, lock);
+    if (out->pid == 0 ||
+        ((uint64_t)out->pid != pids[1] && (uint64_t)out->pid != pids[2])) {
+        return; /* the file is of an earlier one */
+    }
+    out->port = (uint16_t)json_number(text, part == CLI_SERVER ? "\"sc_port\""
+                                                               : "\"port\"");
+    json_text(text, "\"cluster\":\"", out->cluster, sizeof out->cluster);
+}
+
+static flv_rc look_at_lock(const char *dir,
                            int dir_fd,
+                           enum cli_part part,
                            struct cli_holder *out,
                            struct flv_err *err)
 {
-    char text[512];
     struct stat st;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = openat(dir_fd, "lock", O_RDWR | O_CLOEXEC);
@@ -230,43 +281,47 @@ static flv_rc look_at_lock(const struct cli_local *l,
             close(fd);
         }
         return flv_fail_sys(err, FLV_E_IO, sys,
-                            "cannot look at the lock of %.100s", l->data_dir);
+                            "cannot look at the lock of %.100s", dir);
     }
     close(fd);
-    if (lock.l_type == F_UNLCK) {
-        return FLV_OK;
-    }
-    uint64_t pid = 0;
-    out->held = true;
-    read_small(dir_fd, "lock", text, sizeof text);
-    text[strcspn(text, "\n")] = '\0';
-    if (flv_text_u64(text, 1, INT_MAX, &pid, NULL) == FLV_OK &&
-        has_open((pid_t)pid, &st)) {
-        out->pid = (pid_t)pid;
-    }
-    read_small(dir_fd, "server.json", text, sizeof text);
-    if (json_number(text, "\"pid\"") == pid) {
-        out->port = (uint16_t)json_number(text, "\"sc_port\"");
+    if (lock.l_type != F_UNLCK) {
+        out->held = true;
+        look_at_texts(dir_fd, part, &st, out);
     }
     return FLV_OK;
+}
+
+static flv_rc holder_of(const struct cli_local *l,
+                        enum cli_part part,
+                        struct cli_holder *out,
+                        struct flv_err *err)
+{
+    const char *dir = part == CLI_SERVER ? l->data_dir : l->manager_dir;
+    *out = (struct cli_holder){.held = false};
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return FLV_OK;
+    }
+    if (fd < 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot open %.120s", dir);
+    }
+    flv_rc rc = look_at_lock(dir, fd, part, out, err);
+    close(fd);
+    return rc;
 }
 
 flv_rc cli_local_holder(const struct cli_local *l,
                         struct cli_holder *out,
                         struct flv_err *err)
 {
-    *out = (struct cli_holder){.held = false};
-    int fd = open(l->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        return FLV_OK;
-    }
-    if (fd < 0) {
-        return flv_fail_sys(err, FLV_E_IO, errno, "cannot open %.120s",
-                            l->data_dir);
-    }
-    flv_rc rc = look_at_lock(l, fd, out, err);
-    close(fd);
-    return rc;
+    return holder_of(l, CLI_SERVER, out, err);
+}
+
+flv_rc cli_manager_holder(const struct cli_local *l,
+                          struct cli_holder *out,
+                          struct flv_err *err)
+{
+    return holder_of(l, CLI_MANAGER, out, err);
 }
 
 /* ---- Stopping ---------------------------------------------------------- */
@@ -296,25 +351,28 @@ static bool wait_gone(pid_t pid, int pidfd)
 }
 
 flv_rc cli_local_stop(const struct cli_local *l,
+                      enum cli_part part,
                       const struct cli_holder *holder,
                       struct flv_err *err)
 {
+    const char *what = part == CLI_SERVER ? "server" : "manager";
     struct cli_holder again;
     assert(holder->pid > 0);
     /* The descriptor names the process for good; the second look makes sure
      * that it is still the one that holds the directory. */
     int pidfd = pidfd_open_of(holder->pid);
-    flv_rc rc = cli_local_holder(l, &again, err);
+    flv_rc rc = holder_of(l, part, &again, err);
     if (rc == FLV_OK && again.held && again.pid == holder->pid) {
         if (kill(holder->pid, SIGTERM) != 0 && errno != ESRCH) {
             rc = flv_fail_sys(err, FLV_E_REFUSED, errno,
-                              "cannot stop the server with pid %ld",
+                              "cannot stop the %s with pid %ld", what,
                               (long)holder->pid);
         } else if (!wait_gone(holder->pid, pidfd)) {
             rc = flv_fail(err, FLV_E_TIMEOUT,
-                          "the server with pid %ld has not ended within %d s; "
+                          "the %s with pid %ld has not ended within %d s; "
                           "see %.80s",
-                          (long)holder->pid, STOP_MS_MAX / 1000, l->log_file);
+                          what, (long)holder->pid, STOP_MS_MAX / 1000,
+                          part == CLI_SERVER ? l->log_file : l->manager_log);
         }
     }
     if (pidfd >= 0) {

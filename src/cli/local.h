@@ -22,6 +22,8 @@ struct cli_local {
     char data_dir[CLI_PATH_MAX]; /* absolute */
     char log_dir[CLI_PATH_MAX];  /* absolute */
     char log_file[CLI_PATH_MAX + 32];
+    char manager_dir[CLI_PATH_MAX + 32]; /* in the data folder */
+    char manager_log[CLI_PATH_MAX + 32];
 };
 
 /* The folders that were given, else those of the last start (when `recorded`),
@@ -32,15 +34,23 @@ FLV_CHECKED flv_rc cli_local_find(struct cli_local *l,
                                   bool recorded,
                                   struct flv_err *err);
 
+/* The two programs of a cluster. */
+enum cli_part { CLI_SERVER, CLI_MANAGER };
+
 struct cli_holder {
-    bool held;     /* somebody has the data directory locked */
-    pid_t pid;     /* 0: held, but by nobody we can see */
-    uint16_t port; /* of the SC; 0: unknown */
+    bool held;         /* somebody has the folder locked */
+    pid_t pid;         /* 0: held, but by nobody we can see */
+    uint16_t port;     /* of the SC, or of the REST API; 0: unknown */
+    char cluster[300]; /* the manager's; "": the active profile's */
 };
 /* Who holds the data directory? A folder without a lock is held by nobody. */
 FLV_CHECKED flv_rc cli_local_holder(const struct cli_local *l,
                                     struct cli_holder *out,
                                     struct flv_err *err);
+/* The same for the manager's folder. */
+FLV_CHECKED flv_rc cli_manager_holder(const struct cli_local *l,
+                                      struct cli_holder *out,
+                                      struct flv_err *err);
 
 struct cli_server_conf {
     const char *rust_log;  /* NULL: as inherited */
@@ -62,9 +72,16 @@ FLV_CHECKED flv_rc cli_local_start(const struct cli_local *l,
                                    const struct cli_server_conf *conf,
                                    struct cli_holder *out,
                                    struct flv_err *err);
+/* Starts the manager for the cluster at that address; FLV_E_NOT_FOUND: it is
+ * not installed. */
+FLV_CHECKED flv_rc cli_manager_start(const struct cli_local *l,
+                                     const char *cluster,
+                                     const char *rust_log,
+                                     struct flv_err *err);
 /* SIGTERM to the holder, after making sure that it is one, then waits until
  * the process is gone. */
 FLV_CHECKED flv_rc cli_local_stop(const struct cli_local *l,
+                                  enum cli_part part,
                                   const struct cli_holder *holder,
                                   struct flv_err *err);
 /* Removes the data of a directory that is marked as ours and not in use.

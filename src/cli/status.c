@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/text.h"
+#include "cli/local.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -104,6 +105,36 @@ static flv_rc check_topics(struct cli *c, struct flv_err *err)
     return FLV_OK;
 }
 
+/* The manager of the local cluster, when that is the one looked at. */
+static flv_rc check_manager(const struct flv_profile *target,
+                            struct flv_err *err)
+{
+    struct cli_local l;
+    struct cli_holder server, manager;
+    const char *colon = strrchr(target->endpoint, ':');
+    uint64_t port = 0;
+    if (colon == NULL ||
+        flv_text_u64(colon + 1, 1, UINT16_MAX, &port, NULL) != FLV_OK ||
+        cli_local_find(&l, NULL, NULL, true, NULL) != FLV_OK ||
+        cli_local_holder(&l, &server, NULL) != FLV_OK || server.port != port ||
+        access(l.manager_dir, F_OK) != 0) {
+        return FLV_OK;
+    }
+    flv_rc rc = cli_manager_holder(&l, &manager, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (!manager.held) {
+        line(false, "Connector manager does not run");
+        return flv_fail(err, FLV_E_CLOSED,
+                        "the connector manager does not run; see %.100s, then "
+                        "`fluvio cluster start`",
+                        l.manager_log);
+    }
+    line(true, "Connector manager is ok");
+    return FLV_OK;
+}
+
 static int cluster_status(struct flv_args *args, void *ctx)
 {
     (void)args;
@@ -121,6 +152,7 @@ static int cluster_status(struct flv_args *args, void *ctx)
     line(rc == FLV_OK, rc == FLV_OK ? "SC is ok" : "SC is not reachable");
     rc = rc == FLV_OK ? check_spus(c, &err) : rc;
     rc = rc == FLV_OK ? check_topics(c, &err) : rc;
+    rc = rc == FLV_OK ? check_manager(&target, &err) : rc;
     return rc == FLV_OK ? 0 : cli_fail(&err);
 }
 

@@ -1,0 +1,193 @@
+#!/usr/bin/env bats
+# The manager beside the server: started, shown, brought back, ended with it.
+
+load lib.bash
+
+setup() {
+    home_up
+}
+
+teardown() {
+    home_down
+}
+
+manager() {
+    echo "$HOME/.fluvio/data/manager"
+}
+
+# api METHOD ROUTE [curl options]: the body of the answer, then its status.
+api() {
+    local method=$1 route=$2
+    shift 2
+    curl -sS -m 20 -X "$method" -w '\n%{http_code}' \
+        --unix-socket "$(manager)/manager.sock" "$@" "http://manager$route"
+}
+
+# field JSON-FILE EXPRESSION: of Python, with the document in d.
+field() {
+    python3 -c "import json, sys; d = json.load(open(sys.argv[1])); print($2)" "$1"
+}
+
+state_of() {
+    api GET "/connectors/$1/status" | head -n 1 |
+        python3 -c 'import json, sys; print(json.load(sys.stdin).get("state"))'
+}
+
+is_state() {
+    [ "$(state_of "$1")" = "$2" ]
+}
+
+make_file() {
+    cat >"$HOME/$1.yml" <<YML
+version: latest
+name: $1
+type: test-connector
+topic: ${2:-$1}
+create_topic: true
+parameters:
+  topic: ${2:-$1}
+  timeout: 50
+YML
+}
+
+@test "the manager starts with the cluster, is shown, and ends with it" {
+    run -0 fluvio cluster start
+    [[ $output == *"Connector manager launched"* ]]
+    run -0 fluvio cluster status
+    [[ $output == *"Connector manager is ok"* ]]
+    local pid
+    pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    kill -0 "$pid"
+    run -0 fluvio cluster shutdown
+    run -1 kill -0 "$pid"
+    [ ! -e "$(manager)/manager.json" ]
+}
+
+@test "files of the manager are nobody else's business" {
+    fluvio cluster start
+    [ "$(stat -c %a "$(manager)")" = 700 ]
+    [ "$(stat -c %a "$(manager)/token")" = 600 ]
+    [ "$(stat -c %a "$(manager)/manager.db")" = 600 ]
+}
+
+@test "a connector is created, runs, is listed and deleted; its topic stays" {
+    fluvio cluster start
+    make_file cats
+    run -0 api POST /connectors --data-binary "@$HOME/cats.yml"
+    [ "${lines[-1]}" = 201 ]
+    until_true 10 is_state cats Running
+    run -0 api GET /connectors
+    [ "${lines[0]}" = '["cats"]' ]
+    run -0 api POST /connectors --data-binary "@$HOME/cats.yml"
+    [ "${lines[-1]}" = 409 ]
+    [[ ${lines[0]} == *'"Connector already exists"'* ]]
+    run -0 fluvio consume cats -B -d
+    [ "${lines[0]}" = "Hello, Fluvio! - 1" ]
+    run -0 api DELETE /connectors/cats
+    [ "${lines[-1]}" = 204 ]
+    run -0 api GET /connectors
+    [ "${lines[0]}" = '[]' ]
+    run -0 api DELETE /connectors/cats
+    [ "${lines[-1]}" = 404 ]
+    run -0 fluvio topic list
+    [[ $output == *cats* ]]
+    run -1 pgrep -f "config $(manager)/run/cats.yml"
+}
+
+@test "a missing topic is an error and nothing is created" {
+    fluvio cluster start
+    make_file cats
+    sed -i /create_topic/d "$HOME/cats.yml"
+    run -0 api POST /connectors --data-binary "@$HOME/cats.yml"
+    [ "${lines[-1]}" = 400 ]
+    [[ ${lines[0]} == *"does not exist"*"create_topic"* ]]
+    run -0 api GET /connectors
+    [ "${lines[0]}" = '[]' ]
+    run -0 fluvio topic list
+    [ "$output" = "No topics found" ]
+    fluvio topic create cats
+    run -0 api POST /connectors --data-binary "@$HOME/cats.yml"
+    [ "${lines[-1]}" = 201 ]
+}
+
+@test "a killed manager is back and finds its connector running" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local manager_pid connector_pid
+    manager_pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
+    kill -9 "$manager_pid"
+    until_true 10 eval '[ "$(field "$(manager)/manager.json" "d[\"pid\"]")" != '"$manager_pid"' ]'
+    until_true 10 is_state cats Running
+    [ "$(head -n 1 "$(manager)/run/cats.lock")" = "$connector_pid" ]
+    kill -0 "$connector_pid"
+    run -0 api GET /connectors/cats/events
+    [[ $output == *'"adopted"'* ]]
+}
+
+@test "a killed connector runs again and counts on" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local pid
+    pid=$(head -n 1 "$(manager)/run/cats.lock")
+    kill -9 "$pid"
+    until_true 10 eval '[ "$(head -n 1 "$(manager)/run/cats.lock")" != '"$pid"' ]'
+    until_true 10 is_state cats Running
+    run -0 api GET /connectors/cats/status
+    [[ $output == *'"restarts":1'* ]]
+}
+
+@test "connectors come back with the cluster" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    fluvio cluster shutdown
+    run -1 pgrep -f "config $(manager)/run/cats.yml"
+    fluvio cluster start
+    until_true 10 is_state cats Running
+}
+
+@test "after a killed server the same command brings it back under the manager" {
+    fluvio cluster start
+    local pid manager_pid
+    pid=$(server_pid)
+    manager_pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    kill -9 "$pid"
+    until_true 10 eval "! kill -0 $pid 2>/dev/null"
+    run -0 fluvio cluster start
+    [ "$(field "$(manager)/manager.json" 'd["pid"]')" = "$manager_pid" ]
+    run -0 fluvio cluster status
+}
+
+@test "delete takes the connectors along" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local folder
+    folder=$(manager)
+    run -0 fluvio cluster delete --force
+    [ ! -e "$folder" ]
+    run -1 pgrep -f "config $folder/run/cats.yml"
+}
+
+@test "TCP asks for the token" {
+    fluvio cluster start
+    local port url
+    port=$(field "$(manager)/manager.json" 'd["port"]')
+    url="http://127.0.0.1:$port/connectors"
+    run -0 curl -sS -m 10 -o /dev/null -w '%{http_code}' "$url"
+    [ "$output" = 401 ]
+    run -0 curl -sS -m 10 -o /dev/null -w '%{http_code}' \
+        -H "Authorization: Bearer 0$(cat "$(manager)/token")" "$url"
+    [ "$output" = 401 ]
+    run -0 curl -sS -m 10 -H "Authorization: Bearer $(cat "$(manager)/token")" "$url"
+    [ "$output" = '[]' ]
+    run -0 curl -sS -m 10 "http://127.0.0.1:$port/health"
+    [[ $output == *'"status":"ok"'* ]]
+}
