@@ -314,7 +314,7 @@ next_result(struct flv_sift *s, struct input *in, struct flv_bench *b)
         }
         return false;
     }
-    input.base_offset = b->reader.header.base_offset;
+    input.base_offset = s->scan; /* chains count from the section's first */
     input.base_timestamp_ms = b->reader.header.first_timestamp_ms;
     rc = cut_section(b, s->scan, s->loose ? 1 : s->piece, &input.section,
                      &count, &s->loose_ms, &err);
