@@ -27,7 +27,7 @@ test: ## install what is missing, build, run every test
 	@scripts/test
 
 bench: ## measure, beside the machine's own limits
-	@scripts/bootstrap build
+	@scripts/bootstrap build wasm
 	@$(MAKE) --no-print-directory all
 	@bench/run
 

@@ -3,7 +3,7 @@
  *
  *   flv-bench-sm FOLDER
  *
- * FOLDER holds contains.wasm (build/release/smartmodules).
+ * FOLDER holds contains.wasm (build/smartmodules).
  * Prints NAME=NUMBER words, which bench/run puts into its table: times to
  * start, and microseconds per record of 1 KiB JSON for a filter in whole
  * batches, once per record, in a chain of three, and for a C function that

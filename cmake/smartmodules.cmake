@@ -1,10 +1,12 @@
-# SmartModules in C become build/PRESET/smartmodules/NAME.wasm. This takes
-# Debian's clang-14 and lld-14; without them a build has no example modules,
-# and tests cannot be built.
+# SmartModules in C become NAME.wasm in the folder smartmodules beside that of
+# the programs, and are built with these. This takes Debian's clang-14 and
+# lld-14; without them a build has no example modules, and tests cannot be
+# built.
 find_program(FLV_WASM_CC NAMES clang-14 clang)
 find_program(FLV_WASM_LD NAMES wasm-ld-14 wasm-ld)
-set(FLV_SMARTMODULES_DIR ${CMAKE_BINARY_DIR}/smartmodules)
+cmake_path(SET FLV_SMARTMODULES_DIR NORMALIZE ${FLV_BIN_DIR}/../smartmodules)
 add_custom_target(smartmodules)
+flv_part(programs smartmodules)
 
 # flv_smartmodule(NAME): NAME.c in this folder.
 function(flv_smartmodule name)
