@@ -141,10 +141,10 @@ async function topic(name, partitions = 1) {
 }
 
 // The next n records of a stream, as [key, value].
-async function take(stream, n) {
+async function take(stream, n, seconds = 5) {
     const out = []
     while (out.length < n) {
-        const { value, done } = await within(5, stream.next(), 'a record')
+        const { value, done } = await within(seconds, stream.next(), 'a record')
         if (done) break
         out.push([value.keyString(), value.valueString()])
     }
@@ -275,6 +275,24 @@ async function transformed() {
     const missing = await sifted(arrays, SmartModuleType.Filter, 'missing')
     await refusal('a module that is not stored is named', /missing/,
         () => missing.next())
+}
+
+// SmartModules of the public crate, in Rust.
+async function writtenInRust() {
+    const words = await topic('rust-words')
+    await produce(words, [['k', 'apple'], ['', 'melon'], ['', 'pear two']])
+    for (const [module, type, want] of [
+        ['filter', SmartModuleType.Filter, [['k', 'apple'], ['', 'pear two']]],
+        ['map', SmartModuleType.Map,
+            [['k', 'APPLE'], ['', 'MELON'], ['', 'PEAR TWO']]],
+        ['array_map', SmartModuleType.ArrayMap,
+            [['k', 'apple'], ['', 'melon'], ['', 'pear'], ['', 'two']]]]) {
+        const stream = await sifted(words, type, path.join(
+            process.env.FLV_RUST_SMARTMODULES, `rust_${module}.wasm`))
+        // The server compiles it first.
+        equal(await take(stream, want.length, 60), want,
+            `${module} in Rust does what it says`)
+    }
 }
 
 async function starts() {
@@ -479,7 +497,8 @@ async function main() {
     const wanted = process.argv.slice(3)
     try {
         await server.start()
-        for (const run of [administration, records, transformed, starts, partitions, sizes,
+        for (const run of [administration, records, transformed,
+            writtenInRust, starts, partitions, sizes,
             codecs, otherClient, together, restarts]) {
             if (wanted.length && !wanted.includes(run.name)) continue
             const start = performance.now()

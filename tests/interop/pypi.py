@@ -323,6 +323,41 @@ def transformed():
     adm.delete_smartmodule("has")
 
 
+def written_in_rust():
+    """SmartModules of every kind from the public crate, sent along."""
+    kinds = fluvio().SmartModuleKind
+    folder = os.environ["FLV_RUST_SMARTMODULES"]
+    topic("rust-words")
+    put("rust-words", [b"apple", b"melon", b"pear"])
+    topic("rust-numbers")
+    put("rust-numbers", [b"4", b"3", b"10"])
+    for module, topic_name, options, want in (
+            ("filter", "rust-words", {}, [(0, b"apple"), (2, b"pear")]),
+            ("filter_wasi", "rust-words", {}, [(0, b"apple"), (2, b"pear")]),
+            ("filter_init", "rust-words", {"params": {"word": "el"}},
+             [(1, b"melon")]),
+            ("map", "rust-words", {"kind": kinds.Map},
+             [(0, b"APPLE"), (1, b"MELON"), (2, b"PEAR")]),
+            ("array_map", "rust-words", {"kind": kinds.ArrayMap},
+             [(0, b"apple"), (1, b"melon"), (2, b"pear")]),
+            ("filter_map", "rust-numbers", {"kind": kinds.FilterMap},
+             [(0, b"2"), (2, b"5")]),
+            ("aggregate", "rust-numbers",
+             {"kind": kinds.Aggregate, "aggregate": list(b"100")},
+             [(0, b"104"), (1, b"107"), (2, b"117")]),
+            ("aggregate_init", "rust-words",
+             {"kind": kinds.Aggregate, "params": {"glue": "+"}},
+             [(0, b"apple"), (1, b"apple+melon"),
+              (2, b"apple+melon+pear")])):
+        got = sifted(topic_name, path=os.path.join(folder, "rust_" + module),
+                     **options)
+        equal([(r.offset(), value(r)) for r in got], want,
+              f"pypi: {module} in Rust does what it says")
+    refusal("pypi: init in Rust says which parameter it lacks",
+            "the parameter word is missing", lambda: list(sifted(
+                "rust-words", path=os.path.join(folder, "rust_filter_init"))))
+
+
 def watching():
     adm = admin()
     topic("watch-old")
@@ -885,8 +920,8 @@ def main():
     try:
         for run, limit_s in (
                 (administration, 20), (assigned, 10), (errors, 40),
-                (smartmodules, 20), (transformed, 40), (watching, 10), (records, 15),
-                (starts, 30), (live, 15),
+                (smartmodules, 20), (transformed, 40), (written_in_rust, 120),
+                (watching, 10), (records, 15), (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),
                 (with_ours, 15), (restarts, 40), (killed_under_load, 40)):

@@ -4,7 +4,8 @@
 #     tests/interop/run.sh BIN_DIR [pypi|node|hostile]...
 #
 # BIN_DIR holds fluvio-server (and fluvio, whose output is then compared).
-# The public clients are installed once, below the user's cache folder.
+# The public clients are installed once, and SmartModules in Rust built once,
+# below the user's cache folder.
 set -u
 
 if [ $# -lt 1 ]; then
@@ -16,6 +17,10 @@ shift
 [ $# -gt 0 ] || set -- pypi node hostile
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/clients.sh"
+FLV_RUST_SMARTMODULES=${FLV_RUST_SMARTMODULES:-$(
+    "$HERE/../../scripts/rust-smartmodules"
+)} || exit 1
+export FLV_RUST_SMARTMODULES
 
 run_all() {
     local rc=0 what
