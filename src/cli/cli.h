@@ -66,6 +66,7 @@ extern const struct flv_cmd cli_cmd_consumer;
 extern const struct flv_cmd cli_cmd_smartmodule;
 extern const struct flv_cmd cli_cmd_smartmodule_test;
 extern const struct flv_cmd cli_cmd_profile;
+extern const struct flv_cmd cli_cmd_secret;
 extern const struct flv_cmd cli_cmd_version;
 extern const struct flv_cmd cli_cmd_completions;
 

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/local.h"
+#include "cli/managed.h"
 #include "cli/plugin.h"
 
 #include <assert.h>
@@ -567,8 +568,14 @@ static const struct flv_cmd delete_cmd = {
 /* ---- The group --------------------------------------------------------- */
 
 static const struct flv_cmd *const cluster_commands[] = {
-    &start_cmd,  &resume_cmd,  &shutdown_cmd, &cli_cmd_cluster_status,
-    &delete_cmd, &cli_cmd_spu, NULL};
+    &start_cmd,
+    &resume_cmd,
+    &shutdown_cmd,
+    &cli_cmd_cluster_status,
+    &delete_cmd,
+    &cli_cmd_spu,
+    &cli_cmd_cluster_connector,
+    NULL};
 
 const struct flv_cmd cli_cmd_cluster = {
     .name = "cluster",

@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include <string.h>
+
 #define SCRIPT_BYTES_MAX (1 << 20)
 
 /* Every command with the words that may follow it:
@@ -48,9 +50,42 @@ static void walk(const struct shell *shell,
     }
 }
 
+/* Words that only this machine knows: the shell asks the program. */
+static const char *asked_words(const char *path)
+{
+    static const struct {
+        const char *path, *command;
+    } all[] = {
+        {"fluvio connector delete", "fluvio connector names"},
+        {"fluvio connector describe", "fluvio connector names"},
+        {"fluvio connector config", "fluvio connector names"},
+        {"fluvio connector logs", "fluvio connector names"},
+        {"fluvio connector events", "fluvio connector names"},
+        {"fluvio connector pause", "fluvio connector names"},
+        {"fluvio connector resume", "fluvio connector names"},
+        {"fluvio connector restart", "fluvio connector names"},
+        {"fluvio cluster connector delete", "fluvio connector names"},
+        {"fluvio connector catalog", "fluvio connector names --types"},
+        {"fluvio connector schema", "fluvio connector names --types"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(all[i].path, path) == 0) {
+            return all[i].command;
+        }
+    }
+    return NULL;
+}
+
 static void case_entry(struct flv_buf *out, const char *path, const char *words)
 {
-    cli_ignore(flv_buf_addf(out, "    '%s') words='%s' ;;\n", path, words));
+    const char *command = asked_words(path);
+    if (command == NULL) {
+        cli_ignore(flv_buf_addf(out, "    '%s') words='%s' ;;\n", path, words));
+    } else {
+        cli_ignore(
+            flv_buf_addf(out, "    '%s') words='%s '\"$(%s 2>/dev/null)\" ;;\n",
+                         path, words, command));
+    }
 }
 
 static void fish_entry(struct flv_buf *out, const char *path, const char *words)
@@ -58,6 +93,12 @@ static void fish_entry(struct flv_buf *out, const char *path, const char *words)
     cli_ignore(flv_buf_addf(
         out, "complete -c fluvio -n '__fluvio_at \"%s\"' -a '%s'\n", path,
         words));
+    if (asked_words(path) != NULL) {
+        cli_ignore(flv_buf_addf(out,
+                                "complete -c fluvio -n '__fluvio_at \"%s\"' -a "
+                                "'(%s 2>/dev/null)'\n",
+                                path, asked_words(path)));
+    }
 }
 
 /* In each script the path is the words so far that are no options. */

@@ -9,21 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/arena.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "config/doc_priv.h"
 #include "config/report.h"
 #include "config/try.h"
 
 #define NAME_SHOWN_MAX 60
 #define ANCHORS_MAX 64
 #define ARENA_MAX ((size_t)16 * 1024 * 1024)
-
-struct flv_doc {
-    struct flv_arena arena; /* owns all nodes and texts */
-    char *name;             /* owned; as shown */
-    struct flv_node *root;  /* in the arena, or NULL */
-};
 
 /* An open list or map while its events arrive. */
 struct frame {
@@ -566,7 +560,7 @@ check_bytes(const struct flv_doc *doc, struct flv_slice text, struct flv_err *e)
                    "this byte is not text; save the file as UTF-8");
 }
 
-static char *name_shown(const char *name)
+char *flv__doc_name_shown(const char *name)
 {
     size_t len = strlen(name);
     if (len <= NAME_SHOWN_MAX) {
@@ -601,7 +595,7 @@ flv_rc flv_doc_parse_all(struct flv_doc **out,
         goto out;
     }
     flv_arena_init(&doc->arena, 4096, ARENA_MAX);
-    doc->name = name_shown(name);
+    doc->name = flv__doc_name_shown(name);
     if (doc->name == NULL) {
         rc = flv_fail(err, FLV_E_NOMEM, "%.60s: out of memory", name);
         goto out;

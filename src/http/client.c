@@ -324,6 +324,7 @@ flv_rc flv_http_send(struct flv_http_client *c,
     call->client = c;
     call->done = done;
     call->arg = arg;
+    call->piece = req->piece;
     flv_task_init(&call->task, call_cancelled);
     if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
         flv__http_call_destroy(call);
