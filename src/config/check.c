@@ -152,6 +152,9 @@ static void check_direction(struct check *k)
         return;
     }
     const struct flv_node *node = flv_node_get(k->head, "direction");
+    if (node != NULL && flv_report_has(&k->c->report, node)) {
+        return;
+    }
     bool source = f->direction == FLV_CFILE_SOURCE;
     const char *is = source ? "sink" : "source";
     char example[40];

@@ -69,6 +69,7 @@ static void client_gone(struct flv_task *task)
     flv_free((char *)c->conf.ca_file);
     flv_free((char *)c->conf.user_agent);
     flv_free((char *)c->conf.proxy);
+    flv_free((char *)c->conf.unix_path);
     flv_free(c);
     if (closed != NULL) {
         closed(arg);
@@ -233,6 +234,9 @@ static flv_rc copy_conf(struct flv_http_client *c,
     }
     if (rc == FLV_OK) {
         rc = copy_text(conf->proxy, &c->conf.proxy, err);
+    }
+    if (rc == FLV_OK) {
+        rc = copy_text(conf->unix_path, &c->conf.unix_path, err);
     }
     return rc;
 }

@@ -3,6 +3,7 @@
 
 #include "cm.h"
 #include "config/connector_file.h"
+#include "config/print.h"
 
 #define HEAD "name: n\ntype: http\ntopic: t\n"
 #define META "apiVersion: 0.1.0\nmeta:\n  name: n\n  type: http-source\n"
@@ -536,6 +537,51 @@ static void an_empty_secret_is_a_value(void **state)
     flv_cfile_deinit(&f);
 }
 
+/* ---- Printed again ------------------------------------------------------- */
+
+static void
+printed_is(const char *text, const struct flv_opt *opts, const char *expected)
+{
+    struct flv_cfile f;
+    struct flv_buf out;
+    parse(&f, text);
+    flv_buf_init(&out, 1 << 20);
+    assert_int_equal(flv_cfile_print(&f, opts, &out), FLV_OK);
+    assert_string_equal(flv_buf_str(&out), expected);
+    flv_buf_deinit(&out);
+    flv_cfile_deinit(&f);
+}
+
+static void a_file_is_printed_without_its_secrets(void **state)
+{
+    (void)state;
+    static const struct flv_opt opts[] = {
+        {.name = "endpoint", .type = FLV_OPT_STR},
+        {.name = "header", .type = FLV_OPT_LIST, .flags = FLV_OPT_SECRET},
+        {.name = NULL}};
+    static const char flat[] =
+        "# comment\nversion: v1\nparameters:\n  endpoint: 'http://h/'\n"
+        "  header: [\"A: hunter2\", \"B: ${{ secrets.TOKEN }}\"]\n"
+        "topic: t\nname: n\ntype: http\n"
+        "secrets:\n  X: hunter2\n  Y: ${{ secrets.TOKEN }}\n"
+        "transforms:\n  - uses: m\n    with: {a: 1}\n";
+    printed_is(flat, opts,
+               "---\nname: n\ntype: http\ntopic: t\nversion: v1\n"
+               "parameters:\n  endpoint: \"http://h/\"\n  header:\n"
+               "    - \"[REDACTED]\"\n    - \"B: ${{ secrets.TOKEN }}\"\n"
+               "secrets:\n  X: \"[REDACTED]\"\n"
+               "  Y: ${{ secrets.TOKEN }}\n"
+               "transforms:\n  -\n    uses: m\n    with:\n      a: 1\n");
+    printed_is(HEAD "parameters:\n  a: 1\n  b: {}\n", NULL,
+               "---\nname: n\ntype: http\ntopic: t\nparameters:\n"
+               "  a: \"[REDACTED]\"\n  b: {}\n");
+    printed_is(META "  version: latest\n  topic: t\nhttp:\n  endpoint: x\n",
+               opts,
+               "---\napiVersion: 0.1.0\nmeta:\n  name: n\n"
+               "  type: http-source\n  version: latest\n  topic: t\n"
+               "http:\n  endpoint: x\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +602,7 @@ int main(void)
         cmocka_unit_test(bad_topic_settings_are_told),
         cmocka_unit_test(too_many_settings_are_refused),
         cmocka_unit_test(an_empty_secret_is_a_value),
+        cmocka_unit_test(a_file_is_printed_without_its_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
