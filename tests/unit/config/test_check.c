@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cm.h"
+#include "base/mem.h"
 #include "config/check.h"
 
 /* What --describe of the real programs prints. */
@@ -300,6 +301,92 @@ static void a_sentence_of_the_program_finds_its_place(void **state)
     flv_checked_deinit(&c);
 }
 
+/* ---- Out of memory --------------------------------------------------------
+ */
+
+/* Whichever allocation fails: an error or a shorter report, never a crash, and
+ * never a wrong "right". */
+static void every_failing_allocation_is_survived(void **state)
+{
+    (void)state;
+    static const char file[] = HEAD "topic: u\nparameters:\n  endpont: x\n"
+                                    "  interval: soon\n  header: [a, b]\n";
+    const struct flv_check_conf conf = {.find = find, .installed = installed};
+    flv_rc rc = FLV_E_NOMEM;
+    for (uint64_t n = 1; n < 2000; n++) {
+        struct flv_checked c;
+        struct flv_err err = {0};
+        flv__mem_fail_at(n);
+        rc = flv_check_text(&c, flv_slice_str(file), &conf, &err);
+        bool fired = flv__mem_fail_at(0) >= n;
+        assert_true(rc == FLV_OK || rc == FLV_E_NOMEM);
+        assert_true(rc != FLV_OK || c.report.errors > 0);
+        flv_checked_deinit(&c);
+        if (!fired) {
+            break;
+        }
+    }
+    assert_int_equal(rc, FLV_OK);
+}
+
+static void a_descriptor_survives_every_failing_allocation(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"name\":\"x\",\"direction\":\"sink\",\"version\":\"1\","
+        "\"features\":[\"check\"],\"options\":[{\"name\":\"a\",\"type\":"
+        "\"choice\",\"choices\":[\"b\",\"c\"],\"aliases\":[\"d\"]}]}";
+    flv_rc rc = FLV_E_NOMEM;
+    for (uint64_t n = 1; n < 500; n++) {
+        struct flv_descriptor d;
+        flv__mem_fail_at(n);
+        rc = flv_descriptor_parse(&d, flv_slice_str(json), NULL);
+        bool fired = flv__mem_fail_at(0) >= n;
+        assert_true(rc == FLV_OK || rc == FLV_E_NOMEM);
+        flv_descriptor_deinit(&d);
+        if (!fired) {
+            break;
+        }
+    }
+    assert_int_equal(rc, FLV_OK);
+}
+
+static void bad_descriptors_are_told(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"[]", "no JSON object"},
+        {"{}", "there is no name"},
+        {"{\"name\":\"A\"}", "cannot be the name"},
+        {"{\"name\":\"a\",\"direction\":\"up\"}", "source or sink"},
+        {"{\"name\":\"a\",\"direction\":\"sink\"}", "there is no version"},
+#define D "{\"name\":\"a\",\"direction\":\"sink\",\"version\":\"1\","
+        {D "\"options\":{}}", "options is not a list"},
+        {D "\"options\":[1]}", "an option is an object"},
+        {D "\"options\":[{\"name\":\"a b\"}]}", "name of an option"},
+        {D "\"options\":[{\"name\":\"a\",\"type\":\"blob\"}]}", "none of"},
+        {D "\"options\":[{\"name\":\"a\",\"type\":\"choice\"}]}",
+         "has no choices"},
+        {D "\"options\":[{\"name\":\"a\",\"type\":\"integer\",\"min\":9,"
+           "\"max\":1}]}",
+         "range of option a is empty"},
+        {D "\"options\":[{\"name\":\"a\"},{\"name\":\"a\"}]}", "there twice"},
+        {D "\"options\":[{\"name\":\"a\",\"required\":1}]}",
+         "not true or false"},
+        {D "\"summary\":\"a\\u0007\"}", "control character"},
+#undef D
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct flv_descriptor d;
+        struct flv_err err = {0};
+        flv_rc rc = flv_descriptor_parse(&d, flv_slice_str(cases[i][0]), &err);
+        if (rc == FLV_OK || strstr(err.text, cases[i][1]) == NULL) {
+            fail_msg("%s: \"%s\"", cases[i][0], err.text);
+        }
+        flv_descriptor_deinit(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +400,9 @@ int main(void)
         cmocka_unit_test(secrets_are_looked_up_and_never_shown),
         cmocka_unit_test(what_is_no_yaml_is_one_mistake_with_a_place),
         cmocka_unit_test(a_sentence_of_the_program_finds_its_place),
+        cmocka_unit_test(every_failing_allocation_is_survived),
+        cmocka_unit_test(a_descriptor_survives_every_failing_allocation),
+        cmocka_unit_test(bad_descriptors_are_told),
     };
     return cmocka_run_group_tests(tests, load_types, unload_types);
 }
