@@ -72,6 +72,7 @@ broker() {
 # connector OPTION...: runs in the background, log in $LOG.
 connector() {
     LOG=$HOME/$TOPIC.log
+    : >"$LOG" # before the child does: nobody reads what is old
     fluvio-connect-mqtt --fluvio-topic="$TOPIC" --reconnect-max=100ms "$@" \
         >"$LOG" 2>&1 3>&- &
     CONNECTOR=$!
