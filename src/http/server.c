@@ -356,6 +356,8 @@ static void run(struct flv_http_server *s)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     (void)MHD_run(s->daemon);
+    /* A round that ended connections may accept new ones only in the next. */
+    (void)MHD_run(s->daemon);
     if (MHD_get_timeout(s->daemon, &wait_ms) != MHD_YES) {
         flv_timer_stop(&s->timer);
         return;
@@ -387,6 +389,7 @@ static flv_rc start_daemon(struct flv_http_server *s, struct flv_err *err)
         MHD_OPTION_CONNECTION_LIMIT, s->conf.connections_max,
         MHD_OPTION_CONNECTION_TIMEOUT, s->conf.idle_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES_MAX,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_END);
     /* clang-format on */
