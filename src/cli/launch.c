@@ -1,5 +1,6 @@
 #include "cli/local.h"
 
+#include "base/mem.h"
 #include "cli/plugin.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@
 /* Recovery after a crash is bounded by the last checkpoint; a disk may still
  * be slow. */
 #define READY_MS_MAX 120000
-#define WORDS_MAX 20
+#define WORDS_MAX 48
 #define LOG_TAIL_BYTES 4096
 
 struct launch {
@@ -48,6 +49,18 @@ static void add_option(struct launch *s, const char *name, const char *value)
     if (value != NULL) {
         add_word(s, name);
         add_word(s, value);
+    }
+}
+
+/* Further words from the environment, with blanks between them: for tests. */
+static void add_from_env(struct launch *s, char *text)
+{
+    char *rest = text;
+    char *word = NULL;
+    while ((word = strsep(&rest, " ")) != NULL && s->count + 3 < WORDS_MAX) {
+        if (word[0] != '\0') {
+            add_word(s, word);
+        }
     }
 }
 
@@ -247,5 +260,12 @@ flv_rc cli_manager_start(const struct cli_local *l,
     add_option(&s, "--data-dir", l->manager_dir);
     add_option(&s, "--cluster", cluster);
     add_word(&s, "--guard");
-    return launch(&s, err);
+    const char *further = getenv("FLV_MANAGER_OPTIONS");
+    char *copy = further != NULL ? flv_strdup(further) : NULL;
+    if (copy != NULL) {
+        add_from_env(&s, copy);
+    }
+    flv_rc rc = launch(&s, err);
+    flv_free(copy);
+    return rc;
 }

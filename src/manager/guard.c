@@ -13,8 +13,8 @@
 
 /* The first start again is at once; one that dies young waits longer. */
 #define WAIT_MS_MAX 5000
-#define WAIT_MS_STEP 200
-#define HEALTHY_MS 10000
+#define WAIT_MS_STEP 100
+#define HEALTHY_MS 2000
 
 static volatile sig_atomic_t asked; /* the signal that asked for the end */
 static volatile pid_t manager;

@@ -2,6 +2,7 @@
 # The manager beside the server: started, shown, brought back, ended with it.
 
 load lib.bash
+load manager.bash
 
 setup() {
     home_up
@@ -9,45 +10,6 @@ setup() {
 
 teardown() {
     home_down
-}
-
-manager() {
-    echo "$HOME/.fluvio/data/manager"
-}
-
-# api METHOD ROUTE [curl options]: the body of the answer, then its status.
-api() {
-    local method=$1 route=$2
-    shift 2
-    curl -sS -m 20 -X "$method" -w '\n%{http_code}' \
-        --unix-socket "$(manager)/manager.sock" "$@" "http://manager$route"
-}
-
-# field JSON-FILE EXPRESSION: of Python, with the document in d.
-field() {
-    python3 -c "import json, sys; d = json.load(open(sys.argv[1])); print($2)" "$1"
-}
-
-state_of() {
-    api GET "/connectors/$1/status" | head -n 1 |
-        python3 -c 'import json, sys; print(json.load(sys.stdin).get("state"))'
-}
-
-is_state() {
-    [ "$(state_of "$1")" = "$2" ]
-}
-
-make_file() {
-    cat >"$HOME/$1.yml" <<YML
-version: latest
-name: $1
-type: test-connector
-topic: ${2:-$1}
-create_topic: true
-parameters:
-  topic: ${2:-$1}
-  timeout: 50
-YML
 }
 
 @test "the manager starts with the cluster, is shown, and ends with it" {
@@ -190,4 +152,21 @@ YML
     [ "$output" = '[]' ]
     run -0 curl -sS -m 10 "http://127.0.0.1:$port/health"
     [[ $output == *'"status":"ok"'* ]]
+}
+
+@test "a program in another language is supervised all the same" {
+    PATH=$ROOT/examples/python:$PATH fluvio cluster start
+    run -0 api POST /connectors --data-binary "@$ROOT/examples/python/clock.yml"
+    [ "${lines[-1]}" = 201 ]
+    until_true 20 is_state wall-clock Running
+    run -0 api GET /connectors/wall-clock/status
+    [[ $output == *'"process_only":true'* ]]
+    until_true 20 eval '[ -n "$(fluvio consume time -B -d)" ]'
+    local pid
+    pid=$(head -n 1 "$(manager)/run/wall-clock.lock")
+    kill -9 "$pid"
+    until_true 20 eval '[ "$(head -n 1 "$(manager)/run/wall-clock.lock")" != '"$pid"' ]'
+    run -0 api DELETE /connectors/wall-clock
+    [ "${lines[-1]}" = 204 ]
+    run -1 pgrep -f "config $(manager)/run/wall-clock.yml"
 }
