@@ -28,11 +28,13 @@ struct sifting {
     struct flv_chunk *frame; /* owned: what the job made */
     size_t job_charge;       /* bytes of the budget that the job holds */
     size_t out_need;         /* outputs of one record larger than bytes_max */
-    int64_t to;              /* behind the last frame */
-    int64_t catch_up;        /* the end of the partition when it began */
-    size_t memory;           /* of the instances, as counted by the server */
-    bool preparing;          /* the plan, then the chain */
-    bool seek;               /* the client went elsewhere meanwhile */
+    int64_t to;              /* behind the last frame that was sent */
+    struct flv_chunk *ready; /* owned: the next one, not asked for yet */
+    int64_t ready_to;
+    int64_t catch_up; /* the end of the partition when it began */
+    size_t memory;    /* of the instances, as counted by the server */
+    bool preparing;   /* the plan, then the chain */
+    bool seek;        /* the client went elsewhere meanwhile */
     struct flv_stream *stream;
     struct flv_budget *answers;
     size_t room; /* of the frame that is made */
@@ -118,6 +120,7 @@ static void sifting_free(struct flv_smart *smart, struct sifting *sm)
         return;
     }
     assert(sm->part_count == 0 && sm->frame == NULL && sm->job_charge == 0);
+    assert(sm->ready == NULL);
     flv_plan_drop(sm->plan);
     flv_sift_deinit(&sm->sift);
     (void)flv_smart_resize(smart, &sm->memory, 0);
@@ -149,10 +152,10 @@ static void give_job_charge(struct flv_stream *s)
 static void sift_end(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;
-    if (sm->plan != NULL && sm->making.smart == NULL) {
-        flv_plan_drop(sm->plan);
-        sm->plan = NULL;
-    } else if (sm->plan != NULL && flv_making_cancel(&sm->making)) {
+    flv_chunk_unref(sm->ready);
+    sm->ready = NULL;
+    if (sm->plan != NULL &&
+        (sm->making.smart == NULL || flv_making_cancel(&sm->making))) {
         s->reading = false;
         flv_plan_drop(sm->plan);
         sm->plan = NULL;
@@ -629,7 +632,20 @@ static void pass_run(struct flv_cpu_job *j, struct flv_bench *b)
     }
 }
 
-/* Sends what the job made; without a frame its charge serves the next one. */
+static void send_ready(struct flv_stream *s)
+{
+    struct sifting *sm = s->sm;
+    struct flv_chunk *frame = sm->ready;
+    const struct flv_slice part = flv_slice(frame->data, frame->size);
+    sm->ready = NULL;
+    sm->to = sm->ready_to;
+    send_parts(s, &part, &frame, 1);
+    if (sm->sift.why.error.code != FLV_WIRE_NONE) {
+        finish_trouble(s, &sm->sift.why);
+    }
+}
+
+/* Keeps what the job made; without a frame its charge serves the next one. */
 static void use_frame(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;
@@ -639,12 +655,11 @@ static void use_frame(struct flv_stream *s)
     sm->job_charge = 0;
     sm->out_need = sm->pass.need_bytes;
     if (frame != NULL) {
-        const struct flv_slice part = flv_slice(frame->data, frame->size);
         assert(s->charge >= flv_chunk_cost(frame->size));
         s->charge -= flv_chunk_cost(frame->size);
         give_charge(s);
-        sm->to = sm->pass.to;
-        send_parts(s, &part, &frame, 1);
+        sm->ready = frame;
+        sm->ready_to = sm->pass.to;
     }
 }
 
@@ -683,7 +698,8 @@ static void pass_done(struct flv_cpu_job *j, flv_rc rc)
         return;
     }
     count_memory(s);
-    if (sm->sift.why.error.code != FLV_WIRE_NONE) {
+    /* Behind the records before it. */
+    if (sm->sift.why.error.code != FLV_WIRE_NONE && sm->ready == NULL) {
         finish_trouble(s, &sm->sift.why);
     }
     pump(s);
@@ -700,7 +716,7 @@ static void sift_submit(struct flv_stream *s)
     sm->pass = (struct flv_sift_pass){
         .parts = sm->parts,
         .part_count = sm->part_count,
-        .from = s->offset,
+        .from = sm->to,
         .stop = &sm->job.stop,
         .room_bytes = sm->job_charge - flv_chunk_cost(0),
     };
@@ -738,7 +754,7 @@ static void send_nothing(struct flv_stream *s)
     struct flv_buf out;
     struct flv_chunk *chunk = NULL;
     flv_buf_init(&out, NOTHING_BYTES_MAX);
-    flv_rc rc = flv_sift_nothing(s->offset, s->sm->sift.scan, &out);
+    flv_rc rc = flv_sift_nothing(s->sm->to, s->sm->sift.scan, &out);
     if (rc == FLV_OK) {
         rc = flv_chunk_create(NULL, out.len, &chunk);
     }
@@ -778,21 +794,41 @@ static bool sift_charge(struct flv_stream *s, size_t *in_bytes)
     return take_charge(s, in + sizeof(struct flv_chunk) + room);
 }
 
+/* While the client is busy with one frame the next one is made, as long as
+ * such frames do not take the memory of others. */
+static bool may_go_ahead(const struct flv_stream *s)
+{
+    const struct flv_budget *answers = &server_of(s)->answers;
+    return answers->head == NULL && answers->used < answers->max / 4;
+}
+
 static bool sift_step(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;
     int64_t visible_end = flv_partition_end(s->partition, s->isolation);
     size_t in_bytes;
+    bool asked = !s->unacked && !s->writing;
+    if (!asked && (sm->ready != NULL || !may_go_ahead(s))) {
+        give_charge(s);
+        return false;
+    }
+    if (sm->ready != NULL) {
+        give_charge(s);
+        send_ready(s);
+        return true;
+    }
     if (sm->sift.has_result) {
         if (sift_charge(s, &in_bytes)) {
             sift_submit(s);
         }
         return true;
     }
-    if (s->offset < sm->catch_up && sm->sift.scan >= sm->catch_up) {
+    if (sm->to < sm->catch_up && sm->sift.scan >= sm->catch_up) {
         give_charge(s);
-        send_nothing(s);
-        return true;
+        if (asked) {
+            send_nothing(s);
+        }
+        return asked;
     }
     if (sm->sift.scan >= visible_end) {
         give_charge(s);
@@ -859,7 +895,7 @@ static void prepared(void *ctx, struct flv_trouble *why)
 /* Does what can be done now; false: something else has to happen first. */
 static bool step(struct flv_stream *s)
 {
-    if (s->unacked) {
+    if (s->unacked && s->sm == NULL) {
         return false;
     }
     assert(s->partition != NULL);
@@ -886,7 +922,8 @@ static bool step(struct flv_stream *s)
 static bool can_go(const struct flv_stream *s)
 {
     bool preparing = s->sm != NULL && s->sm->preparing;
-    return !s->ended && !s->reading && !s->writing &&
+    bool ahead = s->sm != NULL && s->final.code == FLV_WIRE_NONE;
+    return !s->ended && !s->reading && (!s->writing || ahead) &&
            (s->final.code != FLV_WIRE_NONE ||
             (!s->waiter.waiting && !s->reader.waiting && !preparing));
 }
@@ -1051,16 +1088,6 @@ stream_new(const struct flv_request *r,
     return s;
 }
 
-/* Answers with an error frame that has the stream's id. */
-static void refuse_modules(const struct flv_request *r,
-                           const struct flv_wire_stream_fetch_request *req,
-                           struct flv_trouble *why)
-{
-    flv_trouble_downgrade(why, r->head.version);
-    refuse(r, req, why->error);
-    flv_trouble_clear(why);
-}
-
 static void begin(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;
@@ -1093,7 +1120,9 @@ flv_rc flv_stream_start(const struct flv_request *r,
     }
     read_asked(req, &asked);
     if (asked.len > 0 && (sm = sifting_new(r, &asked, &why)) == NULL) {
-        refuse_modules(r, req, &why);
+        flv_trouble_downgrade(&why, r->head.version);
+        refuse(r, req, why.error);
+        flv_trouble_clear(&why);
         return FLV_OK;
     }
     struct flv_stream *s = stream_new(r, req);
@@ -1137,6 +1166,8 @@ bool flv_stream_update(struct flv_peer *p, uint32_t stream_id, int64_t offset)
     if (s->sm != NULL && offset != s->sm->to) {
         s->sm->to = offset;
         s->sm->seek = s->reading;
+        flv_chunk_unref(s->sm->ready);
+        s->sm->ready = NULL;
         if (!s->reading) {
             flv_sift_seek(&s->sm->sift, offset);
         }
