@@ -379,6 +379,7 @@ void flv_server_stop(struct flv_server *s,
     {
         flv_peer_drain(p);
     }
+    flv_smart_drain(&s->smart);
     flv_timer_init(&s->stop_timer, s->loop, stop_late);
     if (flv_timer_start(&s->stop_timer, s->conf.stop_ms_max, 0, NULL) !=
         FLV_OK) {

@@ -218,12 +218,24 @@ static struct flv_bench *free_bench(struct flv_smart *m)
     return NULL;
 }
 
+static struct flv_cpu_job *first_job(struct flv_smart *m)
+{
+    struct flv_cpu_job *j;
+    STAILQ_FOREACH(j, &m->line, link)
+    {
+        if (!j->yields || m->server->phase == FLV_SERVER_SERVING) {
+            return j;
+        }
+    }
+    return NULL;
+}
+
 static void start_next(struct flv_smart *m)
 {
     struct flv_bench *b;
-    while (!STAILQ_EMPTY(&m->line) && (b = free_bench(m)) != NULL) {
-        struct flv_cpu_job *j = STAILQ_FIRST(&m->line);
-        STAILQ_REMOVE_HEAD(&m->line, link);
+    struct flv_cpu_job *j;
+    while ((j = first_job(m)) != NULL && (b = free_bench(m)) != NULL) {
+        STAILQ_REMOVE(&m->line, j, flv_cpu_job, link);
         j->bench = b;
         j->state = FLV_CPU_RUNS;
         b->job = j;
@@ -393,6 +405,16 @@ static void stop_jobs(struct flv_smart *m, bool all)
         struct flv_cpu_job *j = m->benches[i].job;
         if (j != NULL && (all || now_ms - j->began_ms >=
                                      (j->turn_ms > 0 ? j->turn_ms : TURN_MS))) {
+            atomic_store(&j->stop, true);
+        }
+    }
+}
+
+void flv_smart_drain(struct flv_smart *m)
+{
+    for (uint32_t i = 0; m->server != NULL && i < m->threads; i++) {
+        struct flv_cpu_job *j = m->benches[i].job;
+        if (j != NULL && j->yields) {
             atomic_store(&j->stop, true);
         }
     }

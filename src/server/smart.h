@@ -85,11 +85,12 @@ struct flv_cpu_job {
      * run to look at. */
     atomic_bool stop;
     uint32_t turn_ms;
-    uint64_t began_ms;              /* private */
-    struct flv_work work;           /* private */
-    struct flv_task late;           /* private: without a thread */
-    struct flv_bench *bench;        /* private */
-    enum flv_cpu_state state;       /* private */
+    bool yields;              /* nobody waits for it when the server stops */
+    uint64_t began_ms;        /* private */
+    struct flv_work work;     /* private */
+    struct flv_task late;     /* private: without a thread */
+    struct flv_bench *bench;  /* private */
+    enum flv_cpu_state state; /* private */
     STAILQ_ENTRY(flv_cpu_job) link; /* private */
 };
 /* In line behind those that wait: each has its turn. */
@@ -138,7 +139,8 @@ FLV_CHECKED flv_rc flv_smart_init(struct flv_smart *m,
 void flv_smart_deinit(struct flv_smart *m);
 /* About once a second: ends turns, gives back memory that nobody needs. */
 void flv_smart_tick(struct flv_smart *m);
-/* All jobs that run end soon: the server stops. */
+/* The server stops: what yields ends soon or does not begin; later all. */
+void flv_smart_drain(struct flv_smart *m);
 void flv_smart_stop(struct flv_smart *m);
 
 /* A stream with modules begins; false: there are too many, *out says it. */

@@ -726,6 +726,7 @@ static void sift_submit(struct flv_stream *s)
     sm->job.smart = &server_of(s)->smart;
     sm->job.run = pass_run;
     sm->job.done = pass_done;
+    sm->job.yields = true;
     s->reading = true;
     flv_cpu_submit(&sm->job);
 }
