@@ -459,7 +459,7 @@ static bool set_batch(struct flv_sift *s,
     w->codec = b->reader.header.codec;
     while (s->scan < end) {
         struct flv_err err = {0};
-        struct flv_sm_input input = {.base_offset = position,
+        struct flv_sm_input input = {.base_offset = position + (s->scan - base),
                                      .base_timestamp_ms =
                                          b->reader.header.first_timestamp_ms};
         uint32_t count = 0;
