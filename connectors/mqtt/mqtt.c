@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "link.h"
 #include "loop/tls.h"
 #include "options.h"
 
@@ -41,12 +40,14 @@ static void on_state(void *arg,
     struct mqtt_source *s = arg;
     if (state == MQTT_LIVE) {
         flv_source_count(s->src, CONNECTIONS, 1);
+        flv_source_well(s->src);
         flv_log_info(TARGET, "subscribed", FLV_KV_STR("broker", s->where.host),
                      FLV_KV_U64("port", s->where.port),
                      FLV_KV_STR("client_id", s->client_id));
         return;
     }
     flv_source_count(s->src, DISCONNECTS, 1);
+    flv_source_trouble(s->src, err, retry_ms);
     flv_log_warn(TARGET, "no broker, trying again",
                  FLV_KV_STR("broker", s->where.host),
                  FLV_KV_U64("port", s->where.port), FLV_KV_ERR(err),
@@ -141,29 +142,6 @@ static void settled(void *state, uint64_t upto)
 /* --- life --------------------------------------------------------------------
  */
 
-static uint32_t expiry_s(const struct mqtt_conf *conf)
-{
-    return conf->session_expiry_ms > 0
-               ? (uint32_t)((conf->session_expiry_ms + 999) / 1000)
-               : UINT32_MAX;
-}
-
-static const char *user_of(const struct mqtt_source *s)
-{
-    if (s->conf->user != NULL) {
-        return s->conf->user;
-    }
-    return s->where.has_user ? s->where.user : NULL;
-}
-
-static const char *password_of(const struct mqtt_source *s)
-{
-    if (s->conf->password != NULL) {
-        return s->conf->password;
-    }
-    return s->where.has_password ? s->where.password : NULL;
-}
-
 static flv_rc open_source(void *state,
                           const void *data,
                           struct flv_source *src,
@@ -171,13 +149,8 @@ static flv_rc open_source(void *state,
 {
     struct mqtt_source *s = state;
     const struct mqtt_conf *conf = data;
-    const struct flv_tls_conf tls = {.ca_file = conf->ca_file,
-                                     .cert_file = conf->cert_file,
-                                     .key_file = conf->key_file};
-    flv_rc rc = mqtt_url_read(conf->url, &s->where, err);
-    if (rc == FLV_OK && s->where.tls) {
-        rc = flv_tls_create(&s->tls, &tls, err);
-    }
+    struct mqtt_link_conf link;
+    flv_rc rc = mqtt_link_settings(conf, &s->where, &s->tls, &link, err);
     if (rc != FLV_OK) {
         return rc;
     }
@@ -186,30 +159,11 @@ static flv_rc open_source(void *state,
     mqtt_client_id(conf, &s->where, flv_source_name(src), flv_source_topic(src),
                    s->client_id);
     flv_buf_init(&s->value, VALUE_BYTES_MAX);
-    const struct mqtt_link_conf link = {
-        .loop = flv_source_loop(src),
-        .where = &s->where,
-        .tls = s->tls,
-        .client_id = s->client_id,
-        .user = user_of(s),
-        .password = password_of(s),
-        .filters = (const char *const *)conf->filters.items,
-        .filter_count = conf->filters.count,
-        .qos = (uint8_t)conf->qos,
-        .clean = mqtt_is_clean(conf),
-        .protocol = (enum mqtt_protocol)conf->protocol,
-        .timeout_ms = conf->timeout_ms,
-        .session_expiry_s = expiry_s(conf),
-        .receive_max = (uint16_t)conf->receive_max,
-        .packet_bytes_max = (size_t)conf->packet_bytes_max,
-        .backoff_min_ms = conf->backoff_min_ms < conf->backoff_max_ms
-                              ? conf->backoff_min_ms
-                              : conf->backoff_max_ms,
-        .backoff_max_ms = conf->backoff_max_ms,
-        .readable = on_readable,
-        .state = on_state,
-        .arg = s,
-    };
+    link.loop = flv_source_loop(src);
+    link.client_id = s->client_id;
+    link.readable = on_readable;
+    link.state = on_state;
+    link.arg = s;
     rc = mqtt_link_open(&s->link, &link, err);
     if (rc != FLV_OK) {
         flv_tls_destroy(s->tls);
@@ -251,4 +205,5 @@ const struct flv_connector mqtt_connector = {
     .check = mqtt_check,
     .counters = counters,
     .source = &source,
+    .probe = mqtt_probe,
 };

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/rand.h"
-#include "packet.h"
+#include "loop/tls.h"
 
 static const char *const url_names[] = {"url", NULL};
 static const char *const filter_names[] = {"topic", NULL};
@@ -22,9 +22,11 @@ const struct flv_opt mqtt_opts[] = {
     {.name = "mqtt-url", .letter = 'm', FLV_STR(struct mqtt_conf, url),
      .aliases = url_names, .env = "MQTT_URL",
      .flags = FLV_OPT_REQUIRED | FLV_OPT_SECRET,
+     .example = "mqtt://127.0.0.1:1883",
      .help = "Broker: host, host:port, mqtt://host or mqtts://host"},
     {.name = "mqtt-topic", FLV_LIST(struct mqtt_conf, filters),
      .aliases = filter_names, .flags = FLV_OPT_REQUIRED,
+     .example = "plant/+/temperature",
      .help = "Topic filter to subscribe to, + and # are wildcards; may be "
              "repeated"},
     {.name = "timeout", FLV_DURATION(struct mqtt_conf, timeout_ms),
@@ -36,6 +38,7 @@ const struct flv_opt mqtt_opts[] = {
              "once from the broker"},
     {.name = "client-id", FLV_STR(struct mqtt_conf, client_id), .since = "0.3",
      .max = MQTT_CLIENT_ID_MAX - 1,
+     .example = "plant-reader",
      .help = "Name under which the broker keeps the session; default: made of "
              "connector, topic and subscription"},
     {.name = "payload-output-type", FLV_CHOICE(struct mqtt_conf, payload),
@@ -50,16 +53,20 @@ const struct flv_opt mqtt_opts[] = {
      .help = "Record: an envelope with mqtt_topic and payload, or raw: the "
              "payload as value, the topic as key"},
     {.name = "user", FLV_STR(struct mqtt_conf, user), .aliases = user_names,
+     .example = "reader",
      .help = "User name for the broker"},
     {.name = "password", FLV_STR(struct mqtt_conf, password),
      .env = "MQTT_PASSWORD", .flags = FLV_OPT_SECRET,
      .help = "Password for the broker"},
     {.name = "ca-file", FLV_STR(struct mqtt_conf, ca_file),
+     .example = "/etc/ssl/own-ca.pem",
      .help = "File with the CA certificates (PEM) to trust for mqtts://; "
              "default: the system's"},
     {.name = "cert-file", FLV_STR(struct mqtt_conf, cert_file),
+     .example = "/etc/ssl/client.pem",
      .help = "File with the client's certificate (PEM) for mqtts://"},
     {.name = "key-file", FLV_STR(struct mqtt_conf, key_file),
+     .example = "/etc/ssl/client.key",
      .help = "File with its key (PEM)"},
     {.name = "session", FLV_CHOICE(struct mqtt_conf, session),
      .choices = sessions, .fallback = "auto",
@@ -67,6 +74,7 @@ const struct flv_opt mqtt_opts[] = {
              "auto: persistent from qos 1 up"},
     {.name = "session-expiry", FLV_DURATION(struct mqtt_conf, session_expiry_ms),
      .unit_ms = 1000, .min = 1000, .max = UINT64_C(4294967294) * 1000,
+     .example = "7d",
      .help = "How long it keeps them (MQTT 5); default: for ever"},
     {.name = "receive-max", FLV_U64(struct mqtt_conf, receive_max),
      .fallback = "1000", .min = 1, .max = 65535,
@@ -135,6 +143,63 @@ bool mqtt_is_clean(const struct mqtt_conf *conf)
 {
     return conf->session == MQTT_SESSION_CLEAN ||
            (conf->session == MQTT_SESSION_AUTO && conf->qos == 0);
+}
+
+static uint32_t expiry_s(const struct mqtt_conf *conf)
+{
+    return conf->session_expiry_ms > 0
+               ? (uint32_t)((conf->session_expiry_ms + 999) / 1000)
+               : UINT32_MAX;
+}
+
+/* The option, else what the address says. */
+static const char *
+either(const char *option, bool has, const char *from_address)
+{
+    return option != NULL ? option : has ? from_address : NULL;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+flv_rc mqtt_link_settings(const struct mqtt_conf *conf,
+                          struct mqtt_url *where,
+                          struct flv_tls **out_tls,
+                          struct mqtt_link_conf *out,
+                          struct flv_err *err)
+{
+    const struct flv_tls_conf tls = {.ca_file = conf->ca_file,
+                                     .cert_file = conf->cert_file,
+                                     .key_file = conf->key_file};
+    *out_tls = NULL;
+    flv_rc rc = mqtt_url_read(conf->url, where, err);
+    if (rc == FLV_OK && where->tls) {
+        rc = flv_tls_create(out_tls, &tls, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    *out = (struct mqtt_link_conf){
+        .where = where,
+        .tls = *out_tls,
+        .user = either(conf->user, where->has_user, where->user),
+        .password =
+            either(conf->password, where->has_password, where->password),
+        .filters = (const char *const *)conf->filters.items,
+        .filter_count = conf->filters.count,
+        .qos = (uint8_t)conf->qos,
+        .clean = mqtt_is_clean(conf),
+        .protocol = (enum mqtt_protocol)conf->protocol,
+        .timeout_ms = conf->timeout_ms,
+        .session_expiry_s = expiry_s(conf),
+        .receive_max = (uint16_t)conf->receive_max,
+        .packet_bytes_max = (size_t)conf->packet_bytes_max,
+        .backoff_min_ms = smaller(conf->backoff_min_ms, conf->backoff_max_ms),
+        .backoff_max_ms = conf->backoff_max_ms,
+    };
+    return FLV_OK;
 }
 
 static uint32_t subscription_hash(const struct mqtt_conf *conf)

@@ -248,3 +248,48 @@ YAML
     [ "$status" -eq 1 ]
     [[ $output == *mqtts://* ]]
 }
+
+@test "a look at the broker, before anything runs" {
+    cat >"$HOME/probe.yml" <<YAML
+name: probe
+type: mqtt
+topic: $TOPIC
+parameters:
+  mqtt-url: "127.0.0.1:$PORT"
+  mqtt-topic: "a/#"
+YAML
+    run fluvio connector check --probe "$HOME/probe.yml"
+    [ "$status" -eq 0 ]
+    [[ $output == *"grants the subscription"* ]]
+    read -r port _ < <(free_ports)
+    sed -i "s/:$PORT/:$port/" "$HOME/probe.yml"
+    run fluvio connector check --probe "$HOME/probe.yml"
+    [ "$status" -ne 0 ]
+    [[ $output == *"cannot connect to 127.0.0.1:$port"* ]]
+}
+
+listed() {
+    fluvio connector list | grep -q "managed-mqtt  *$1"
+}
+
+@test "under the manager its state is that of the broker" {
+    read -r port _ < <(free_ports)
+    cat >"$HOME/managed.yml" <<YAML
+version: latest
+name: managed-mqtt
+type: mqtt
+topic: $TOPIC
+parameters:
+  mqtt-url: "127.0.0.1:$port"
+  mqtt-topic: "$TOPIC/#"
+  reconnect-max: 100ms
+YAML
+    fluvio connector create --config "$HOME/managed.yml"
+    until_true 10 listed Retrying
+    fluvio connector list -O wide | grep -q "cannot connect to 127.0.0.1:$port"
+    broker managed "listener $port 127.0.0.1" "allow_anonymous true"
+    until_true 10 listed Running
+    mosquitto_pub -p "$port" -t "$TOPIC/x" -q 1 -m hi
+    until_true 10 has_records 1
+    fluvio connector delete managed-mqtt
+}
