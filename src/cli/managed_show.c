@@ -58,9 +58,8 @@ static int list(struct cli *c, const struct list_conf *conf, bool cluster)
     /* Settings are only needed where they are shown. */
     bool doc =
         conf->output == CLI_FORMAT_JSON || conf->output == CLI_FORMAT_YAML;
-    const struct cli_ask ask = {
-        .path = doc ? "/connectors?expand=status&expand=info"
-                    : "/connectors?expand=status"};
+    const struct cli_ask ask = {.path = doc ? "/connectors?expand=status,info"
+                                            : "/connectors?expand=status"};
     struct cli_rest r = {.folder_fd = -1};
     struct cli_answer a = {.status = 0};
     struct flv_err err = {0};

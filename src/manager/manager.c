@@ -8,6 +8,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/print.h"
 #include "manager/manager_priv.h"
 
 #define TARGET "manager"
@@ -393,6 +394,30 @@ static const char *hidden(void *arg, const char *name)
     return "***";
 }
 
+static const struct flv_descriptor *type_of(const struct flv_mconn *c)
+{
+    const struct flv_cat_entry *type =
+        flv_catalogue_find(c->m->catalogue, c->is.type);
+    return type != NULL && type->problem[0] == '\0' ? &type->descriptor : NULL;
+}
+
+flv_rc flv_manager_file_shown(const struct flv_mconn *c,
+                              struct flv_buf *out,
+                              struct flv_err *err)
+{
+    const struct flv_descriptor *d = type_of(c);
+    const struct flv_cfile_conf conf = {
+        .section = d != NULL ? d->section : NULL, .secrets_open = true};
+    struct flv_cfile file;
+    flv_rc rc = flv_cfile_parse(&file, c->is.name,
+                                flv_slice(c->file, c->file_len), &conf, err);
+    if (rc == FLV_OK) {
+        rc = flv_cfile_print(&file, d != NULL ? d->opts : NULL, out);
+    }
+    flv_cfile_deinit(&file);
+    return rc;
+}
+
 flv_rc flv_manager_settings_of(const struct flv_mconn *c,
                                void (*fn)(void *arg,
                                           const char *key,
@@ -400,10 +425,7 @@ flv_rc flv_manager_settings_of(const struct flv_mconn *c,
                                void *arg,
                                struct flv_err *err)
 {
-    const struct flv_cat_entry *type =
-        flv_catalogue_find(c->m->catalogue, c->is.type);
-    const struct flv_descriptor *d =
-        type != NULL && type->problem[0] == '\0' ? &type->descriptor : NULL;
+    const struct flv_descriptor *d = type_of(c);
     const struct flv_cfile_conf conf = {
         .section = d != NULL ? d->section : NULL, .secret = hidden};
     struct flv_cfile file;
@@ -413,8 +435,9 @@ flv_rc flv_manager_settings_of(const struct flv_mconn *c,
         const struct flv_setting *s = &file.settings[i];
         const struct flv_opt *opt =
             d != NULL ? flv_opt_find(d->opts, s->key) : NULL;
+        /* What is not known may be secret. */
         bool secret =
-            s->secret || (opt != NULL && (opt->flags & FLV_OPT_SECRET) != 0);
+            s->secret || opt == NULL || (opt->flags & FLV_OPT_SECRET) != 0;
         fn(arg, opt != NULL ? opt->name : s->key, secret ? "***" : s->value);
     }
     flv_cfile_deinit(&file);

@@ -148,6 +148,10 @@ void flv_manager_events(const struct flv_manager *m,
                         void (*fn)(void *arg, const struct flv_mevent *event),
                         void *arg);
 
+/* Its file as YAML, without secrets and comments. */
+FLV_CHECKED flv_rc flv_manager_file_shown(const struct flv_mconn *c,
+                                          struct flv_buf *out,
+                                          struct flv_err *err);
 /* The settings of a connector's file as texts, with secrets hidden. */
 FLV_CHECKED flv_rc flv_manager_settings_of(const struct flv_mconn *c,
                                            void (*fn)(void *arg,

@@ -332,7 +332,7 @@ get_config(struct flv_rest *r, struct flv_http_req *req, const char *name)
     }
     flv_buf_init(&b, BODY_BYTES_MAX);
     flv_rc rc =
-        yaml ? flv_buf_add(&b, c->file, c->file_len) : flv__show_config(c, &b);
+        yaml ? flv_manager_file_shown(c, &b, NULL) : flv__show_config(c, &b);
     send(req, 200, yaml ? "application/yaml" : JSON, &b, rc);
 }
 
