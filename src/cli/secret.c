@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -244,22 +245,40 @@ static flv_rc read_value(int fd, char *out, size_t size, struct flv_err *err)
     return FLV_OK;
 }
 
+/* How the terminal was, for whoever is interrupted while it is quiet. */
+static struct termios terminal_was;
+
+static void on_interrupt(int signum)
+{
+    (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal_was);
+    (void)signal(signum, SIG_DFL);
+    (void)raise(signum);
+}
+
+static void quiet_terminal(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct termios quiet = terminal_was;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        (void)signal(signals[i], on_interrupt);
+    }
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+}
+
 /* On a terminal: asks, and what is typed is not shown. */
 static flv_rc
 ask_value(const char *name, char *out, size_t size, struct flv_err *err)
 {
-    struct termios was, quiet;
-    bool terminal =
-        isatty(STDIN_FILENO) != 0 && tcgetattr(STDIN_FILENO, &was) == 0;
+    bool terminal = isatty(STDIN_FILENO) != 0 &&
+                    tcgetattr(STDIN_FILENO, &terminal_was) == 0;
     if (terminal) {
         fprintf(stderr, "Value of %s: ", name);
-        quiet = was;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        quiet_terminal();
     }
     flv_rc rc = read_value(STDIN_FILENO, out, size, err);
     if (terminal) {
-        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+        (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_was);
         fputc('\n', stderr);
     }
     return rc;

@@ -38,7 +38,7 @@ while time.monotonic() < deadline:
         if not data:
             break
         seen += data
-    shown = seen.count(b"> ") + seen.count(b"go on: ")
+    shown = sum(map(seen.count, (b"> ", b"go on: ", b"Value of ")))
     if shown > prompts:
         prompts = shown
         os.write(fd, typed.pop(0) if typed else b"\x04")
@@ -85,6 +85,18 @@ PY
     [[ ${lines[0]} == "Consuming records from 'notice' starting from the beginning of log" ]]
     run -0 at_terminal "NO_COLOR=1 fluvio consume notice -T 1 -d" </dev/null
     [[ ${lines[0]} == "Consuming records from 'notice' starting 1 from the end of log" ]]
+}
+
+@test "a secret is asked for and not shown while it is typed" {
+    run -0 at_terminal "fluvio secret set TOKEN" <<<hunter9
+    [[ $output == *"Value of TOKEN: "*'secret "TOKEN" set'* ]]
+    [[ $output != *hunter9* ]]
+    grep -qx TOKEN=hunter9 "$HOME/.fluvio/data/manager/secrets"
+    # Ctrl-C leaves a terminal that shows again what is typed.
+    run -0 at_terminal "trap : INT; fluvio secret set X; stty -a" <<<$'\x03'
+    [[ $output == *" echo "* && $output != *" -echo "* ]]
+    run -0 fluvio secret list
+    [[ $output != *X* ]]
 }
 
 @test "delete asks, and takes no for an answer" {
