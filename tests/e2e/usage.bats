@@ -17,7 +17,8 @@ teardown() {
     for words in consume produce topic "topic create" "topic list" \
         "topic describe" "topic delete" "partition list" cluster \
         "cluster start" "cluster shutdown" "cluster delete" "cluster status" \
-        "cluster spu list" profile "profile sync" version completions; do
+        "cluster spu list" "cluster connector list" "connector create" \
+        "connector check" "secret set" profile "profile sync" version completions; do
         # shellcheck disable=SC2086
         run -0 fluvio $words --help
         [[ $output == *"Usage: fluvio $words"* ]]
