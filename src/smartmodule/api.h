@@ -77,6 +77,8 @@
     X(wasmtime_trap_code)                                                      \
     X(wasmtime_trap_new)
 
+/* Declares a pointer; parentheses would make it something else.
+ * NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define FLV__WT_FIELD(name) __typeof__(&name) name;
 struct flv__wt {
     FLV__WT_MAP(FLV__WT_FIELD)
