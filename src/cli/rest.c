@@ -1,15 +1,14 @@
 #include "cli/rest.h"
 
-#include "base/mem.h"
 #include "base/text.h"
+#include "cli/unix_http.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#define URL "http://manager"
-#define ANSWER_BYTES_MAX ((uint64_t)64 << 20)
+#define ANSWER_BYTES_MAX ((size_t)64 << 20)
 #define CONNECT_MS 1500
 /* A connector that is being drained takes its time. */
 #define ANSWER_MS 60000
@@ -99,7 +98,6 @@ static flv_rc read_state(struct cli_rest *r, struct flv_err *err)
 flv_rc cli_rest_open(struct cli_rest *r, struct cli *c, struct flv_err *err)
 {
     char path[CLI_PATH_MAX + 32];
-    char socket[64];
     *r = (struct cli_rest){.c = c, .folder_fd = -1};
     flv_rc rc = cli_local_find(&r->local, NULL, NULL, true, err);
     if (rc != FLV_OK) {
@@ -110,38 +108,14 @@ flv_rc cli_rest_open(struct cli_rest *r, struct cli *c, struct flv_err *err)
     if (r->folder_fd < 0) {
         return no_manager(r, err);
     }
-    rc = read_state(r, err);
-    if (rc == FLV_OK && c->loop == NULL) {
-        rc = flv_loop_create(&c->loop, 0, err);
-    }
-    if (rc != FLV_OK) {
-        return rc;
-    }
     /* The folder's own path may be too long for a socket. */
-    snprintf(socket, sizeof socket, "/proc/self/fd/%d/manager.sock",
+    snprintf(r->socket, sizeof r->socket, "/proc/self/fd/%d/manager.sock",
              r->folder_fd);
-    const struct flv_http_client_conf conf = {.connections_max = 1,
-                                              .user_agent =
-                                                  "fluvio/" FLV_VERSION,
-                                              .proxy = "",
-                                              .unix_path = socket};
-    return flv_http_client_create(&r->http, c->loop, &conf, err);
-}
-
-static void client_gone(void *arg)
-{
-    cli_call_end(arg, NULL);
+    return read_state(r, err);
 }
 
 void cli_rest_close(struct cli_rest *r)
 {
-    if (r->http != NULL) {
-        struct cli_call call;
-        cli_call_init(&call, r->c);
-        flv_http_client_destroy(r->http, client_gone, &call);
-        cli_ignore(cli_call_wait(&call, NULL));
-        r->http = NULL;
-    }
     if (r->folder_fd >= 0) {
         close(r->folder_fd);
         r->folder_fd = -1;
@@ -149,67 +123,6 @@ void cli_rest_close(struct cli_rest *r)
 }
 
 /* ---- Asking ------------------------------------------------------------- */
-
-struct asking {
-    struct cli_call call;
-    const struct cli_ask *ask; /* borrowed */
-    struct cli_answer *answer; /* borrowed */
-};
-
-static void on_piece(void *arg, struct flv_slice piece)
-{
-    struct asking *a = arg;
-    a->ask->piece(a->ask->arg, piece);
-}
-
-static void on_answer(void *arg,
-                      struct flv_http_response *answer,
-                      const struct flv_err *err)
-{
-    struct asking *a = arg;
-    if (answer != NULL) {
-        a->answer->status = answer->status;
-        flv_buf_deinit(&a->answer->body);
-        a->answer->body = answer->body;
-        flv_buf_init(&answer->body, a->answer->body.max);
-    }
-    cli_call_end(&a->call, err);
-}
-
-static flv_rc send(struct cli_rest *r, struct asking *a, struct flv_err *err)
-{
-    const struct cli_ask *ask = a->ask;
-    char accept[64];
-    const char *headers[] = {accept, "Content-Type: application/yaml", NULL};
-    struct flv_buf url;
-    flv_buf_init(&url, SMALL_BYTES_MAX);
-    flv_rc rc = flv_buf_addf(&url, URL "%s", ask->path);
-    const char *text = rc == FLV_OK ? flv_buf_str(&url) : NULL;
-    if (text == NULL) {
-        flv_buf_deinit(&url);
-        return flv_fail(err, FLV_E_LIMIT, "the name is too long");
-    }
-    snprintf(accept, sizeof accept, "Accept: %.40s",
-             ask->accept != NULL ? ask->accept : "application/json");
-    if (!ask->has_body) {
-        headers[1] = NULL;
-    }
-    const struct flv_http_request req = {
-        .method = ask->method,
-        .url = text,
-        .headers = headers,
-        .body = ask->body,
-        .has_body = ask->has_body,
-        .no_redirects = true,
-        .connect_timeout_ms = CONNECT_MS,
-        .timeout_ms = ask->piece != NULL ? UINT32_MAX : ANSWER_MS,
-        .body_bytes_max = ANSWER_BYTES_MAX,
-        .piece = ask->piece != NULL ? on_piece : NULL,
-    };
-    rc = flv_http_send(r->http, &req, on_answer, a, NULL, err);
-    flv_buf_deinit(&url);
-    return rc;
-}
 
 static flv_rc read_json(struct cli_answer *a, struct flv_err *err)
 {
@@ -231,13 +144,22 @@ flv_rc cli_rest_ask(struct cli_rest *r,
                     struct cli_answer *out,
                     struct flv_err *err)
 {
-    struct asking a = {.ask = ask, .answer = out};
+    const struct cli_http_request req = {
+        .socket = r->socket,
+        .method = ask->method,
+        .path = ask->path,
+        .accept = ask->accept != NULL ? ask->accept : "application/json",
+        .body = ask->body,
+        .has_body = ask->has_body,
+        .connect_ms = CONNECT_MS,
+        .silence_ms = ask->piece != NULL ? -1 : ANSWER_MS,
+        .piece = ask->piece,
+        .arg = ask->arg,
+    };
     struct flv_err why = {0};
     *out = (struct cli_answer){.status = 0};
     flv_buf_init(&out->body, ANSWER_BYTES_MAX);
-    cli_call_init(&a.call, r->c);
-    flv_rc rc = send(r, &a, &why);
-    rc = rc == FLV_OK ? cli_call_wait(&a.call, &why) : rc;
+    flv_rc rc = cli_http_ask(&req, &out->status, &out->body, &why);
     if (rc == FLV_E_CONNECT) {
         return no_manager(r, err);
     }
@@ -272,8 +194,8 @@ flv_rc cli_answer_fail(const struct cli_answer *a, struct flv_err *err)
                 : a->status == 409 ? FLV_E_EXISTS
                                    : FLV_E_REFUSED;
     if (message[0] == '\0') {
-        return flv_fail(err, rc, "the manager of connectors answers %u %s",
-                        a->status, flv_http_reason(a->status));
+        return flv_fail(err, rc, "the manager of connectors answers %u",
+                        a->status);
     }
     return flv_fail(err, rc, "%s", message);
 }

@@ -4,7 +4,7 @@
  * Purpose    Finds the manager's socket, sends one request after the other and
  *            hands the answers over as trees. Says in one sentence when nobody
  *            answers and what helps.
- * Threads    One: the loop is run to the end of each request.
+ * Threads    One; each request is waited for.
  * Ownership  Whoever opened it closes it; an answer is the caller's until
  *            cli_answer_deinit().
  * Errors     FLV_E_CONNECT: no manager. What a manager refuses is an answer
@@ -17,13 +17,12 @@
 #include "cli/cli.h"
 #include "cli/local.h"
 #include "config/doc.h"
-#include "http/client.h"
 
 struct cli_rest {
-    struct cli *c;                /* borrowed */
-    struct flv_http_client *http; /* owned */
+    struct cli *c; /* borrowed */
     struct cli_local local;
     int folder_fd;
+    char socket[64];
 };
 
 struct cli_answer {

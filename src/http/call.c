@@ -169,10 +169,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     struct flv_http_call *call = arg;
     size_t len = size * count;
     call->body_begun = true;
-    if (call->piece != NULL && call->answer.status == 200) {
-        call->piece(call->arg, flv_slice(data, len));
-        return len;
-    }
     flv_rc rc = flv_buf_add(&call->answer.body, data, len);
     if (rc == FLV_E_LIMIT) {
         (void)flv_fail(&call->err, rc,
@@ -393,9 +389,6 @@ static void set_peer(struct flv_http_call *call,
     }
     if (c->proxy != NULL) {
         curl_easy_setopt(e, CURLOPT_PROXY, c->proxy);
-    }
-    if (c->unix_path != NULL) {
-        curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, c->unix_path);
     }
     curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");

@@ -32,7 +32,6 @@ struct flv_http_call {
     char curl_text[CURL_ERROR_SIZE];
     char shown[FLV_HTTP_SHOWN_MAX]; /* URL for messages */
     struct flv_task task;           /* a cancelled call's completion */
-    void (*piece)(void *arg, struct flv_slice piece); /* or NULL */
     flv_http_done done;
     void *arg;
 };

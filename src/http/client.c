@@ -69,7 +69,6 @@ static void client_gone(struct flv_task *task)
     flv_free((char *)c->conf.ca_file);
     flv_free((char *)c->conf.user_agent);
     flv_free((char *)c->conf.proxy);
-    flv_free((char *)c->conf.unix_path);
     flv_free(c);
     if (closed != NULL) {
         closed(arg);
@@ -235,9 +234,6 @@ static flv_rc copy_conf(struct flv_http_client *c,
     if (rc == FLV_OK) {
         rc = copy_text(conf->proxy, &c->conf.proxy, err);
     }
-    if (rc == FLV_OK) {
-        rc = copy_text(conf->unix_path, &c->conf.unix_path, err);
-    }
     return rc;
 }
 
@@ -328,7 +324,6 @@ flv_rc flv_http_send(struct flv_http_client *c,
     call->client = c;
     call->done = done;
     call->arg = arg;
-    call->piece = req->piece;
     flv_task_init(&call->task, call_cancelled);
     if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
         flv__http_call_destroy(call);

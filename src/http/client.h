@@ -37,9 +37,6 @@ struct flv_http_client_conf {
     const char *ca_file;      /* PEM, trusted besides the system's; or NULL */
     const char *user_agent;   /* sent unless a header says otherwise, or NULL */
     const char *proxy;        /* URL; NULL = environment, "" = none */
-    /* Unix socket to which all connections go, whatever the URL says; at most
-     * 107 bytes. Or NULL. */
-    const char *unix_path;
 };
 
 struct flv_http_request {
@@ -52,9 +49,6 @@ struct flv_http_request {
     uint32_t connect_timeout_ms; /* 0 = 10 s */
     uint32_t timeout_ms;         /* whole exchange; 0 = 30 s */
     uint64_t body_bytes_max;     /* 0 = 16 MiB */
-    /* The pieces of a body as they arrive, in place of answer->body and without
-     * its ceiling; only of an answer with status 200. Or NULL. */
-    void (*piece)(void *arg, struct flv_slice piece);
 };
 
 struct flv_http_header {

@@ -99,14 +99,13 @@ static bool write_config(const struct nginx *n, const char *locations)
         "fastcgi_temp_path %s/t3;\nuwsgi_temp_path %s/t4;\n"
         "scgi_temp_path %s/t5;\naccess_log %s/access.log;\n"
         "default_type text/plain;\nserver {\nlisten 127.0.0.1:%u;\n"
-        "listen 127.0.0.1:%u ssl;\nlisten unix:%s/sock;\n"
-        "server_name localhost;\n"
+        "listen 127.0.0.1:%u ssl;\nserver_name localhost;\n"
         "ssl_certificate %s/tls.pem;\nssl_certificate_key %s/tls.key;\n"
         "root %s/html;\n",
         geteuid() == 0 ? "user root;\n" : "", n->tmp.path, n->tmp.path,
         n->tmp.path, n->tmp.path, n->tmp.path, n->tmp.path, n->tmp.path,
         n->tmp.path, n->port, n->tls_port, n->tmp.path, n->tmp.path,
-        n->tmp.path, n->tmp.path);
+        n->tmp.path);
     put_locations(f, locations, n->port);
     (void)fputs("}\n}\n", f);
     return fclose(f) == 0;

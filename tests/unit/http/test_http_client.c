@@ -659,72 +659,6 @@ static void callback_may_destroy_the_client(void **state)
     seen_free(&s);
 }
 
-/* ---- A unix socket, and pieces ------------------------------------------- */
-
-static void a_unix_socket_stands_in_for_any_host(void **state)
-{
-    (void)state;
-    char path[128];
-    (void)snprintf(path, sizeof(path), "%s/sock", nginx.tmp.path);
-    const struct flv_http_client_conf conf = {.proxy = "", .unix_path = path};
-    const struct flv_http_client_conf nobody = {.proxy = "",
-                                                .unix_path = "/nowhere/sock"};
-    const struct flv_http_request req = {.url = "http://nobody.invalid/hello"};
-    struct flv_http_client *client = client_new(&conf);
-    struct seen s = {0};
-    assert_int_equal(flv_http_send(client, &req, on_done, &s, NULL, NULL),
-                     FLV_OK);
-    run_until(&s, 1);
-    assert_int_equal(s.status, 200);
-    assert_int_equal(s.body_len, 5);
-    seen_free(&s);
-    client_end(client);
-    client = client_new(&nobody);
-    s = (struct seen){0};
-    assert_int_equal(flv_http_send(client, &req, on_done, &s, NULL, NULL),
-                     FLV_OK);
-    run_until(&s, 1);
-    assert_int_equal(s.rc, FLV_E_CONNECT);
-    seen_free(&s);
-    client_end(client);
-}
-
-struct pieces {
-    struct seen seen; /* first: the callbacks share their argument */
-    char text[64];
-};
-
-static void on_piece(void *arg, struct flv_slice piece)
-{
-    struct pieces *p = arg;
-    size_t used = strlen(p->text);
-    (void)snprintf(p->text + used, sizeof(p->text) - used, "%.*s",
-                   (int)piece.len, (const char *)piece.data);
-}
-
-static void pieces_of_a_body_come_as_they_arrive(void **state)
-{
-    (void)state;
-    static const char *const paths[] = {"hello", "missing"};
-    for (size_t i = 0; i < COUNT(paths); i++) {
-        char url[128];
-        struct pieces p = {.text = ""};
-        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/%s", nginx.port,
-                       paths[i]);
-        const struct flv_http_request req = {
-            .url = url, .piece = on_piece, .body_bytes_max = 100};
-        struct flv_http_client *client = client_new(NULL);
-        assert_int_equal(flv_http_send(client, &req, on_done, &p, NULL, NULL),
-                         FLV_OK);
-        run_until(&p.seen, 1);
-        /* An answer that is none has its body as ever. */
-        assert_string_equal(p.text, i == 0 ? "hello" : "");
-        assert_int_equal(p.seen.body_len, i == 0 ? 0 : 13);
-        seen_free(&p.seen);
-        client_end(client);
-    }
-}
-
 static void connections_are_reused(void **state)
 {
     (void)state;
@@ -815,8 +749,6 @@ int main(void)
         cmocka_unit_test(cancelled_calls_complete_once),
         cmocka_unit_test(destroying_drops_what_is_under_way),
         cmocka_unit_test(callback_may_destroy_the_client),
-        cmocka_unit_test(a_unix_socket_stands_in_for_any_host),
-        cmocka_unit_test(pieces_of_a_body_come_as_they_arrive),
         cmocka_unit_test(connections_are_reused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
