@@ -4,7 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "config/connector_file.h"
+#include "config/check.h"
+#include "config/print.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
@@ -36,6 +37,70 @@ static size_t walk(const struct flv_node *n, unsigned depth)
     return seen;
 }
 
+/* --- the same file, read to its end ------------------------------------- */
+
+static const struct flv_opt opts[] = {
+    {.name = "endpoint", .type = FLV_OPT_STR, .help = ""},
+    {.name = "interval",
+     .type = FLV_OPT_DURATION,
+     .unit_ms = 1000,
+     .max = 1 << 30,
+     .help = ""},
+    {.name = "header",
+     .type = FLV_OPT_LIST,
+     .flags = FLV_OPT_SECRET,
+     .help = ""},
+    {.name = NULL}};
+static const char *const versions[] = {"1", NULL};
+static const struct flv_descriptor type = {.name = "http",
+                                           .version = "1",
+                                           .versions = versions,
+                                           .summary = "",
+                                           .section = "http",
+                                           .direction = FLV_CFILE_SOURCE,
+                                           .opts = opts,
+                                           .opt_count = 3};
+
+static const struct flv_descriptor *find(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return &type;
+}
+
+static const char *installed(void *arg, size_t i)
+{
+    (void)arg;
+    return i == 0 ? type.name : NULL;
+}
+
+/* What the strict reader refuses, a check must not call right; and what is
+ * printed again is a document again. */
+static void check(struct flv_slice text, bool refused)
+{
+    static const struct flv_check_conf conf = {
+        .find = find, .installed = installed, .secret = secret};
+    struct flv_checked c;
+    struct flv_err err = {0};
+    struct flv_buf out;
+    flv_rc rc = flv_check_text(&c, text, &conf, &err);
+    assert(rc == FLV_OK || rc == FLV_E_LIMIT);
+    assert(rc != FLV_OK || !refused || c.report.errors > 0);
+    const struct flv_node *root =
+        c.file.doc != NULL ? flv_doc_root(c.file.doc) : NULL;
+    flv_buf_init(&out, 1 << 26);
+    if (rc == FLV_OK && root != NULL && root->kind == FLV_NODE_MAP &&
+        flv_cfile_print(&c.file, opts, &out) == FLV_OK &&
+        out.len <= FLV_DOC_BYTES_MAX && c.report.errors == 0) {
+        struct flv_doc *again = NULL;
+        rc = flv_doc_parse(&again, "again", flv_buf_slice(&out), &err);
+        assert(rc == FLV_OK);
+        flv_doc_destroy(again);
+    }
+    flv_buf_deinit(&out);
+    flv_checked_deinit(&c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct flv_cfile_conf conf = {.section = "http",
@@ -60,5 +125,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     flv_cfile_deinit(&f);
+    check(flv_slice(data, size), rc == FLV_E_INVALID);
     return 0;
 }
