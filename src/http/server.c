@@ -291,6 +291,7 @@ static enum MHD_Result hand_over(struct flv_http_req *r)
     return MHD_YES;
 }
 
+/* The library's signature. NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *arg,
                                   struct MHD_Connection *conn,
                                   const char *url,

@@ -92,7 +92,7 @@ static void group_done(struct flv_work *w, flv_rc rc)
     struct flv_journal *j = FLV_OWNER_OF(w, struct flv_journal, work);
     struct entry *entries[GROUP_MAX];
     size_t count = j->count;
-    memcpy(entries, j->entries, count * sizeof(entries[0]));
+    memcpy(entries, j->entries, count * sizeof(struct entry *));
     j->busy = false;
     j->count = 0;
     submit(j);

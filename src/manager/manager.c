@@ -322,7 +322,7 @@ flv_rc flv__manager_insert(struct flv_manager *m, struct flv_mconn *c)
         return FLV_E_LIMIT;
     }
     memmove(&m->list[at + 1], &m->list[at],
-            (m->count - at) * sizeof(m->list[0]));
+            (m->count - at) * sizeof(struct flv_mconn *));
     m->list[at] = c;
     m->count++;
     return FLV_OK;
@@ -333,7 +333,7 @@ void flv__manager_drop(struct flv_manager *m, struct flv_mconn *c)
     size_t at = place_of(m, c->is.name);
     assert(at < m->count && m->list[at] == c);
     memmove(&m->list[at], &m->list[at + 1],
-            (m->count - at - 1) * sizeof(m->list[0]));
+            (m->count - at - 1) * sizeof(struct flv_mconn *));
     m->count--;
     flv__mconn_free(c);
 }
@@ -356,11 +356,6 @@ struct flv_mconn *flv_manager_find(const struct flv_manager *m,
     return at < m->count && strcmp(m->list[at]->is.name, name) == 0
                ? m->list[at]
                : NULL;
-}
-
-const struct flv_manager_conf *flv_manager_settings(const struct flv_manager *m)
-{
-    return &m->conf;
 }
 
 struct flv_catalogue *flv_manager_catalogue(const struct flv_manager *m)
@@ -629,7 +624,8 @@ flv_rc flv_manager_create(struct flv_manager **out,
 {
     struct flv_manager *m = flv_zalloc(1, sizeof(*m));
     if (m != NULL) {
-        m->list = flv_zalloc(FLV_CONNECTORS_MAX + 1, sizeof(m->list[0]));
+        m->list =
+            flv_zalloc(FLV_CONNECTORS_MAX + 1, sizeof(struct flv_mconn *));
         m->events = flv_zalloc(FLV_MEVENTS_MAX, sizeof(m->events[0]));
     }
     if (m == NULL || m->list == NULL || m->events == NULL) {

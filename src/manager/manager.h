@@ -83,7 +83,6 @@ size_t flv_manager_count(const struct flv_manager *m);
 struct flv_mconn *flv_manager_at(const struct flv_manager *m, size_t i);
 struct flv_mconn *flv_manager_find(const struct flv_manager *m,
                                    const char *name);
-const struct flv_manager_conf *flv_manager_settings(const struct flv_manager *);
 struct flv_catalogue *flv_manager_catalogue(const struct flv_manager *m);
 const struct flv_logs *flv_manager_logs(const struct flv_manager *m);
 /* "127.0.0.1:9003", and whether it answered. */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "catalogue/ask.h"
+#include "config/print.h"
 #include "manager/manager_priv.h"
 
 /* The cluster has to say about a topic in this time. */
@@ -425,9 +426,38 @@ static void ask_program(struct flv_mop *op, struct flv_msecrets *secrets)
     }
 }
 
+static void refuse_hidden(struct flv_checked *c,
+                          const char *value,
+                          const struct flv_node *node,
+                          const char *name)
+{
+    if (value != NULL && strcmp(value, FLV_REDACTED) == 0) {
+        flv_report_addf(&c->report, FLV_SEVERITY_ERROR, node, NULL, NULL,
+                        "the value of %.60s is hidden here; write it again, or "
+                        "use ${{ secrets.NAME }}",
+                        name);
+    }
+}
+
+/* A file that was read from here, with its secrets hidden, and comes back. */
+static void refuse_all_hidden(struct flv_checked *c)
+{
+    const struct flv_node *root =
+        c->file.doc != NULL ? flv_doc_root(c->file.doc) : NULL;
+    for (size_t i = 0; i < c->file.secret_count; i++) {
+        refuse_hidden(c, c->file.secrets[i].value,
+                      flv_node_get(root, "secrets"), c->file.secrets[i].name);
+    }
+    for (size_t i = 0; i < c->file.setting_count; i++) {
+        const struct flv_setting *s = &c->file.settings[i];
+        refuse_hidden(c, s->value, s->node, s->key);
+    }
+}
+
 static void judge(struct flv_mop *op, struct flv_msecrets *secrets)
 {
-    const struct flv_checked *c = &op->checked;
+    struct flv_checked *c = &op->checked;
+    refuse_all_hidden(c);
     if (c->report.errors > 0) {
         refused(op);
         return;

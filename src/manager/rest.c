@@ -38,12 +38,20 @@ struct follower {
     uint64_t ino, pos;
 };
 
+enum call_shows {
+    CALL_INFO,
+    CALL_EMPTY,
+    CALL_VALID,
+    CALL_TYPES,
+    CALL_PLUGINS,
+};
+
 /* One operation that a request waits for. */
 struct call {
     struct flv_rest *r;
     struct flv_http_req *req; /* NULL: the server is gone */
     struct call *next, *prev;
-    enum { CALL_INFO, CALL_EMPTY, CALL_VALID, CALL_TYPES, CALL_PLUGINS } shows;
+    enum call_shows shows;
     char name[FLV_NAME_MAX]; /* of a type */
 };
 
@@ -184,7 +192,7 @@ static void on_done(void *arg, const struct flv_mresult *r)
 }
 
 static struct call *
-make_call(struct flv_rest *r, struct flv_http_req *req, int shows)
+make_call(struct flv_rest *r, struct flv_http_req *req, enum call_shows shows)
 {
     struct call *call = flv_zalloc(1, sizeof(*call));
     if (call == NULL) {
@@ -588,8 +596,10 @@ static void show_plugins(struct call *call)
     send(call->req, 200, JSON, &b, rc);
 }
 
-static void
-look(struct flv_rest *r, struct flv_http_req *req, const char *name, int shows)
+static void look(struct flv_rest *r,
+                 struct flv_http_req *req,
+                 const char *name,
+                 enum call_shows shows)
 {
     struct call *call = make_call(r, req, shows);
     if (call != NULL) {

@@ -9,9 +9,9 @@
 enum { ST_ROWS, ST_PUT, ST_DROP, ST_EVENTS, ST_ADD_EVENT, ST_TRIM, ST_COUNT };
 
 static const char *const sqls[ST_COUNT] = {
-    [ST_ROWS] = "SELECT name, file, desired, removing, generation, created, "
-                "updated, over, over_at, cause FROM connector "
-                "ORDER BY name",
+    [ST_ROWS] = ("SELECT name, file, desired, removing, generation, created, "
+                 "updated, over, over_at, cause FROM connector "
+                 "ORDER BY name"),
     [ST_PUT] = "INSERT OR REPLACE INTO connector(name, file, desired, "
                "removing, generation, created, updated, over, over_at, cause) "
                "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

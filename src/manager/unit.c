@@ -293,18 +293,18 @@ static void ended_by_itself(struct flv_unit *u, const struct flv_ended *e)
                        e->cause[0] != '\0' ? e->cause
                                            : "it ended although it shall run");
     }
-    if (u->restart == FLV_CFILE_ALWAYS) {
+    bool again = u->restart == FLV_CFILE_ALWAYS ||
+                 (u->restart == FLV_CFILE_ON_FAILURE && !well &&
+                  e->reason != FLV_END_CONFIGURATION);
+    if (again) {
         wait_and_start(u);
-    } else if (well) {
+        return;
+    }
+    if (well) {
         u->cause[0] = '\0';
         u->fails = 0;
-        be_over(u, false);
-    } else if (u->restart == FLV_CFILE_NEVER ||
-               e->reason == FLV_END_CONFIGURATION) {
-        be_over(u, true);
-    } else {
-        wait_and_start(u);
     }
+    be_over(u, !well);
 }
 
 /* A stop that was asked for is done. */

@@ -210,6 +210,8 @@ sys.stdin.read()' "$FLV_SC_PORT"; }
     sleep 60 &
     local innocent=$!
     echo "$innocent" >"$HOME/.fluvio/data/lock"
+    run -0 fluvio cluster shutdown # of the manager, which runs on
+    kill -0 "$innocent"
     run -0 --separate-stderr fluvio cluster shutdown
     [[ $stderr == "no local cluster runs"* ]]
     kill -0 "$innocent"

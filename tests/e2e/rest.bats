@@ -95,7 +95,11 @@ make() {
     run -0 api GET /connectors/a/config
     [ "$(json 'd["type"], d["topic"], d["timeout"]')" = "('test-connector', 'a', '50')" ]
     api GET /connectors/a/config -H 'Accept: application/yaml' |
-        head -n -2 | cmp - "$HOME/a.yml"
+        head -n -2 >"$HOME/shown.yml"
+    run -0 api POST /validate --data-binary "@$HOME/shown.yml"
+    [ "$(json 'd["valid"]')" = True ]
+    grep -q '^name: a$' "$HOME/shown.yml"
+    grep -q 'timeout: 50' "$HOME/shown.yml"
 }
 
 @test "PUT config makes, changes, or does nothing" {
@@ -246,4 +250,26 @@ YML
     run -0 api PUT /connectors/h/config --data-binary "@$HOME/h.yml"
     [ "${lines[-1]}" = 400 ]
     [[ ${lines[0]} == *NOWHERE* ]]
+}
+
+@test "values of a file's own secrets are shown to nobody" {
+    make_file a
+    printf 'secrets:\n  NAME: hush-77\n' >>"$HOME/a.yml"
+    run -0 api POST /connectors --data-binary "@$HOME/a.yml"
+    [ "${lines[-1]}" = 201 ]
+    until_true 20 is_state a Running
+    local route
+    for route in /connectors/a /connectors/a/config /connectors/a/status \
+        /connectors/a/logs /connectors/a/events; do
+        run -0 api GET "$route"
+        [[ $output != *hush-77* ]]
+    done
+    api GET /connectors/a/config -H 'Accept: application/yaml' >"$HOME/shown"
+    run -1 grep hush-77 "$HOME/shown"
+    grep -q 'REDACTED' "$HOME/shown"
+    run -1 grep -qs hush-77 "/proc/$(head -n 1 "$(manager)/run/a.lock")/environ"
+    head -n -2 "$HOME/shown" >"$HOME/b.yml"
+    run -0 api PUT /connectors/a/config --data-binary "@$HOME/b.yml"
+    [ "${lines[-1]}" = 400 ]
+    [[ ${lines[0]} == *"is hidden here"* ]]
 }

@@ -102,6 +102,13 @@ def kill(pid, number):
         pass
 
 
+def gone(pid):
+    """Waits until the kernel has buried it; it holds its locks until then."""
+    end = time.monotonic() + GRACE
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def processes():
     """pid -> (name of the connector, session) of all that belong to one."""
     found = {}
@@ -295,6 +302,7 @@ class World:
     def kill_server(self, _):
         pid = lock_pid(os.path.join(data, "lock"))
         kill(pid, signal.SIGKILL)
+        gone(pid)
         self.server_up = False
         self.settle()
         run("fluvio", "cluster", "start")
