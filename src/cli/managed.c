@@ -100,22 +100,30 @@ read_change(struct change_file *f, const char *path, struct flv_err *err)
     return FLV_OK;
 }
 
-/* Every mistake on a line of its own. */
-static flv_rc refused(const struct change_file *f,
-                      const struct cli_answer *a,
-                      struct flv_err *err)
+/* Every mistake and warning on a line of its own: are there any? */
+static bool show_problems(const struct change_file *f,
+                          const struct cli_answer *a)
 {
     const struct flv_node *problems = flv_node_get(a->root, "problems");
     struct flv_buf out;
     if (problems == NULL || problems->count == 0) {
-        return cli_answer_fail(a, err);
+        return false;
     }
     flv_buf_init(&out, TEXT_BYTES_MAX);
-    flv_rc rc = cli_problems_text(problems, f->shown, &out);
-    if (rc == FLV_OK) {
+    if (cli_problems_text(problems, f->shown, &out) == FLV_OK) {
         fwrite(out.data, 1, out.len, stderr);
     }
     flv_buf_deinit(&out);
+    return true;
+}
+
+static flv_rc refused(const struct change_file *f,
+                      const struct cli_answer *a,
+                      struct flv_err *err)
+{
+    if (!show_problems(f, a)) {
+        return cli_answer_fail(a, err);
+    }
     return flv_fail(err, FLV_E_INVALID,
                     "%s is refused, nothing was changed; `fluvio connector "
                     "catalog TYPE` shows an example",
@@ -169,6 +177,9 @@ static flv_rc read_answer(const struct change_file *f,
         return refused(f, a, err);
     }
     flv_rc rc = cli_answer_fail(a, err);
+    if (rc == FLV_OK) {
+        (void)show_problems(f, a);
+    }
     if (rc == FLV_OK && how == APPLY) {
         printf("connector \"%s\" %s\n", f->name, cli_text(a->root, "result"));
     }

@@ -151,6 +151,14 @@ static void show_info(struct call *call, const struct flv_mresult *r)
     }
     flv_buf_init(&b, BODY_BYTES_MAX);
     flv_rc rc = flv__show_info(r->conn, r->word, &b);
+    if (rc == FLV_OK && r->report != NULL && r->report->count > 0) {
+        /* What the file warns of is said once, to whoever gave it. */
+        assert(b.len > 0 && b.data[b.len - 1] == '}');
+        b.len--;
+        rc = flv_buf_add_str(&b, ",\"problems\":");
+        rc = rc == FLV_OK ? flv_report_json(r->report, &b) : rc;
+        rc = rc == FLV_OK ? flv_buf_add_str(&b, "}") : rc;
+    }
     send(call->req, r->status, JSON, &b, rc);
 }
 

@@ -172,6 +172,14 @@ holds() {
     [ "$output" = 'connector "my-test-connector" updated' ]
 }
 
+@test "what a file warns of is said when it is given" {
+    fluvio cluster start
+    test_file | sed 's/^topic/colour: red\ntopic/' >odd.yml
+    run -0 --separate-stderr fluvio connector create -c odd.yml
+    [ -z "$output" ]
+    [[ $stderr == "odd.yml:4:1: warning: the key \"colour\" is unknown and ignored" ]]
+}
+
 @test "pause, resume, restart, describe, events, logs tell one story" {
     fluvio cluster start
     test_file >t.yml
