@@ -6,8 +6,9 @@
 Each step is one verb (create, update, pause, resume, restart, delete) or one
 fault (kill a connector, stop it with SIGSTOP, kill the manager, kill the
 server). A small reference says which states each connector may be in; the
-manager has to agree within a second. After every step: no name runs twice,
-nothing deleted lives, nothing is lost, no counter has fallen.
+manager has to agree within a second (three around a kill of the server). After
+every step: no name runs twice, nothing deleted lives, nothing is lost, no
+counter has fallen.
 """
 import http.client
 import json
@@ -27,6 +28,9 @@ SEED = sys.argv[3] if len(sys.argv) > 3 and sys.argv[3] else \
     str(random.SystemRandom().randrange(10 ** 9))
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT = float(os.environ.get("FLV_AGREE_S", "1"))
+# Without its server a connector waits for acknowledgements, and for its next
+# try when the server is back: that takes as long as it takes.
+SERVER_LIMIT = 3 * LIMIT
 # A machine that does other things, too, may be late; once.
 GRACE = float(os.environ.get("FLV_GRACE_S", "20"))
 NAMES = ["c0", "c1", "c2", "c3", "c4", "c5"]
@@ -304,7 +308,7 @@ class World:
         kill(pid, signal.SIGKILL)
         gone(pid)
         self.server_up = False
-        self.settle()
+        self.settle(SERVER_LIMIT)
         run("fluvio", "cluster", "start")
         self.server_up = True
         # One that had to start just then and must not be started again.
@@ -312,6 +316,7 @@ class World:
             if c.restart == "never" and c.kind in ("flow", "count") and \
                     self.state(c.name) == "Failed":
                 c.over = {"Failed"}
+        self.settle(SERVER_LIMIT)
 
     # ---- What has to hold
 
@@ -344,7 +349,7 @@ class World:
             c.restarts = s["restarts"]
         return wrong
 
-    def settle(self):
+    def settle(self, limit=LIMIT):
         global late
         start = time.monotonic()
         wrong = self.differences()
@@ -354,7 +359,7 @@ class World:
             waited = time.monotonic() - start
             if waited > GRACE:
                 raise Wrong("; ".join(wrong))
-        if time.monotonic() - start > LIMIT:
+        if time.monotonic() - start > limit:
             late += 1
             print(f"# agreed after {time.monotonic() - start:.2f} s",
                   flush=True)
@@ -438,7 +443,7 @@ def main():
         print(f"ok 1 - manager and model agree over {STEPS} random steps")
         print(f"# {time.monotonic() - start:.0f} s; " + ", ".join(
             f"{v} {n}" for n, v in sorted(world.verbs.items())))
-        print(f"{'ok' if late <= STEPS // 50 else 'not ok'} 2 - they agree "
+        print(f"{'ok' if late <= STEPS // 20 else 'not ok'} 2 - they agree "
               f"within {LIMIT:g} s (late: {late})")
         finish(world)
         print("ok 3 - nothing of a deleted connector is left")
