@@ -74,16 +74,19 @@ flv_rc mqtt_acks_publish(struct mqtt_acks *a,
                          struct flv_err *err)
 {
     assert(m->qos > 0 && m->id != 0);
-    struct mqtt_slot *slot = &a->slots[m->id];
-    if (slot->owed) {
+    const struct mqtt_slot *slot = &a->slots[m->id];
+    bool again = m->dup && slot->state != FREE && slot->qos == m->qos &&
+                 slot->content == content_of(m);
+    *out_new = !again;
+    if (slot->owed && !again) {
         return flv_fail(err, FLV_E_PROTOCOL,
                         "the broker uses packet identifier %u again before "
                         "it was acknowledged",
                         m->id);
     }
-    *out_new = !(m->dup && slot->state != FREE && slot->qos == m->qos &&
-                 slot->content == content_of(m));
-    if (!*out_new) {
+    /* MQTT 3.1.1 lets a broker repeat what waits long for its answer on the
+     * same connection: one answer does for both. */
+    if (again && !slot->owed) {
         owe(a, m->id);
     }
     return FLV_OK;

@@ -4,7 +4,7 @@
  * Purpose    Keeps promise 1 for MQTT: a message of QoS 1 or 2 is
  *            acknowledged only when its record is settled, in the order in
  *            which messages came on this connection (MQTT-4.6.0-2, -3). Knows
- *            messages again that a broker sends once more on a later
+ *            messages again that a broker sends once more on this or a later
  *            connection of the same session.
  *
  *              PUBLISH -> WAITING --settled--> PUBACK -> free     (QoS 1)

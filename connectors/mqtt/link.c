@@ -53,6 +53,7 @@ struct mqtt_link {
     uint64_t heard_ms, sent_ms, live_ms;
     uint32_t keep_alive_s;
     bool pinged;
+    bool subscribed;   /* the broker's session is known to have all filters */
     unsigned failures; /* in a row */
     uint64_t settled;
     struct flv_err why; /* of the pause to come */
@@ -289,6 +290,18 @@ static void refused(struct mqtt_link *l, uint8_t code, struct flv_slice reason)
     fail_text(l, FLV_E_REFUSED, text);
 }
 
+/* Often enough for half of the keep-alive, which the broker may shorten. */
+static bool beat_as_agreed(struct mqtt_link *l)
+{
+    uint64_t period = (uint64_t)l->keep_alive_s * 1000 / 4;
+    if (l->keep_alive_s > 0 &&
+        flv_timer_start(&l->beat, period, period, NULL) != FLV_OK) {
+        fail_text(l, FLV_E_NOMEM, "out of memory for a timer");
+        return false;
+    }
+    return true;
+}
+
 static void on_connack(struct mqtt_link *l, const struct mqtt_packet *p)
 {
     const struct mqtt_connack *c = &p->connack;
@@ -313,14 +326,25 @@ static void on_connack(struct mqtt_link *l, const struct mqtt_packet *p)
     if (c->has_keep_alive) {
         l->keep_alive_s = c->keep_alive_s;
     }
-    if (!c->session_present) {
-        mqtt_acks_forget(&l->acks);
-        subscribe(l);
-    } else if (l->conf.clean) {
+    if (!beat_as_agreed(l)) {
+        return;
+    }
+    if (c->session_present && l->conf.clean) {
         fail_text(l, FLV_E_PROTOCOL,
                   "the broker kept a session that was to be clean");
-    } else {
+        return;
+    }
+    if (!c->session_present) {
+        mqtt_acks_forget(&l->acks);
+        l->subscribed = false;
+    }
+    /* A session may be there without our filters: whoever made it had others,
+     * or did not come as far as this. Only what the broker granted to this
+     * process is believed. */
+    if (l->subscribed) {
         go_live(l);
+    } else {
+        subscribe(l);
     }
 }
 
@@ -352,6 +376,7 @@ static void on_suback(struct mqtt_link *l, const struct mqtt_packet *p)
             return;
         }
     }
+    l->subscribed = true;
     go_live(l);
 }
 
@@ -580,9 +605,10 @@ static void beat(struct flv_timer *t)
         fail_text(l, FLV_E_TIMEOUT, "the broker is silent");
         return;
     }
-    /* Silence is broken by asking: also when only the broker is talking. */
-    if (!l->pinged &&
-        (now - l->sent_ms >= limit / 2 || now - l->heard_ms >= limit / 2)) {
+    /* Silence is broken by asking: also when only the broker is talking, and
+     * again when its answer waits behind messages that nobody takes yet. */
+    if (!l->writing && (now - l->sent_ms >= limit / 2 ||
+                        (!l->pinged && now - l->heard_ms >= limit / 2))) {
         l->pinged = true;
         if (mqtt_put_ping(&l->out[l->filling]) == FLV_OK) {
             flush(l);
@@ -632,14 +658,12 @@ static void connected(struct flv_connect *c,
         fail(l, err);
         return;
     }
-    uint64_t period = l->conf.timeout_ms / 4;
     l->conn = conn;
     l->phase = HANDSHAKE;
     l->heard_ms = l->sent_ms = now_ms(l);
     l->pinged = false;
     flv_conn_read_start(conn, &l->reader);
-    if (flv_timer_start(&l->attempt, l->conf.timeout_ms, 0, NULL) != FLV_OK ||
-        flv_timer_start(&l->beat, period + 1, period + 1, NULL) != FLV_OK) {
+    if (flv_timer_start(&l->attempt, l->conf.timeout_ms, 0, NULL) != FLV_OK) {
         fail_text(l, FLV_E_NOMEM, "out of memory for a timer");
         return;
     }

@@ -539,6 +539,10 @@ flv_rc mqtt_put_connect(struct flv_buf *b, const struct mqtt_connect *c)
     return FLV_OK;
 }
 
+/* Option of a subscription (MQTT 5): what the broker retains comes only when
+ * the session does not have the subscription yet. */
+#define RETAINED_WHEN_NEW 0x10
+
 flv_rc mqtt_put_subscribe(struct flv_buf *b,
                           enum mqtt_version version,
                           uint16_t id,
@@ -565,7 +569,7 @@ flv_rc mqtt_put_subscribe(struct flv_buf *b,
     }
     for (size_t i = 0; i < count; i++) {
         put_text(b, flv_slice_str(filters[i]));
-        put_u8(b, qos);
+        put_u8(b, version == MQTT_5 ? qos | RETAINED_WHEN_NEW : qos);
     }
     return FLV_OK;
 }

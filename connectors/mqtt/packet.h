@@ -105,7 +105,8 @@ struct mqtt_connect {
 FLV_CHECKED flv_rc mqtt_put_connect(struct flv_buf *b,
                                     const struct mqtt_connect *c);
 
-/* One SUBSCRIBE for all filters at one quality of service; id is not 0. */
+/* One SUBSCRIBE for all filters at one quality of service; id is not 0. May be
+ * repeated: with MQTT 5 retained messages come only the first time. */
 FLV_CHECKED flv_rc mqtt_put_subscribe(struct flv_buf *b,
                                       enum mqtt_version version,
                                       uint16_t id,

@@ -176,6 +176,50 @@ YAML
     [ "$output" = $'one\ntwo' ]
 }
 
+@test "a session that lacks the subscription gets it" {
+    # As after a crash before SUBSCRIBE, or with other filters before.
+    mosquitto_sub -p "$PORT" -c -i "id-$TOPIC" -q 1 -t elsewhere -E
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" \
+        --client-id="id-$TOPIC" --output=raw
+    said msg=subscribed
+    publish -t "$TOPIC" -m here
+    until_true 10 has_records 1
+    # And one whose subscription was granted gets no retained message twice.
+    publish -t "$TOPIC" -m kept -r
+    until_true 10 has_records 2
+    stop_connector
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" \
+        --client-id="id-$TOPIC" --output=raw
+    said msg=subscribed
+    publish -t "$TOPIC" -m end
+    until_true 10 has_records 3
+    stop_connector
+    run records
+    [ "$output" = $'here\nkept\nend' ]
+}
+
+@test "it keeps the connection alive as the broker asks, taking or not" {
+    local server port
+    server=$(server_pid)
+    python3 "$BATS_TEST_DIRNAME/mqtt_alive.py" "$HOME/alive" 3>&- &
+    BROKER=$!
+    until_true 10 test -s "$HOME/alive"
+    port=$(cat "$HOME/alive")
+    connector --mqtt-url="127.0.0.1:$port" --mqtt-topic="$TOPIC" --output=raw
+    said msg=subscribed
+    until_true 15 grep -q idle "$HOME/alive.said"
+    kill -STOP "$server"
+    until_true 30 grep -q pressed "$HOME/alive.said" || {
+        kill -CONT "$server"
+        return 1
+    }
+    kill -CONT "$server"
+    run ! grep -q retry_ms "$LOG"
+    kill -9 "$CONNECTOR"
+    CONNECTOR=
+    kill "$BROKER"
+}
+
 @test "TLS, client certificate and password" {
     connector --mqtt-url="mqtts://ada:secret%3A1@localhost:$TLS_PORT" \
         --mqtt-topic=open/x --ca-file="$MQTT/ca.pem" --output=raw \

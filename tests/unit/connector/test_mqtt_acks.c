@@ -159,6 +159,20 @@ static void an_identifier_under_way_cannot_be_used_again(void **state)
     assert_non_null(strstr(err.text, "packet identifier 1"));
 }
 
+static void what_is_repeated_on_the_same_connection_is_answered_once(void **s)
+{
+    (void)s;
+    assert_true(comes(1, 1, false, "a", 1));
+    assert_true(comes(2, 2, false, "b", 2));
+    assert_false(comes(1, 1, true, "a", 99));
+    assert_false(comes(2, 2, true, "b", 99));
+    sends_nothing();
+    mqtt_acks_settled(&acks, 2);
+    sends(MQTT_PUBACK, 1);
+    sends(MQTT_PUBREC, 2);
+    sends_nothing();
+}
+
 static void the_whole_window_goes_round(void **state)
 {
     uint64_t number = 0;
@@ -186,6 +200,7 @@ int main(void)
         TEST(what_is_in_doubt_is_delivered),
         TEST(a_received_message_of_qos_2_stays_until_it_is_released),
         TEST(an_identifier_under_way_cannot_be_used_again),
+        TEST(what_is_repeated_on_the_same_connection_is_answered_once),
         TEST(the_whole_window_goes_round),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

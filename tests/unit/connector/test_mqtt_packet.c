@@ -207,7 +207,7 @@ static void written_packets_have_the_bytes_of_the_standard(void **state)
                      FLV_OK);
     writes(&b, "82 0c 0001 0003 612f23 01 0001 62 01");
     assert_int_equal(mqtt_put_subscribe(&b, MQTT_5, 1, filters, 1, 2), FLV_OK);
-    writes(&b, "82 09 0001 00 0003 612f23 02");
+    writes(&b, "82 09 0001 00 0003 612f23 12");
     assert_int_equal(mqtt_put_ack(&b, MQTT_PUBACK, MQTT_311, 258, 0), FLV_OK);
     writes(&b, "40 02 0102");
     assert_int_equal(mqtt_put_ack(&b, MQTT_PUBREC, MQTT_5, 1, 0), FLV_OK);
