@@ -1,5 +1,6 @@
 #include "catalogue/ask.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -24,6 +25,7 @@ static void pick(const char *text, char *out, size_t size)
 {
     static const char mark[] = "error: ";
     const char *best = text;
+    assert(text != NULL);
     for (const char *line = text; line != NULL && *line != '\0';) {
         if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
             best = line;
@@ -77,19 +79,17 @@ static int text_fd(const char *name, struct flv_slice text)
 static flv_rc start(struct ask *a,
                     struct flv_loop *loop,
                     const struct flv_cat_entry *entry,
-                    struct flv_slice file,
-                    struct flv_slice secrets,
-                    bool probe,
+                    const struct flv_question *q,
                     struct flv_err *err)
 {
     const char *argv[] = {entry->path,  "--config",
                           FLV_ASK_PATH, "--secrets",
-                          "/dev/fd/4",  probe ? "--probe" : "--check",
+                          "/dev/fd/4",  q->probe ? "--probe" : "--check",
                           NULL};
     struct flv_process_conf conf = {
         .program = entry->path,
         .argv = argv,
-        .fds = {text_fd("config", file), text_fd("secrets", secrets)},
+        .fds = {text_fd("config", q->file), text_fd("secrets", q->secrets)},
         .fd_count = 2,
         .out_bytes_max = OUT_BYTES_MAX,
         .timeout_ms = a->timeout_ms};
@@ -112,13 +112,12 @@ static flv_rc start(struct ask *a,
 
 flv_rc flv_ask(struct flv_loop *loop,
                const struct flv_cat_entry *entry,
-               struct flv_slice file,
-               struct flv_slice secrets,
-               bool probe,
+               const struct flv_question *question,
                flv_ask_done done,
                void *arg,
                struct flv_err *err)
 {
+    bool probe = question->probe;
     unsigned needed = probe ? FLV_FEATURE_PROBE : FLV_FEATURE_CHECK;
     if ((entry->descriptor.features & needed) == 0) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
@@ -133,7 +132,7 @@ flv_rc flv_ask(struct flv_loop *loop,
     a->done = done;
     a->arg = arg;
     a->timeout_ms = probe ? PROBE_MS : CHECK_MS;
-    flv_rc rc = start(a, loop, entry, file, secrets, probe, err);
+    flv_rc rc = start(a, loop, entry, question, err);
     if (rc != FLV_OK) {
         flv_free(a);
     }

@@ -25,19 +25,21 @@ enum flv_ask_outcome {
     FLV_ASK_BROKEN, /* the program itself failed */
 };
 
+struct flv_question {
+    struct flv_slice file;
+    struct flv_slice secrets; /* lines NAME=VALUE, may be empty */
+    bool probe;               /* look at the far side, too */
+};
+
 /* `text` is good for the call. */
 typedef void (*flv_ask_done)(void *arg,
                              enum flv_ask_outcome outcome,
                              const char *text);
 
-/* Asks whether the file is right, with `probe` also whether the far side is
- * there. `secrets` are lines NAME=VALUE, may be empty. `done` runs once, never
- * from inside. */
+/* Asks whether the file is right. `done` runs once, never from inside. */
 FLV_CHECKED flv_rc flv_ask(struct flv_loop *loop,
                            const struct flv_cat_entry *entry,
-                           struct flv_slice file,
-                           struct flv_slice secrets,
-                           bool probe,
+                           const struct flv_question *question,
                            flv_ask_done done,
                            void *arg,
                            struct flv_err *err);

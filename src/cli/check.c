@@ -109,9 +109,11 @@ static flv_rc ask(struct check *k,
 {
     *a = (struct asked){.outcome = FLV_ASK_FINE};
     cli_call_init(&a->call, k->c);
-    flv_rc rc =
-        flv_ask(k->c->loop, e, flv_buf_slice(text),
-                flv_buf_slice(&k->secrets_text), probe, answered, a, err);
+    const struct flv_question question = {.file = flv_buf_slice(text),
+                                          .secrets =
+                                              flv_buf_slice(&k->secrets_text),
+                                          .probe = probe};
+    flv_rc rc = flv_ask(k->c->loop, e, &question, answered, a, err);
     return rc == FLV_OK ? cli_call_wait(&a->call, err) : rc;
 }
 

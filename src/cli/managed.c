@@ -259,21 +259,21 @@ struct names_conf {
     bool all;
 };
 
-#define NAMES_OPT(text)                                                        \
-    {                                                                          \
-        .name = "name", FLV_LIST(struct names_conf, names),                    \
-        .flags = FLV_OPT_POSITIONAL, .help = text                              \
-    }
-
 static const struct flv_opt delete_opts[] = {
-    NAMES_OPT("The names of the connectors to delete"),
+    {.name = "name",
+     FLV_LIST(struct names_conf, names),
+     .flags = FLV_OPT_POSITIONAL,
+     .help = "The names of the connectors to delete"},
     {.name = "all",
      FLV_FLAG(struct names_conf, all),
      .help = "Delete every connector"},
     {.name = NULL}};
 
 static const struct flv_opt names_opts[] = {
-    NAMES_OPT("The names of the connectors"),
+    {.name = "name",
+     FLV_LIST(struct names_conf, names),
+     .flags = FLV_OPT_POSITIONAL,
+     .help = "The names of the connectors"},
     {.name = "all",
      FLV_FLAG(struct names_conf, all),
      .help = "Every connector"},
@@ -337,6 +337,7 @@ run_verb(struct cli *c, const struct names_conf *conf, struct verb *v)
         rc = act_on_each(v, conf->names.items[i], &err);
     }
     cli_rest_close(&r);
+    v->r = NULL;
     if (rc != FLV_OK) {
         return cli_fail(&err);
     }

@@ -48,6 +48,7 @@ static void mistake(struct check *k,
     char text[SENTENCE_MAX];
     va_list ap;
     va_start(ap, fmt);
+    /* A false alarm. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     flv_report_addf(&k->c->report, FLV_SEVERITY_ERROR, node, near, example,

@@ -160,6 +160,7 @@ static flv_rc take_escape(struct json *j, char **out)
 /* Behind the opening quote. No escape is shorter than what it stands for. */
 static flv_rc take_string(struct json *j, struct flv_node *node)
 {
+    assert(node != NULL);
     const char *close = j->p;
     while (close < j->end && *close != '"') {
         close += *close == '\\' && close + 1 < j->end ? 2 : 1;
@@ -215,6 +216,7 @@ static bool is_word(const char *text, size_t len)
 
 static flv_rc take_word(struct json *j, struct flv_node *node)
 {
+    assert(node != NULL);
     const char *begin = j->p;
     while (j->p < j->end && strchr(",]}: \t\r\n", *j->p) == NULL) {
         j->p++;
@@ -236,6 +238,7 @@ static flv_rc push(struct json *j,
                    size_t count,
                    struct flv_node *item)
 {
+    assert(node != NULL && item != NULL);
     if (count == *cap) {
         size_t grown = *cap == 0 ? 8 : *cap * 2;
         struct flv_node **items =
@@ -271,6 +274,7 @@ static flv_rc take_key(struct json *j, struct flv_node **out)
 /* Behind the opening bracket. */
 static flv_rc take_items(struct json *j, struct flv_node *node)
 {
+    assert(node != NULL);
     bool map = node->kind == FLV_NODE_MAP;
     char close = map ? '}' : ']';
     size_t cap = 0, count = 0;

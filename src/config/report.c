@@ -84,6 +84,7 @@ void flv_report_addf(struct flv_report *r,
     char text[FLV_ERR_TEXT_MAX + 100];
     va_list ap;
     va_start(ap, fmt);
+    /* A false alarm. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     const struct flv_problem p = {.severity = severity,

@@ -412,9 +412,10 @@ static void ask_program(struct flv_mop *op, struct flv_msecrets *secrets)
     struct flv_err err = {0};
     assert(type != NULL);
     op->waiting = true;
-    flv_rc rc =
-        flv_ask(op->m->conf.loop, type, flv_slice(op->file, op->file_len),
-                flv_buf_slice(&secrets->used), false, on_asked, op, &err);
+    const struct flv_question question = {
+        .file = flv_slice(op->file, op->file_len),
+        .secrets = flv_buf_slice(&secrets->used)};
+    flv_rc rc = flv_ask(op->m->conf.loop, type, &question, on_asked, op, &err);
     if (rc == FLV_OK) {
         return;
     }

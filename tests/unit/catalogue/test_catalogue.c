@@ -201,8 +201,10 @@ ask(struct answer *a, const char *file, const char *secrets, bool probe)
     struct flv_err err = {0};
     const struct flv_cat_entry *e = flv_catalogue_find(catalogue, "http");
     *a = (struct answer){.calls = 0};
-    if (flv_ask(loop, e, flv_slice_str(file), flv_slice_str(secrets), probe,
-                on_answer, a, &err) != FLV_OK) {
+    const struct flv_question question = {.file = flv_slice_str(file),
+                                          .secrets = flv_slice_str(secrets),
+                                          .probe = probe};
+    if (flv_ask(loop, e, &question, on_answer, a, &err) != FLV_OK) {
         fail_msg("%s", err.text);
     }
     flv_loop_run(loop);
@@ -239,8 +241,9 @@ static void one_that_cannot_be_asked_says_so(void **state)
     refresh(false);
     const struct flv_cat_entry *e =
         flv_catalogue_find(catalogue, "test-connector");
-    assert_int_equal(flv_ask(loop, e, flv_slice_str("x"), flv_slice_str(""),
-                             true, on_answer, NULL, &err),
+    const struct flv_question question = {.file = flv_slice_str("x"),
+                                          .probe = true};
+    assert_int_equal(flv_ask(loop, e, &question, on_answer, NULL, &err),
                      FLV_E_UNSUPPORTED);
     assert_non_null(strstr(err.text, "test-connector"));
 }
