@@ -318,7 +318,7 @@ fail(struct flv_smart *s, uint32_t at, const struct flv_sm_failure *first)
         struct flv_err err = {0};
         complain(s, at, &f, FLV_POLICY_RETRY);
         flv_rc rc = call(s, at, 1, &res, &err);
-        if (rc == FLV_OK && res.failed == 0) {
+        if (rc == FLV_OK && res.in > 0 && res.failed == 0) {
             rc = take(s, &res, &err);
             if (rc == FLV_OK) {
                 count_steps(s, &res);
@@ -328,6 +328,9 @@ fail(struct flv_smart *s, uint32_t at, const struct flv_sm_failure *first)
         if (rc != FLV_OK) {
             halt_by_host(s, at, &err);
             return;
+        }
+        if (res.in == 0) {
+            break; /* time is up: it failed as it did the last time */
         }
         f = res.failures[0];
     }

@@ -263,10 +263,10 @@ static flv_rc one(struct flv_sm_chain *c,
     if (what == 'h') {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    if (what == 'w') {
+    if (what == 'w' || what == 'v') {
         wait_for_test();
     }
-    if (what == 'e' || (what == 'r' && c->tries++ % 3 != 2)) {
+    if (what == 'e' || what == 'v' || (what == 'r' && c->tries++ % 3 != 2)) {
         add_failure(out, c->last, w, input, 0);
     } else if (what == 't') {
         add_failure(out, c->last, w, input, 1);

@@ -9,6 +9,7 @@
  *              k keep    d two of it   f filter       e step 1 fails, in words
  *              t step 2 traps          r fails twice, then is kept
  *              h the host is out of memory            w waits for the test
+ *              v waits for the test, then step 1 fails
  *
  * Threads    fake_sm_go(): any. The rest as chain.h.
  */

@@ -365,6 +365,29 @@ static void a_drain_that_is_over_leaves_the_rest_out(void **state)
     end();
 }
 
+static void a_drain_that_is_over_ends_retries(void **state)
+{
+    (void)state;
+    make_plan("retry:1000", "halt");
+    start("k1 v2 k3", 30);
+    while (atomic_load(&fake_sm_waits) == 0) {
+        (void)flv_loop_turn(loop, false);
+    }
+    flv__pipeline_stop(src);
+    while (out.closes == 0) {
+        (void)flv_loop_turn(loop, true);
+    }
+    fake_sm_go();
+    fake_out_run(&out);
+    struct flv_pipeline_counts n;
+    flv__pipeline_counts(src, &n);
+    assert_int_equal(n.stages.in, 2);
+    assert_int_equal(n.stages.failed, 1);
+    assert_int_equal(atomic_load(&fake_sm_runs), 2);
+    assert_int_equal(words.settled, 0);
+    end();
+}
+
 static void a_module_that_does_not_compile_is_told(void **state)
 {
     (void)state;
@@ -467,6 +490,7 @@ int main(void)
         cmocka_unit_test(the_hosts_trouble_stops_at_the_record),
         cmocka_unit_test(a_stop_waits_for_the_chain),
         cmocka_unit_test(a_drain_that_is_over_leaves_the_rest_out),
+        cmocka_unit_test(a_drain_that_is_over_ends_retries),
         cmocka_unit_test(a_module_that_does_not_compile_is_told),
         cmocka_unit_test(a_start_can_be_given_up),
         cmocka_unit_test(everything_is_accounted_for),
