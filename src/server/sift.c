@@ -382,14 +382,7 @@ void flv_sift_deinit(struct flv_sift *s)
 
 size_t flv_sift_memory(const struct flv_sift *s)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; s->chain != NULL && i < flv_sm_chain_steps(s->chain);
-         i++) {
-        struct flv_sm_stats stats;
-        flv_sm_chain_stats(s->chain, i, &stats);
-        bytes += stats.memory_bytes;
-    }
-    return bytes;
+    return s->chain != NULL ? flv_sm_chain_memory(s->chain) : 0;
 }
 
 /* ---- record sets on their way in ---- */

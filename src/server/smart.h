@@ -102,7 +102,7 @@ bool flv_cpu_cancel(struct flv_cpu_job *j);
 
 struct flv_smart_conf {
     struct flv_sm_budget budget; /* of each module; zeroes: the defaults */
-    size_t memory_bytes_max;     /* instances of all streams; 0: 512 MiB */
+    size_t memory_bytes_max;     /* chains of all streams; 0: 512 MiB */
     uint32_t streams_max;        /* with modules; 0: 256 */
 };
 
@@ -128,7 +128,7 @@ struct flv_smart {
     size_t module_count, module_bytes;
     uint64_t mac_keys[4]; /* of the hash of bytes sent along */
     uint32_t streams;     /* counted by flv_smart_enter */
-    size_t memory_bytes;  /* of their instances, as last seen */
+    size_t memory_bytes;  /* of their chains, as last seen */
 };
 
 FLV_CHECKED flv_rc flv_smart_init(struct flv_smart *m,
@@ -146,7 +146,7 @@ void flv_smart_stop(struct flv_smart *m);
 /* A stream with modules begins; false: there are too many, *out says it. */
 bool flv_smart_enter(struct flv_smart *m, struct flv_trouble *out);
 void flv_smart_leave(struct flv_smart *m);
-/* The instances of a stream have grown or shrunk; false: too much in all. */
+/* The chain of a stream has grown or shrunk; false: too much in all. */
 bool flv_smart_resize(struct flv_smart *m, size_t *held, size_t now);
 
 /* ---- compiled modules ---- */

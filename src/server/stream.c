@@ -32,7 +32,7 @@ struct sifting {
     struct flv_chunk *ready; /* owned: the next one, not asked for yet */
     int64_t ready_to;
     int64_t catch_up; /* the end of the partition when it began */
-    size_t memory;    /* of the instances, as counted by the server */
+    size_t memory;    /* of the chain, as counted by the server */
     bool preparing;   /* the plan, then the chain */
     bool seek;        /* the client went elsewhere meanwhile */
     struct flv_stream *stream;
@@ -846,6 +846,10 @@ static void chain_ready(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;
     sm->preparing = false;
+    if (sm->seek) {
+        sm->seek = false;
+        flv_sift_seek(&sm->sift, s->offset);
+    }
     count_memory(s);
     if (sm->sift.why.error.code != FLV_WIRE_NONE) {
         finish_trouble(s, &sm->sift.why);

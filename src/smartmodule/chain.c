@@ -13,6 +13,8 @@
 #define RESULT_BYTES_MAX ((size_t)256 << 20)
 #define RESULT_RECORDS_MAX ((size_t)4 << 20)
 #define HINT_BYTES_MAX 4096
+/* What is kept from one call to the next. */
+#define KEPT_BYTES ((size_t)4 << 20)
 #define INPUT_BYTES_MAX ((size_t)INT32_MAX / 2)
 
 struct flv_sm_chain {
@@ -135,6 +137,18 @@ void flv_sm_chain_stats(const struct flv_sm_chain *c,
 {
     assert(step < c->count);
     *out = c->steps[step].stats;
+}
+
+size_t flv_sm_chain_memory(const struct flv_sm_chain *c)
+{
+    size_t bytes = c->input.cap + c->single.cap + c->kept.used +
+                   c->records.cap * sizeof(*c->records.at) +
+                   c->failure_cap * sizeof(*c->failures);
+
+    for (size_t i = 0; i < c->count; i++) {
+        bytes += flv__step_memory(&c->steps[i]);
+    }
+    return bytes;
 }
 
 const char *flv_sm_cause_name(enum flv_sm_cause cause)
@@ -539,8 +553,28 @@ static flv_rc check_input(struct flv_sm_chain *c,
     return walk.in_place ? FLV_OK : renumber(c, section, walk.count, err);
 }
 
+/* One large batch must not hold its memory for ever. */
+static void trim(struct flv_sm_chain *c)
+{
+    if (c->kept.used > KEPT_BYTES) {
+        flv_arena_deinit(&c->kept);
+    }
+    if (c->input.cap > KEPT_BYTES) {
+        flv_buf_deinit(&c->input);
+        flv_buf_init(&c->input, INPUT_BYTES_MAX);
+    }
+    if (c->single.cap > KEPT_BYTES) {
+        flv_buf_deinit(&c->single);
+        flv_buf_init(&c->single, INPUT_BYTES_MAX);
+    }
+    if (c->records.cap > FLV_SM_RECORDS_MAX) {
+        flv__sm_records_deinit(&c->records);
+    }
+}
+
 static void reset(struct flv_sm_chain *c, const struct flv_sm_input *in)
 {
+    trim(c);
     c->records.len = 0;
     c->records.base_timestamp_ms = in->base_timestamp_ms;
     c->records.origin_known = false;

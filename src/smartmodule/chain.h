@@ -192,5 +192,8 @@ struct flv_sm_stats {    /* of one step, since the chain was made */
 void flv_sm_chain_stats(const struct flv_sm_chain *c,
                         size_t step,
                         struct flv_sm_stats *out);
+/* Bytes that the chain holds now: memories of instances, saved state, and the
+ * outputs of the last call. */
+size_t flv_sm_chain_memory(const struct flv_sm_chain *c);
 
 #endif

@@ -178,6 +178,13 @@ bool flv__step_ready(struct flv__step *s, struct flv__fault *f)
     return true;
 }
 
+size_t flv__step_memory(const struct flv__step *s)
+{
+    return (s->inst != NULL ? flv__inst_memory(s->inst) : 0) +
+           s->accumulator.cap + s->accumulator_saved.cap + s->image.cap +
+           s->init.cap;
+}
+
 void flv__step_recycle(struct flv__step *s)
 {
     if (!s->keeps_memory) {

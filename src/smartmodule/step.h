@@ -44,6 +44,8 @@ bool flv__step_begin(struct flv__step *s, struct flv__fault *f);
 bool flv__step_save(struct flv__step *s, struct flv__fault *f);
 /* Back to what was saved: after a failure, whatever the guest did. */
 bool flv__step_restore(struct flv__step *s, struct flv__fault *f);
+/* Bytes that it holds: the instance's memory and saved state. */
+size_t flv__step_memory(const struct flv__step *s);
 /* Drops an instance whose memory promises nothing. */
 void flv__step_recycle(struct flv__step *s);
 /* The same only past the mark. */

@@ -434,6 +434,39 @@ static void past_the_mark_a_fresh_instance_takes_over(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* Beside the memory of the instances. */
+static size_t held_besides(const struct flv_sm_chain *c)
+{
+    struct flv_sm_stats stats;
+
+    flv_sm_chain_stats(c, 0, &stats);
+    assert_true(flv_sm_chain_memory(c) >= stats.memory_bytes);
+    return flv_sm_chain_memory(c) - stats.memory_bytes;
+}
+
+static void what_a_chain_holds_is_counted_and_given_back(void **state)
+{
+    enum { SIZE = 6 << 20 };
+    struct flv_sm_chain *c = chain_of(NULL, 1, "filter");
+    char *words = flv_alloc(SIZE + 16);
+    struct flv_sm_result r;
+
+    (void)state;
+    assert_non_null(words);
+    memset(words, 'k', SIZE);
+    memcpy(words + SIZE, " error", 7);
+    r = run(c, words, false);
+    assert_true(r.replayed);
+    assert_int_equal(r.passed, 1);
+    /* The input, its record alone, and what it became. */
+    assert_true(held_besides(c) >= (size_t)3 * SIZE);
+    r = run(c, "k", false);
+    assert_int_equal(r.passed, 1);
+    assert_true(held_besides(c) < SIZE);
+    flv_free(words);
+    flv_sm_chain_destroy(c);
+}
+
 /* Every allocation of ours fails once: the call says so, or did without. */
 static void
 no_memory_is_the_hosts_error_and_no_record_fails_for_it(void **state)
@@ -498,6 +531,7 @@ int main(void)
         cmocka_unit_test(what_look_back_showed_is_known),
         cmocka_unit_test(memory_of_look_back_modules_survives_failures),
         cmocka_unit_test(past_the_mark_a_fresh_instance_takes_over),
+        cmocka_unit_test(what_a_chain_holds_is_counted_and_given_back),
         cmocka_unit_test(
             no_memory_is_the_hosts_error_and_no_record_fails_for_it),
     };

@@ -171,6 +171,13 @@ static void alloc_may_lie_loop_and_trap(void **state)
     alloc_fails(ALONE("(i32.const 1024)"), FLV_SM_BROKEN, "did not announce");
 }
 
+static void tables_are_few(void)
+{
+    refuses("(table 1 funcref) (table 1 funcref) (table 1 funcref)"
+            "(table 1 funcref) (table 1 funcref)" FILTER_HEAD "(i32.const 0))",
+            "table");
+}
+
 static void memory_and_tables_have_ceilings(void **state)
 {
     struct flv_slice wasm = assemble_body(
@@ -194,6 +201,12 @@ static void memory_and_tables_have_ceilings(void **state)
           "(loop $l (br_if $l (i32.ne (table.grow $t (ref.null func) "
           "(i32.const 1000)) (i32.const -1)))) unreachable)",
           FLV_SM_TRAP, "unreachable");
+    /* one step beyond the ceiling */
+    fails("(table $t 1 funcref)" FILTER_HEAD
+          "(if (i32.ne (table.grow $t (ref.null func) (i32.const 100000)) "
+          "(i32.const -1)) (then (loop $l (br $l)))) unreachable)",
+          FLV_SM_TRAP, "unreachable");
+    tables_are_few();
 }
 
 static void a_deadline_ends_what_fuel_does_not(void **state)
