@@ -369,7 +369,8 @@ static bool has_huge(const struct flv_batch *in)
 }
 
 /* The heap gave out among failures of a batch whose later records have run:
- * nothing of it is handed over, so nothing of it is called safe. */
+ * nothing of it is handed over, so nothing of it is called safe. What is
+ * counted is one record, the first. */
 static uint32_t give_up_all(struct flv_smart *s)
 {
     s->msg_count = s->borrowed = s->letter_count = 0;
@@ -377,7 +378,7 @@ static uint32_t give_up_all(struct flv_smart *s)
     return 1;
 }
 
-/* The records of one call, in order; returns how many there were. */
+/* The records of one call, in order; returns where the next one begins. */
 static uint32_t
 digest(struct flv_smart *s, uint32_t at, const struct flv_sm_result *res)
 {
@@ -385,7 +386,7 @@ digest(struct flv_smart *s, uint32_t at, const struct flv_sm_result *res)
     uint32_t in = res->in; /* a retry takes the result back */
     if (take(s, res, &err) != FLV_OK) {
         halt_by_host(s, at, &err);
-        return 1;
+        return at + 1;
     }
     count_steps(s, res);
     size_t count = res->failure_count;
@@ -394,7 +395,7 @@ digest(struct flv_smart *s, uint32_t at, const struct flv_sm_result *res)
         assert(!s->stop || (count == 1 && f->input == in - 1));
         fail(s, at + f->input, f);
     }
-    return s->result.halt.rc != FLV_OK && !s->stop ? give_up_all(s) : in;
+    return s->result.halt.rc != FLV_OK && !s->stop ? give_up_all(s) : at + in;
 }
 
 void flv__smart_run(struct flv_smart *s)
@@ -412,7 +413,7 @@ void flv__smart_run(struct flv_smart *s)
             at++;
             break;
         }
-        at += digest(s, at, &res);
+        at = digest(s, at, &res);
     }
     r->counts.in = at;
     r->msgs = s->msgs;

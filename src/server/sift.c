@@ -260,6 +260,11 @@ static flv_rc cut_section(struct flv_bench *b,
         *out = flv_batch_reader_section(&b->reader);
         return FLV_OK;
     }
+    if (b->reader.next > skip) { /* a call ended before its last record */
+        b->reader.next = 0;
+        b->reader.rest = flv_slice(b->reader.section.data + COUNT_BYTES,
+                                   b->reader.section.len - COUNT_BYTES);
+    }
     flv_buf_reset(&b->section);
     flv_rc rc = flv_buf_add_u32(&b->section, count);
     while (rc == FLV_OK && b->reader.next < skip + count) {

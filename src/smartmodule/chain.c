@@ -366,14 +366,16 @@ static bool save(struct flv_sm_chain *c, struct flv__fault *f)
     return true;
 }
 
+enum end { END_NONE, END_FAILED, END_FULL };
+
 /* One input record through the chain; false only for the host's own trouble.
- * *failed says what became of it. */
+ * *end says what became of it. */
 static bool run_single(struct flv_sm_chain *c,
                        const struct flv_sm_input *in,
                        uint32_t index,
                        const struct flv_sm_record *record,
                        struct flv_sm_result *r,
-                       bool *failed,
+                       enum end *end,
                        struct flv__fault *f)
 {
     struct flv__step_input one =
@@ -389,11 +391,15 @@ static bool run_single(struct flv_sm_chain *c,
     }
     ok = pass(c, one, NULL, &out, reached, &at, f) &&
          keep(c, out, index, in->base_timestamp_ms, f);
+    if (!ok && !f->host && at == c->count && r->in > 0 && in->stop != NULL) {
+        *end = END_FULL; /* of others' outputs: its turn is the next call */
+        return undo(c, at, f->cause, f);
+    }
     r->in++;
     for (size_t i = 0; i < c->count; i++) {
         r->reached[i] += reached[i] > 0;
     }
-    *failed = !ok;
+    *end = ok ? END_NONE : END_FAILED;
     if (ok) {
         r->passed += reached[c->count] > 0;
         r->filtered += reached[c->count] == 0;
@@ -449,14 +455,15 @@ static bool replay(struct flv_sm_chain *c,
                    struct flv__fault *f)
 {
     struct flv_slice rest;
-    bool failed = false;
+    enum end end = END_NONE;
 
     r->replayed = true;
     if (!begin_replay(c, section, f)) {
         return false;
     }
     rest = flv_slice(c->input.data + COUNT_SIZE, c->input.len - COUNT_SIZE);
-    for (uint32_t i = 0; i < count && !(failed && stop_at_failure) &&
+    for (uint32_t i = 0; i < count && end != END_FULL &&
+                         !(end == END_FAILED && stop_at_failure) &&
                          !(in->stop != NULL && atomic_load(in->stop));
          i++) {
         const uint8_t *start = rest.data;
@@ -482,7 +489,7 @@ static bool replay(struct flv_sm_chain *c,
             .timestamp_ms =
                 flv__sm_timestamp(in->base_timestamp_ms, w.ts_delta),
         };
-        if (!run_single(c, in, i, &record, r, &failed, f)) {
+        if (!run_single(c, in, i, &record, r, &end, f)) {
             return false;
         }
     }

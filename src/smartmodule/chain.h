@@ -94,7 +94,9 @@ struct flv_sm_input {
     int64_t base_offset;
     int64_t base_timestamp_ms;
     /* NULL, or looked at before each record of a replay: when true the call
-     * ends there, and the records behind are not counted. */
+     * ends there, and the records behind are not counted. Such a caller runs
+     * them again, so a replay also ends before a record whose outputs find
+     * no room beside those of the others; without it that record fails. */
     const atomic_bool *stop;
 };
 

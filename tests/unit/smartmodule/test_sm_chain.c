@@ -467,6 +467,46 @@ static void what_a_chain_holds_is_counted_and_given_back(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* 18 records of 15 MB each are more than a call may make: those that find no
+ * room beside the others have not failed. */
+static void what_finds_no_room_in_a_call_is_left_to_the_next(void **state)
+{
+    enum { COUNT = 18 };
+    struct flv_err err = {0};
+    struct flv_sm_chain *c = chain_of_body(
+        "(func (export \"filter\") (param $p i32) (param $n i32) (param $v i32)"
+        " (result i32) (if (i32.ne (call $begin (local.get $p)"
+        " (i32.const 16000000)) (i32.const 1)) (then unreachable)) (call $read)"
+        " (call $emit (i32.const 0) (i32.const 1024) (i32.const 15000000))"
+        " (call $finish))",
+        NULL, &err);
+    atomic_bool stop = false;
+    struct flv_sm_result r;
+    struct batch b;
+    uint32_t done;
+
+    (void)state;
+    assert_non_null(c);
+    restore_signals();
+    batch_make(&b, "a a a a a a a a a a a a a a a a a a");
+    assert_int_equal(b.count, COUNT);
+    struct flv_sm_input in = {.section = flv_buf_slice(&b.section),
+                              .stop = &stop};
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_OK);
+    assert_true(r.in > 10 && r.in < COUNT);
+    assert_int_equal(r.passed, r.in);
+    assert_int_equal(r.record_count, r.in);
+    done = r.in;
+    /* For callers that cannot run them again they have failed. */
+    in.stop = NULL;
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_OK);
+    assert_int_equal(r.in, COUNT);
+    assert_int_equal(r.failed, COUNT - done);
+    assert_int_equal(r.failures[0].cause, FLV_SM_OUTPUT);
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+}
+
 /* Every allocation of ours fails once: the call says so, or did without. */
 static void
 no_memory_is_the_hosts_error_and_no_record_fails_for_it(void **state)
@@ -532,6 +572,7 @@ int main(void)
         cmocka_unit_test(memory_of_look_back_modules_survives_failures),
         cmocka_unit_test(past_the_mark_a_fresh_instance_takes_over),
         cmocka_unit_test(what_a_chain_holds_is_counted_and_given_back),
+        cmocka_unit_test(what_finds_no_room_in_a_call_is_left_to_the_next),
         cmocka_unit_test(
             no_memory_is_the_hosts_error_and_no_record_fails_for_it),
     };
