@@ -13,7 +13,6 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "config/doc.h"
 #include "loop/lines.h"
 #include "loop/watch.h"
 
@@ -259,14 +258,18 @@ void flv__control_reopen_log(const struct flv_control *c)
     (void)close(fd);
 }
 
-static const char *command_of(struct flv_doc *doc)
+/* {"cmd":"WORD"}, blanks where JSON has them; else the empty word. */
+static void read_command(struct flv_slice line, char word[16])
 {
-    const struct flv_node *root = flv_doc_root(doc);
-    const struct flv_node *cmd = NULL;
-    if (root != NULL && root->kind == FLV_NODE_MAP) {
-        cmd = flv_node_get(root, "cmd");
+    char text[FLV_CONTROL_LINE_MAX + 1];
+    size_t len = line.len < FLV_CONTROL_LINE_MAX ? line.len : 0;
+    int end = -1;
+    memcpy(text, line.data, len);
+    text[len] = '\0';
+    int got = sscanf(text, " { \"cmd\" : \"%15[a-z-]\" } %n", word, &end);
+    if (got != 1 || end < 0 || (size_t)end != len) {
+        word[0] = '\0';
     }
-    return cmd != NULL && cmd->kind == FLV_NODE_SCALAR ? cmd->text : "";
 }
 
 static void obey(struct flv_control_peer *peer, const char *cmd)
@@ -294,13 +297,11 @@ static void obey(struct flv_control_peer *peer, const char *cmd)
 
 void flv__control_line(struct flv_control_peer *peer, struct flv_slice line)
 {
-    struct flv_doc *doc = NULL;
-    if (flv_doc_parse(&doc, "control", line, NULL) != FLV_OK) {
-        obey(peer, "");
-        return;
+    char word[16] = "";
+    if (line.len > 0) {
+        read_command(line, word);
     }
-    obey(peer, command_of(doc));
-    flv_doc_destroy(doc);
+    obey(peer, word);
 }
 
 static void on_line(void *ctx, struct flv_slice line)
