@@ -436,12 +436,30 @@ static flv_rc stop_part(const struct cli_local *l,
     return h.held ? cli_local_stop(l, part, &h, err) : FLV_OK;
 }
 
+/* Connectors outlive a manager that was killed with its guard. A new one finds
+ * them, and ends them in good order like all others. */
+static flv_rc bring_manager_back(const struct cli_local *l, struct flv_err *err)
+{
+    char address[32];
+    struct cli_holder server, h;
+    flv_rc rc = cli_manager_holder(l, &h, err);
+    if (rc != FLV_OK || h.held || !cli_manager_orphans(l)) {
+        return rc;
+    }
+    rc = cli_local_holder(l, &server, err);
+    snprintf(address, sizeof address, "127.0.0.1:%u", server.port);
+    return rc == FLV_OK ? cli_manager_start(l, server.port > 0 ? address : NULL,
+                                            NULL, err)
+                        : rc;
+}
+
 /* Ends what runs; connectors first, so that they deliver what they have. */
 static flv_rc
 stop_cluster(const struct cli_local *l, bool *out_ran, struct flv_err *err)
 {
     *out_ran = false;
-    flv_rc rc = stop_part(l, CLI_MANAGER, out_ran, err);
+    flv_rc rc = bring_manager_back(l, err);
+    rc = rc == FLV_OK ? stop_part(l, CLI_MANAGER, out_ran, err) : rc;
     return rc == FLV_OK ? stop_part(l, CLI_SERVER, out_ran, err) : rc;
 }
 

@@ -324,6 +324,40 @@ flv_rc cli_manager_holder(const struct cli_local *l,
     return holder_of(l, CLI_MANAGER, out, err);
 }
 
+/* ---- Connectors without a manager -------------------------------------- */
+
+static bool lock_is_held(int dir_fd, const char *name)
+{
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    bool held =
+        fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return held;
+}
+
+bool cli_manager_orphans(const struct cli_local *l)
+{
+    static const char ending[] = ".lock";
+    char path[sizeof l->manager_dir + 8];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/run", l->manager_dir);
+    DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return false;
+    }
+    for (const struct dirent *e = readdir(dir); e != NULL && !found;
+         e = readdir(dir)) {
+        size_t len = strlen(e->d_name);
+        found = len >= sizeof ending &&
+                strcmp(e->d_name + len + 1 - sizeof ending, ending) == 0 &&
+                lock_is_held(dirfd(dir), e->d_name);
+    }
+    closedir(dir);
+    return found;
+}
+
 /* ---- Stopping ---------------------------------------------------------- */
 
 static int pidfd_open_of(pid_t pid)

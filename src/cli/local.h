@@ -78,6 +78,8 @@ FLV_CHECKED flv_rc cli_manager_start(const struct cli_local *l,
                                      const char *cluster,
                                      const char *rust_log,
                                      struct flv_err *err);
+/* Do connectors run that no manager holds? */
+bool cli_manager_orphans(const struct cli_local *l);
 /* SIGTERM to the holder, after making sure that it is one, then waits until
  * the process is gone. */
 FLV_CHECKED flv_rc cli_local_stop(const struct cli_local *l,

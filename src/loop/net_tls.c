@@ -94,6 +94,8 @@ flv_rc flv_tls_create(struct flv_tls **out,
     }
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    /* TLS 1.2 only: an answer while we write would look like an error. */
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     /* Connections wait long between messages: their buffers need not. */
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
                                     SSL_MODE_ENABLE_PARTIAL_WRITE);

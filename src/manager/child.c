@@ -284,6 +284,10 @@ static bool child_command(struct flv_deployed *p, enum flv_deploy_command cmd)
         [FLV_DEPLOY_DRAIN] = "{\"cmd\":\"drain\"}\n",
         [FLV_DEPLOY_REOPEN_LOG] = "{\"cmd\":\"reopen-log\"}\n",
     };
+    /* It hangs up on a manager that stood still for long. */
+    if (p->control && p->lines == NULL) {
+        connect_control(p);
+    }
     return p->lines != NULL &&
            flv_lines_send(p->lines, flv_slice_str(lines[cmd]), NULL) == FLV_OK;
 }

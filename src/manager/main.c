@@ -18,6 +18,8 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 #define TARGET "manager"
 #define PORT_DEFAULT 9020
+/* A terminal's Ctrl-C comes twice: from it, and passed on by the guard. */
+#define SAME_SIGNAL_MS 1000
 
 /* The sanitizers reserve more address space than any limit allows. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -118,6 +120,7 @@ struct program {
     uint16_t port;
     bool port_given;
     bool up, stop_asked, stopping;
+    uint64_t asked_ms;  /* when it was asked to stop */
     struct flv_err err; /* why it ends */
 };
 
@@ -147,11 +150,16 @@ static void stop(struct program *p)
 static void on_signal(void *ctx, int signum)
 {
     struct program *p = ctx;
+    if (p->stop_asked &&
+        flv_loop_now_ms(p->loop) - p->asked_ms < SAME_SIGNAL_MS) {
+        return;
+    }
     if (p->stop_asked) {
         flv_log_warn(TARGET, "second signal: ending at once, connectors go on");
         _exit(128 + signum);
     }
     p->stop_asked = true;
+    p->asked_ms = flv_loop_now_ms(p->loop);
     flv_log_info(TARGET, "stopping",
                  FLV_KV_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
     stop(p);

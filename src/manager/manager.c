@@ -193,18 +193,15 @@ static void unit_event(void *arg, const char *kind, const char *text)
     flv__manager_event(c->m, c->is.name, kind, text);
 }
 
-/* How it is over has to outlive us, or a finite source would run twice. */
-static void unit_changed(void *arg)
+/* How it is over has to outlive us, or a finite source would run twice. While
+ * an operation is under way the row on its way to the disk is newer than ours:
+ * it is not overwritten, and this comes again at its end. */
+void flv__mconn_note_over(struct flv_mconn *c)
 {
-    struct flv_mconn *c = arg;
     enum flv_mover over = c->unit.phase != FLV_UNIT_OVER ? FLV_MOVER_NO
                           : c->unit.failed               ? FLV_MOVER_FAILED
                                                          : FLV_MOVER_COMPLETED;
-    if (c->secrets.len > 0) {
-        explicit_bzero(c->secrets.data, c->secrets.len);
-        flv_buf_deinit(&c->secrets);
-    }
-    if (over == c->over || c->removing) {
+    if (over == c->over || c->removing || c->changing) {
         return;
     }
     c->over = over;
@@ -215,6 +212,16 @@ static void unit_changed(void *arg)
         flv_log_error(TARGET, "a state is only in memory",
                       FLV_KV_STR("name", c->is.name), FLV_KV_ERR(&err));
     }
+}
+
+static void unit_changed(void *arg)
+{
+    struct flv_mconn *c = arg;
+    if (c->secrets.len > 0) {
+        explicit_bzero(c->secrets.data, c->secrets.len);
+        flv_buf_deinit(&c->secrets);
+    }
+    flv__mconn_note_over(c);
 }
 
 static void run_stopped(struct flv_task *task)

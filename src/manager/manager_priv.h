@@ -101,6 +101,8 @@ flv_rc flv__manager_insert(struct flv_manager *m, struct flv_mconn *c);
 /* Out of the list, and freed. */
 void flv__manager_drop(struct flv_manager *m, struct flv_mconn *c);
 void flv__mconn_free(struct flv_mconn *c);
+/* Stores whether it is over, when that is news. */
+void flv__mconn_note_over(struct flv_mconn *c);
 void flv__mconn_take_file(struct flv_mconn *c,
                           const struct flv_msummary *is,
                           char *file,

@@ -51,6 +51,7 @@ static void release_name(struct flv_mop *op)
     if (c != NULL && op->holds) {
         c->changing = false;
         op->holds = false;
+        flv__mconn_note_over(c);
     }
 }
 

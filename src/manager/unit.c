@@ -453,6 +453,19 @@ static void note_up(struct flv_unit *u)
     }
 }
 
+/* What an earlier run counted stays, also when nobody saw its end. */
+static void begin_run(struct flv_unit *u)
+{
+    struct flv_tally *t = &u->tally;
+    if (!t->ended) {
+        flv_counts_add(&t->base, &t->now);
+    }
+    t->runs++;
+    t->ended = false;
+    t->now = (struct flv_counts){.own_count = 0};
+    save(u);
+}
+
 static void start(struct flv_unit *u)
 {
     struct flv_err err = {0};
@@ -474,10 +487,7 @@ static void start(struct flv_unit *u)
         changed(u);
         return;
     }
-    u->tally.runs++;
-    u->tally.ended = false;
-    u->tally.now = (struct flv_counts){.own_count = 0};
-    save(u);
+    begin_run(u);
     note_up(u);
     event(u, "started", "as process %ld", (long)u->conf.ops->pid(u->proc));
     changed(u);
@@ -676,6 +686,9 @@ void flv_unit_begin(struct flv_unit *u, bool control)
     flv_rc rc = u->conf.ops->adopt(u->conf.deployer, u->conf.name, control,
                                    &events, &u->proc, &err);
     if (rc == FLV_OK) {
+        if (u->tally.ended) {
+            begin_run(u); /* its start could not be written down */
+        }
         note_up(u);
         event(u, "adopted", "process %ld ran on without a manager",
               (long)u->conf.ops->pid(u->proc));

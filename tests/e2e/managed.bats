@@ -89,6 +89,37 @@ teardown() {
     [[ $output == *'"adopted"'* ]]
 }
 
+@test "shutdown ends connectors whose manager and guard were killed" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local connector_pid
+    connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
+    kill -9 "$(field "$(manager)/manager.json" 'd["guard"]')" \
+        "$(field "$(manager)/manager.json" 'd["pid"]')"
+    kill -0 "$connector_pid"
+    run -0 fluvio cluster shutdown
+    run -1 kill -0 "$connector_pid"
+    fluvio cluster start
+    until_true 10 is_state cats Running
+    run -0 api GET /connectors/cats/status
+    [[ $output == *'"restarts":0'* ]]
+}
+
+@test "a signal that comes twice at once is one: connectors are drained" {
+    fluvio cluster start
+    make_file cats
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local connector_pid pid
+    connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
+    pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    kill "$(field "$(manager)/manager.json" 'd["guard"]')" "$pid"
+    until_true 20 eval "! kill -0 $pid 2>/dev/null"
+    run -1 kill -0 "$connector_pid"
+}
+
 @test "a killed connector runs again and counts on" {
     fluvio cluster start
     make_file cats

@@ -584,6 +584,40 @@ static void a_new_manager_adopts_what_runs(void **state)
     tear_down(&r);
 }
 
+/* Its manager died between the start and the note of it, or the disk was
+ * full; or the machine went down while it was paused. */
+static void counters_outlive_runs_that_were_not_written_down(void **state)
+{
+    struct rig r;
+    struct flv_counts n;
+    (void)state;
+    set_up(&r);
+    r.d.adoptable = true;
+    r.d.has_tally = true;
+    r.d.tally = (struct flv_tally){.runs = 1, .ended = true};
+    r.d.tally.base.all[FLV_C_ACKED] = 100;
+    flv_unit_begin(&r.u, true);
+    tell(&r.d, FLV_TOLD_RUNNING, 6, "");
+    end(&r.d, FLV_END_FAILED, 1, "x");
+    wait_for(&r, FLV_MSTATE_RETRYING);
+    flv_unit_counts(&r.u, &n);
+    assert_int_equal(n.all[FLV_C_ACKED], 106);
+    tear_down(&r);
+
+    set_up(&r);
+    r.d.has_tally = true;
+    r.d.tally = (struct flv_tally){.runs = 1};
+    r.d.tally.now.all[FLV_C_ACKED] = 7;
+    r.u.want = FLV_UNIT_PAUSE;
+    flv_unit_begin(&r.u, true);
+    assert_int_equal(flv_unit_state(&r.u), FLV_MSTATE_PAUSED);
+    flv_unit_want(&r.u, FLV_UNIT_RUN);
+    tell(&r.d, FLV_TOLD_RUNNING, 1, "");
+    flv_unit_counts(&r.u, &n);
+    assert_int_equal(n.all[FLV_C_ACKED], 8);
+    tear_down(&r);
+}
+
 static void a_new_manager_learns_how_it_ended(void **state)
 {
     static const struct {
@@ -653,6 +687,7 @@ int main(void)
         cmocka_unit_test(silence_is_a_stall),
         cmocka_unit_test(counters_add_up_over_runs_and_never_fall),
         cmocka_unit_test(a_new_manager_adopts_what_runs),
+        cmocka_unit_test(counters_outlive_runs_that_were_not_written_down),
         cmocka_unit_test(a_new_manager_learns_how_it_ended),
         cmocka_unit_test(what_is_stopped_for_good_stays_stopped),
     };
