@@ -458,7 +458,8 @@ static flv_rc
 stop_cluster(const struct cli_local *l, bool *out_ran, struct flv_err *err)
 {
     *out_ran = false;
-    flv_rc rc = bring_manager_back(l, err);
+    flv_rc rc = stop_part(l, CLI_MANAGER, out_ran, err);
+    rc = rc == FLV_OK ? bring_manager_back(l, err) : rc;
     rc = rc == FLV_OK ? stop_part(l, CLI_MANAGER, out_ran, err) : rc;
     return rc == FLV_OK ? stop_part(l, CLI_SERVER, out_ran, err) : rc;
 }

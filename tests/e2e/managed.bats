@@ -89,18 +89,26 @@ teardown() {
     [[ $output == *'"adopted"'* ]]
 }
 
+# Nobody may be there to bury it: a zombie has no command line.
+is_gone() {
+    [ -z "$(tr -d '\0' <"/proc/$1/cmdline" 2>/dev/null)" ]
+}
+
 @test "shutdown ends connectors whose manager and guard were killed" {
     fluvio cluster start
     make_file cats
     api POST /connectors --data-binary "@$HOME/cats.yml"
     until_true 10 is_state cats Running
-    local connector_pid
+    local connector_pid guard_pid pid
     connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
-    kill -9 "$(field "$(manager)/manager.json" 'd["guard"]')" \
-        "$(field "$(manager)/manager.json" 'd["pid"]')"
-    kill -0 "$connector_pid"
+    guard_pid=$(field "$(manager)/manager.json" 'd["guard"]')
+    pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    kill -9 "$guard_pid" "$pid"
+    until_true 10 is_gone "$guard_pid"
+    until_true 10 is_gone "$pid"
+    run ! is_gone "$connector_pid"
     run -0 fluvio cluster shutdown
-    run -1 kill -0 "$connector_pid"
+    is_gone "$connector_pid"
     fluvio cluster start
     until_true 10 is_state cats Running
     run -0 api GET /connectors/cats/status
