@@ -32,7 +32,9 @@
  * Ownership  A record's key and value, and what flv_alloc() gives, stay until
  *            the function that was called for the record returns. Parameters
  *            and what FLV_INIT allocates stay for good. State that lasts from
- *            record to record lives in static variables of a fixed size.
+ *            record to record lives in static variables of a fixed size; it
+ *            is sure to be kept only where there is an FLV_LOOK_BACK, else a
+ *            fresh instance may take over between batches.
  * Memory     Starts over with each batch, so that it is as large as the
  *            largest batch needed and no larger. What cannot be had ends the
  *            call with a trap, which the host reports.
