@@ -48,22 +48,23 @@ static void past_free(struct flv_past *p)
     flv_free(p);
 }
 
-/* Lets the next one read. */
-static void past_over(struct flv_making *k)
+static void let_next_read(struct flv_smart *m)
 {
-    struct flv_smart *m = k->smart;
-    struct flv_making *next;
-    if (k->past == NULL) {
-        return;
-    }
-    past_free(k->past);
-    k->past = NULL;
+    struct flv_making *next = STAILQ_FIRST(&m->look_line);
     m->looking = false;
-    next = STAILQ_FIRST(&m->look_line);
     if (next != NULL) {
         STAILQ_REMOVE_HEAD(&m->look_line, link);
         next->waiting = false;
         next_step(next, next->back.step);
+    }
+}
+
+static void past_over(struct flv_making *k)
+{
+    if (k->past != NULL) {
+        past_free(k->past);
+        k->past = NULL;
+        let_next_read(k->smart);
     }
 }
 
@@ -269,12 +270,14 @@ static void look(struct flv_making *k)
 {
     struct flv_part_info info;
     const struct flv_sm_look_back *back = &k->back;
-    k->smart->looking = true;
+    struct flv_smart *m = k->smart;
+    m->looking = true;
     if (!past_init(k)) {
-        if (k->past == NULL) {
-            k->smart->looking = false;
-        }
+        bool begun = k->past != NULL;
         failed(k, "out of memory");
+        if (!begun) {
+            let_next_read(m);
+        }
         return;
     }
     struct flv_past *p = k->past;
