@@ -34,6 +34,9 @@ struct grave {
     uint64_t topic_id;
     uint32_t first, count; /* folders of partitions; count 0: the whole topic */
     uint32_t open;         /* partitions not closed yet, and one for burying */
+    /* Takes partitions back and counts as growing until then: what the next
+     * grow makes has the same names. NULL: the whole topic goes. */
+    struct flv_topic *shrinking;
 };
 
 static void
@@ -79,7 +82,10 @@ static void grave_over(struct flv_work *w, flv_rc rc)
 {
     struct grave *g = (struct grave *)w;
     struct flv_server *s = g->s;
-    (void)rc; /* not run: the next start sweeps */
+    (void)rc; /* not run: the next grow or start sweeps */
+    if (g->shrinking != NULL) {
+        g->shrinking->growing = false;
+    }
     flv_free(g);
     flv_server_ended(s);
 }
@@ -99,8 +105,8 @@ static void grave_filled(void *ctx)
 }
 
 /* Closes partitions first..end-1 (those that exist) without ceremony and
- * removes the folders; whole: of the topic. Out of memory leaves the files to
- * the next start. */
+ * removes the folders; whole: of the topic. Else the topic may grow again once
+ * they are gone. Out of memory leaves the files to the next grow or start. */
 static void bury(struct flv_server *s,
                  struct flv_topic *t,
                  uint32_t first,
@@ -113,8 +119,11 @@ static void bury(struct flv_server *s,
                             .topic_id = t->id,
                             .first = first,
                             .count = whole ? 0 : end,
-                            .open = 1};
+                            .open = 1,
+                            .shrinking = whole ? NULL : t};
         flv_server_began(s);
+    } else if (!whole) {
+        t->growing = false;
     }
     for (uint32_t i = first; i < end; i++) {
         struct flv_partition *p = t->partitions[i];
@@ -171,7 +180,6 @@ static void take_back(struct flv_topic_op *op)
     if (whole) {
         flv_topics_remove(&s->topics, t);
     } else {
-        t->growing = false;
         show_old_count(op);
     }
 }

@@ -239,16 +239,21 @@ static int16_t produce(struct story *s, const char *topic, uint32_t partition)
     return code;
 }
 
-static int16_t grow(struct story *s)
+static int16_t grow_by(struct story *s, uint32_t more)
 {
-    const struct flv_wire_topic_update req = {.key = flv_slice_str("keep"),
-                                              .action = {.tag = 0, .count = 2}};
+    const struct flv_wire_topic_update req = {
+        .key = flv_slice_str("keep"), .action = {.tag = 0, .count = more}};
     struct flv_wire_status status;
     int32_t asked = link_ask(&s->sc, FLV_API_SC_UPDATE, 19,
                              &flv_wire_topic_update_schema, &req, "Topic");
     assert_int_equal(link_next(&s->sc), asked);
     link_read(&s->sc, 19, &flv_wire_status_schema, &status, NULL);
     return status.error.code;
+}
+
+static int16_t grow(struct story *s)
+{
+    return grow_by(s, 2);
 }
 
 static int16_t make_change(struct story *s)
@@ -263,9 +268,8 @@ static int16_t make_change(struct story *s)
     }
 }
 
-/* A topic with a record, and then the change, while a call fails. False: it
- * went well without reaching that call. */
-static bool begin(struct story *s, unsigned at, bool once, bool effect)
+/* A topic with a record; from now on a call fails. */
+static void prepare(struct story *s, unsigned at, bool once, bool effect)
 {
     rig_init(&s->rig);
     snprintf(synced_path, sizeof synced_path, "%s/synced", s->rig.tmp.path);
@@ -282,6 +286,12 @@ static bool begin(struct story *s, unsigned at, bool once, bool effect)
     atomic_store(&faults->effect, effect);
     atomic_store(&faults->calls, 0);
     atomic_store(&faults->armed, true);
+}
+
+/* And then the change. False: it went well without reaching that call. */
+static bool begin(struct story *s, unsigned at, bool once, bool effect)
+{
+    prepare(s, at, once, effect);
     s->told = make_change(s) == 0;
     return atomic_load(&faults->calls) > at;
 }
@@ -446,6 +456,34 @@ EVERY_CALL(delete_takes_nothing_acknowledged_after_power_cut, DELETE, POWER_CUT)
 EVERY_CALL(delete_takes_nothing_acknowledged_after_stop, DELETE, STOP)
 EVERY_CALL(delete_succeeds_and_stays_once_the_disk_is_well, DELETE, HEAL)
 
+/* What a failed grow made is removed behind its answer: not what the next one
+ * makes at the same place meanwhile. */
+static void a_grow_behind_a_failed_one_keeps_its_logs(void **state)
+{
+    static struct story s;
+    (void)state;
+    memset(&s, 0, sizeof s);
+    flv_buf_init(&s.batch, 1u << 20);
+    rig_batch(&s.batch, 1, 100, FLV_CODEC_NONE, -1, -1);
+    for (int i = 0; i < 3; i++) {
+        prepare(&s, 0, true, false);
+        assert_int_not_equal(grow_by(&s, 60), 0);
+        uint64_t end_ms = now_ms() + RIG_WAIT_MS;
+        while (grow_by(&s, 60) != 0) {
+            assert_true(now_ms() < end_ms);
+        }
+        disconnect(&s);
+        rig_kill(&s.rig);
+        rig_start(&s.rig);
+        connect_both(&s);
+        assert_int_equal(whole_partitions(&s, "keep"), 62);
+        disconnect(&s);
+        rig_stop(&s.rig);
+        rig_deinit(&s.rig);
+    }
+    flv_buf_deinit(&s.batch);
+}
+
 /* ---- meta.db that does not belong to the folders ---- */
 
 static void folders_without_meta_db_are_refused_and_stay(void **state)
@@ -487,6 +525,7 @@ int main(void)
         cmocka_unit_test(delete_takes_nothing_acknowledged_after_power_cut),
         cmocka_unit_test(delete_takes_nothing_acknowledged_after_stop),
         cmocka_unit_test(delete_succeeds_and_stays_once_the_disk_is_well),
+        cmocka_unit_test(a_grow_behind_a_failed_one_keeps_its_logs),
         cmocka_unit_test(folders_without_meta_db_are_refused_and_stay),
     };
     set_up_faults();
