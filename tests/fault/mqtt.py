@@ -28,6 +28,7 @@ import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -52,7 +53,7 @@ class Broker:
     def __init__(self):
         self.port = free_port()
         self.child = None
-        self.seen = 0
+        self.seen = None
         self.folder = os.path.join(rig.work, "mosquitto")
         os.mkdir(self.folder)
         self.conf = os.path.join(rig.work, "mosquitto.conf")
@@ -79,15 +80,22 @@ class Broker:
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def saved(self):
-        """Its file has not changed since it was last asked for."""
+    def saved_ns(self):
+        """When its file was last written; it is renamed into place."""
         try:
-            now = os.stat(os.path.join(self.folder, "mosquitto.db")).st_mtime_ns
+            return os.stat(
+                os.path.join(self.folder, "mosquitto.db")).st_mtime_ns
         except FileNotFoundError:
-            now = 0
-        same = now == self.seen
+            return 0
+
+    def is_idle(self):
+        """It has slept, and used no processor, since it was last asked."""
+        with open(f"/proc/{self.child.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        now = (fields[0], fields[11], fields[12])
+        idle = now[0] == "S" and now == self.seen
         self.seen = now
-        return same
+        return idle
 
     def kill_when_saved(self, clients):
         for c in clients:
@@ -95,9 +103,17 @@ class Broker:
         calm = [0]
 
         def is_calm():
-            calm[0] = calm[0] + 1 if self.saved() else 0
-            return calm[0] > 15
-        await_true("the broker saves", is_calm)
+            calm[0] = calm[0] + 1 if self.is_idle() else 0
+            return calm[0] >= 5
+        await_true("the broker has read what was sent to it", is_calm)
+        # It saves behind the second change: two that are for nobody.
+        before = self.saved_ns()
+        for text in ("one", "two"):
+            subprocess.run(
+                ["mosquitto_pub", "-p", str(self.port), "-q", "1", "-r", "-t",
+                 "nobody/asks", "-m", text], check=True, timeout=rig.WAIT_S)
+        await_true("the broker saves", lambda: self.saved_ns() > before)
+        await_true("the broker is done", self.is_idle)
         rig.kill(self.child)
         for c in clients:
             c.send_signal(signal.SIGCONT)
