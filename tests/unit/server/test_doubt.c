@@ -472,14 +472,14 @@ static void a_grow_behind_a_failed_one_keeps_its_logs(void **state)
         while (grow_by(&s, 60) != 0) {
             assert_true(now_ms() < end_ms);
         }
-        disconnect(&s);
-        rig_kill(&s.rig);
+        end(&s, KILL);
         rig_start(&s.rig);
         connect_both(&s);
         assert_int_equal(whole_partitions(&s, "keep"), 62);
         disconnect(&s);
         rig_stop(&s.rig);
         rig_deinit(&s.rig);
+        synced_path[0] = '\0';
     }
     flv_buf_deinit(&s.batch);
 }
