@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,11 +131,10 @@ static flv_rc read_params(struct flv_plan *p,
 
 static const char *dashed(struct flv_plan *p, const char *name)
 {
-    size_t len = strlen(name);
-    char *text = flv_arena_alloc(&p->arena, len + 3, 1);
+    size_t size = strlen(name) + 3;
+    char *text = flv_arena_alloc(&p->arena, size, 1);
     if (text != NULL) {
-        memcpy(text, "--", 2);
-        memcpy(text + 2, name, len + 1);
+        (void)snprintf(text, size, "--%s", name);
     }
     return text;
 }

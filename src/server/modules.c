@@ -247,6 +247,7 @@ const struct flv_module *flv_modules_by_key(const struct flv_modules *set,
 {
     bool found;
     size_t at = place(set, key, &found);
+    assert(!found || set->sorted[at] != NULL);
     return found ? set->sorted[at] : NULL;
 }
 

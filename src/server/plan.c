@@ -305,18 +305,16 @@ static void read_done(struct flv_module_read *r)
     struct step *s = &p->steps[p->reading];
     s->payload = r->payload;
     s->bytes = flv_slice(r->payload, r->payload_bytes);
-    if (p->dropped) {
-        finish(p);
-    } else if (r->rc == FLV_E_NOT_FOUND && find_stored(p, s)) {
-        go_on(p); /* stored anew meanwhile */
-    } else if (r->rc != FLV_OK) {
-        if (p->why.error.code == FLV_WIRE_NONE) {
-            flv_trouble_set(&p->why, FLV_WIRE_OTHER, r->err.text);
-        }
-        finish(p);
-    } else {
+    /* It may have been stored anew meanwhile. */
+    if (!p->dropped &&
+        (r->rc == FLV_OK || (r->rc == FLV_E_NOT_FOUND && find_stored(p, s)))) {
         go_on(p);
+        return;
     }
+    if (!p->dropped && p->why.error.code == FLV_WIRE_NONE) {
+        flv_trouble_set(&p->why, FLV_WIRE_OTHER, r->err.text);
+    }
+    finish(p);
 }
 
 static void read_stored(struct flv_plan *p, uint32_t i)
