@@ -273,8 +273,10 @@ ask_value(const char *name, char *out, size_t size, struct flv_err *err)
     bool terminal = isatty(STDIN_FILENO) != 0 &&
                     tcgetattr(STDIN_FILENO, &terminal_was) == 0;
     if (terminal) {
-        fprintf(stderr, "Value of %s: ", name);
+        /* In this order: what is typed at the prompt is neither shown nor
+         * thrown away. */
         quiet_terminal();
+        fprintf(stderr, "Value of %s: ", name);
     }
     flv_rc rc = read_value(STDIN_FILENO, out, size, err);
     if (terminal) {

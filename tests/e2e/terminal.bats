@@ -15,7 +15,7 @@ teardown_file() {
 # whatever the tests themselves run in; stdin is typed.
 at_terminal() {
     python3 - "$@" 3<&0 <<'PY'
-import os, pty, select, sys, time
+import os, pty, select, signal, sys, time
 
 pid, fd = pty.fork()
 if pid == 0:
@@ -42,6 +42,8 @@ while time.monotonic() < deadline:
     if shown > prompts:
         prompts = shown
         os.write(fd, typed.pop(0) if typed else b"\x04")
+else:
+    os.kill(pid, signal.SIGKILL)  # it has had its time
 _, status = os.waitpid(pid, 0)
 sys.stdout.buffer.write(seen.replace(b"\r\n", b"\n"))
 sys.exit(os.waitstatus_to_exitcode(status))
