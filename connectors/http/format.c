@@ -2,29 +2,9 @@
 
 #include <string.h>
 
-#include "base/text.h"
+#include "base/out.h"
 
-/* Stops adding at the first failure. */
-struct out {
-    struct flv_buf *b;
-    flv_rc rc;
-};
-
-static void add(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_buf_add_str(o->b, text);
-    }
-}
-
-static void add_json(struct out *o, struct flv_slice text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_text_json(o->b, text);
-    }
-}
-
-static void add_status(struct out *o, unsigned status)
+static void add_status(struct flv_out *o, unsigned status)
 {
     if (o->rc == FLV_OK) {
         o->rc = flv_buf_addf(o->b, "%u", status);
@@ -37,21 +17,21 @@ static const char *reason(const struct flv_http_response *a)
     return a->reason[0] != '\0' ? a->reason : flv_http_reason(a->status);
 }
 
-static void full_text(struct out *o, const struct flv_http_response *a)
+static void full_text(struct flv_out *o, const struct flv_http_response *a)
 {
-    add(o, a->version);
-    add(o, " ");
+    flv_out_str(o, a->version);
+    flv_out_str(o, " ");
     add_status(o, a->status);
-    add(o, " ");
-    add(o, reason(a));
-    add(o, "\n");
+    flv_out_str(o, " ");
+    flv_out_str(o, reason(a));
+    flv_out_str(o, "\n");
     for (size_t i = 0; i < a->header_count; i++) {
-        add(o, a->headers[i].name);
-        add(o, ": ");
-        add(o, a->headers[i].value);
-        add(o, "\n");
+        flv_out_str(o, a->headers[i].name);
+        flv_out_str(o, ": ");
+        flv_out_str(o, a->headers[i].value);
+        flv_out_str(o, "\n");
     }
-    add(o, "\n");
+    flv_out_str(o, "\n");
 }
 
 static size_t occurrences(const struct flv_http_response *a, size_t from)
@@ -75,38 +55,38 @@ static bool seen_before(const struct flv_http_response *a, size_t at)
 
 /* A header that occurs once is text, one that repeats a list. */
 static void
-json_header(struct out *o, const struct flv_http_response *a, size_t at)
+json_header(struct flv_out *o, const struct flv_http_response *a, size_t at)
 {
     bool list = occurrences(a, at) > 1;
     size_t shown = 0;
-    add_json(o, flv_slice_str(a->headers[at].name));
-    add(o, list ? ":[" : ":");
+    flv_out_json(o, flv_slice_str(a->headers[at].name));
+    flv_out_str(o, list ? ":[" : ":");
     for (size_t i = at; i < a->header_count; i++) {
         if (strcmp(a->headers[i].name, a->headers[at].name) == 0) {
-            add(o, shown++ > 0 ? "," : "");
-            add_json(o, flv_slice_str(a->headers[i].value));
+            flv_out_str(o, shown++ > 0 ? "," : "");
+            flv_out_json(o, flv_slice_str(a->headers[i].value));
         }
     }
-    add(o, list ? "]" : "");
+    flv_out_str(o, list ? "]" : "");
 }
 
-static void json_head(struct out *o, const struct flv_http_response *a)
+static void json_head(struct flv_out *o, const struct flv_http_response *a)
 {
-    add(o, "\"status\":{\"version\":");
-    add_json(o, flv_slice_str(a->version));
-    add(o, ",\"code\":");
+    flv_out_str(o, "\"status\":{\"version\":");
+    flv_out_json(o, flv_slice_str(a->version));
+    flv_out_str(o, ",\"code\":");
     add_status(o, a->status);
-    add(o, ",\"string\":");
-    add_json(o, flv_slice_str(reason(a)));
-    add(o, "},\"header\":{");
+    flv_out_str(o, ",\"string\":");
+    flv_out_json(o, flv_slice_str(reason(a)));
+    flv_out_str(o, "},\"header\":{");
     size_t shown = 0;
     for (size_t i = 0; i < a->header_count; i++) {
         if (!seen_before(a, i)) {
-            add(o, shown++ > 0 ? "," : "");
+            flv_out_str(o, shown++ > 0 ? "," : "");
             json_header(o, a, i);
         }
     }
-    add(o, "},");
+    flv_out_str(o, "},");
 }
 
 flv_rc http_format(const struct flv_http_response *answer,
@@ -114,7 +94,7 @@ flv_rc http_format(const struct flv_http_response *answer,
                    enum http_type type,
                    struct flv_buf *out)
 {
-    struct out o = {.b = out, .rc = FLV_OK};
+    struct flv_out o = {.b = out, .rc = FLV_OK};
     if (type == HTTP_TYPE_TEXT) {
         if (parts == HTTP_PARTS_FULL) {
             full_text(&o, answer);
@@ -124,12 +104,12 @@ flv_rc http_format(const struct flv_http_response *answer,
         }
         return o.rc;
     }
-    add(&o, "{");
+    flv_out_str(&o, "{");
     if (parts == HTTP_PARTS_FULL) {
         json_head(&o, answer);
     }
-    add(&o, "\"body\":");
-    add_json(&o, flv_buf_slice(&answer->body));
-    add(&o, "}");
+    flv_out_str(&o, "\"body\":");
+    flv_out_json(&o, flv_buf_slice(&answer->body));
+    flv_out_str(&o, "}");
     return o.rc;
 }

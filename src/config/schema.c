@@ -2,35 +2,15 @@
 
 #include <stdio.h>
 
-#include "base/text.h"
-
-/* Stops adding at the first failure. */
-struct out {
-    struct flv_buf *b;
-    flv_rc rc;
-};
-
-static void add(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_buf_add_str(o->b, text);
-    }
-}
-
-static void add_json(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_text_json_str(o->b, text);
-    }
-}
+#include "base/out.h"
 
 static void
-member(struct out *o, const char *before, const char *key, const char *text)
+member(struct flv_out *o, const char *before, const char *key, const char *text)
 {
-    add(o, before);
-    add_json(o, key);
-    add(o, ": ");
-    add_json(o, text);
+    flv_out_str(o, before);
+    flv_out_json_str(o, key);
+    flv_out_str(o, ": ");
+    flv_out_json_str(o, text);
 }
 
 /* --- one option ---------------------------------------------------------- */
@@ -51,56 +31,56 @@ static const char *schema_type(const struct flv_opt *opt)
 }
 
 static void
-schema_default(struct out *o, const struct flv_opt *opt, const char *before)
+schema_default(struct flv_out *o, const struct flv_opt *opt, const char *before)
 {
     if (opt->fallback == NULL) {
         return;
     }
     bool number = opt->type == FLV_OPT_U64 || opt->type == FLV_OPT_I64;
-    add(o, ",");
-    add(o, before);
-    add(o, "\"default\": ");
+    flv_out_str(o, ",");
+    flv_out_str(o, before);
+    flv_out_str(o, "\"default\": ");
     if (number) {
-        add(o, opt->fallback);
+        flv_out_str(o, opt->fallback);
     } else {
-        add_json(o, opt->fallback);
+        flv_out_json_str(o, opt->fallback);
     }
 }
 
 static void
-schema_choices(struct out *o, const struct flv_opt *opt, const char *before)
+schema_choices(struct flv_out *o, const struct flv_opt *opt, const char *before)
 {
-    add(o, ",");
-    add(o, before);
-    add(o, "\"enum\": [");
+    flv_out_str(o, ",");
+    flv_out_str(o, before);
+    flv_out_str(o, "\"enum\": [");
     for (size_t i = 0; opt->choices[i] != NULL; i++) {
-        add(o, i > 0 ? ", " : "");
-        add_json(o, opt->choices[i]);
+        flv_out_str(o, i > 0 ? ", " : "");
+        flv_out_json_str(o, opt->choices[i]);
     }
-    add(o, "]");
+    flv_out_str(o, "]");
 }
 
 flv_rc flv_schema_property(const struct flv_opt *opt,
                            const char *before,
                            struct flv_buf *out)
 {
-    struct out o = {.b = out, .rc = FLV_OK};
-    add(&o, "{");
+    struct flv_out o = {.b = out, .rc = FLV_OK};
+    flv_out_str(&o, "{");
     member(&o, before, "description", opt->help);
     schema_default(&o, opt, before);
     if (opt->choices != NULL) {
         schema_choices(&o, opt, before);
     }
     if (opt->type == FLV_OPT_LIST) {
-        add(&o, ",");
-        add(&o, before);
-        add(&o, "\"items\": { \"type\": \"string\" }");
+        flv_out_str(&o, ",");
+        flv_out_str(&o, before);
+        flv_out_str(&o, "\"items\": { \"type\": \"string\" }");
     }
-    add(&o, ",");
+    flv_out_str(&o, ",");
     /* A number is as good as text where text is due. */
     if (opt->type == FLV_OPT_DURATION || opt->type == FLV_OPT_SIZE) {
-        add(&o, before);
-        add(&o, "\"type\": [\"string\", \"integer\"]");
+        flv_out_str(&o, before);
+        flv_out_str(&o, "\"type\": [\"string\", \"integer\"]");
     } else {
         member(&o, before, "type", schema_type(opt));
     }
@@ -110,8 +90,8 @@ flv_rc flv_schema_property(const struct flv_opt *opt,
     if (len > 2) {
         (void)snprintf(end, sizeof(end), "%.*s", (int)(len - 2), before);
     }
-    add(&o, end);
-    add(&o, "}");
+    flv_out_str(&o, end);
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
@@ -124,20 +104,20 @@ static bool is_setting(const struct flv_opt *opt)
 }
 
 /* Another name of an option, or its spelling with `_`. */
-static void other_name(struct out *o, const char *name, const char *of)
+static void other_name(struct flv_out *o, const char *name, const char *of)
 {
-    add(o, ",");
-    add_json(o, name);
-    add(o, ":{\"$ref\":\"#/definitions/settings/properties/");
-    add(o, of);
-    add(o, "\"}");
+    flv_out_str(o, ",");
+    flv_out_json_str(o, name);
+    flv_out_str(o, ":{\"$ref\":\"#/definitions/settings/properties/");
+    flv_out_str(o, of);
+    flv_out_str(o, "\"}");
 }
 
-static void setting(struct out *o, const struct flv_opt *opt)
+static void setting(struct flv_out *o, const struct flv_opt *opt)
 {
     char low[80];
-    add_json(o, opt->name);
-    add(o, ":");
+    flv_out_json_str(o, opt->name);
+    flv_out_str(o, ":");
     if (o->rc == FLV_OK) {
         o->rc = flv_schema_property(opt, "", o->b);
     }
@@ -153,55 +133,60 @@ static void setting(struct out *o, const struct flv_opt *opt)
     }
 }
 
-static void settings(struct out *o, const struct flv_descriptor *d)
+static void settings(struct flv_out *o, const struct flv_descriptor *d)
 {
     size_t shown = 0;
-    add(o, "\"settings\":{\"type\":\"object\",\"additionalProperties\":false,"
+    flv_out_str(
+        o, "\"settings\":{\"type\":\"object\",\"additionalProperties\":false,"
            "\"properties\":{");
     for (const struct flv_opt *opt = d->opts; opt->name != NULL; opt++) {
         if (is_setting(opt)) {
-            add(o, shown++ > 0 ? "," : "");
+            flv_out_str(o, shown++ > 0 ? "," : "");
             setting(o, opt);
         }
     }
-    add(o, shown > 0 ? "," : "");
-    add(o, "\"topic\":{\"type\":\"string\"},\"fluvio-topic\":{\"type\":"
-           "\"string\"}},\"required\":[");
+    flv_out_str(o, shown > 0 ? "," : "");
+    flv_out_str(o, "\"topic\":{\"type\":\"string\"},\"fluvio-topic\":{\"type\":"
+                   "\"string\"}},\"required\":[");
     shown = 0;
     for (const struct flv_opt *opt = d->opts; opt->name != NULL; opt++) {
         if (is_setting(opt) && (opt->flags & FLV_OPT_REQUIRED) != 0) {
-            add(o, shown++ > 0 ? "," : "");
-            add_json(o, opt->name);
+            flv_out_str(o, shown++ > 0 ? "," : "");
+            flv_out_json_str(o, opt->name);
         }
     }
-    add(o, "]}");
+    flv_out_str(o, "]}");
 }
 
 /* Name, type, direction, and what a manager reads. */
-static void head(struct out *o, const struct flv_descriptor *d)
+static void head(struct flv_out *o, const struct flv_descriptor *d)
 {
     const char *way = d->direction == FLV_CFILE_SINK ? "sink" : "source";
-    add(o, "\"name\":{\"description\":\"Name of the instance\",\"type\":"
-           "\"string\",\"pattern\":\"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$\","
-           "\"maxLength\":63},\"type\":{\"enum\":[");
-    add_json(o, d->name);
-    add(o, ",\"");
-    add(o, d->name);
-    add(o, "-");
-    add(o, way);
-    add(o, "\"]},\"version\":{\"description\":\"latest, or a version that is "
+    flv_out_str(o,
+                "\"name\":{\"description\":\"Name of the instance\",\"type\":"
+                "\"string\",\"pattern\":\"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$\","
+                "\"maxLength\":63},\"type\":{\"enum\":[");
+    flv_out_json_str(o, d->name);
+    flv_out_str(o, ",\"");
+    flv_out_str(o, d->name);
+    flv_out_str(o, "-");
+    flv_out_str(o, way);
+    flv_out_str(
+        o, "\"]},\"version\":{\"description\":\"latest, or a version that is "
            "installed\",\"type\":\"string\"},\"direction\":{\"const\":");
-    add_json(o, way);
-    add(o, "},\"producer\":{\"$ref\":\"#/definitions/producer\"},"
+    flv_out_json_str(o, way);
+    flv_out_str(
+        o, "},\"producer\":{\"$ref\":\"#/definitions/producer\"},"
            "\"consumer\":{\"type\":\"object\"},"
            "\"restart\":{\"description\":\"What becomes of it when it ends\","
            "\"enum\":[\"on-failure\",\"always\",\"never\"]},"
            "\"limits\":{\"$ref\":\"#/definitions/limits\"}");
 }
 
-static void shared_definitions(struct out *o)
+static void shared_definitions(struct flv_out *o)
 {
-    add(o, ",\"producer\":{\"type\":\"object\",\"additionalProperties\":false,"
+    flv_out_str(
+        o, ",\"producer\":{\"type\":\"object\",\"additionalProperties\":false,"
            "\"properties\":{\"linger\":{\"description\":\"Such as 100ms\","
            "\"type\":\"string\"},\"compression\":{\"enum\":[\"none\",\"gzip\","
            "\"snappy\",\"lz4\",\"zstd\"]},\"batch-size\":{\"description\":"
@@ -217,55 +202,60 @@ static void shared_definitions(struct out *o)
            "\"object\"}}}}");
 }
 
-static void flat_file(struct out *o, const struct flv_descriptor *d)
+static void flat_file(struct flv_out *o, const struct flv_descriptor *d)
 {
-    add(o, ",\"flat\":{\"type\":\"object\",\"required\":[\"name\",\"type\","
+    flv_out_str(
+        o, ",\"flat\":{\"type\":\"object\",\"required\":[\"name\",\"type\","
            "\"topic\"],\"properties\":{");
     head(o, d);
-    add(o, ",\"api_version\":{\"const\":\"v1\"},"
-           "\"topic\":{\"description\":\"The topic\",\"type\":\"string\"},"
-           "\"create_topic\":{\"description\":\"Make the topic when it is "
-           "missing\",\"type\":\"boolean\"},"
-           "\"parameters\":{\"$ref\":\"#/definitions/settings\"},"
-           "\"secrets\":{\"description\":\"Environment of the connector\","
-           "\"type\":\"object\"},"
-           "\"transforms\":{\"$ref\":\"#/definitions/transforms\"}}}");
+    flv_out_str(o,
+                ",\"api_version\":{\"const\":\"v1\"},"
+                "\"topic\":{\"description\":\"The topic\",\"type\":\"string\"},"
+                "\"create_topic\":{\"description\":\"Make the topic when it is "
+                "missing\",\"type\":\"boolean\"},"
+                "\"parameters\":{\"$ref\":\"#/definitions/settings\"},"
+                "\"secrets\":{\"description\":\"Environment of the connector\","
+                "\"type\":\"object\"},"
+                "\"transforms\":{\"$ref\":\"#/definitions/transforms\"}}}");
 }
 
-static void meta_file(struct out *o, const struct flv_descriptor *d)
+static void meta_file(struct flv_out *o, const struct flv_descriptor *d)
 {
     const char *section = d->section != NULL ? d->section : "custom";
-    add(o, ",\"meta\":{\"type\":\"object\",\"required\":[\"meta\"],"
+    flv_out_str(
+        o, ",\"meta\":{\"type\":\"object\",\"required\":[\"meta\"],"
            "\"properties\":{\"apiVersion\":{\"enum\":[\"0.0.0\",\"0.1.0\","
            "\"0.2.0\"]},\"meta\":{\"type\":\"object\",\"required\":[\"name\","
            "\"type\",\"version\",\"topic\"],\"properties\":{");
     head(o, d);
-    add(o, ",\"topic\":{\"type\":[\"string\",\"object\"]},"
+    flv_out_str(
+        o, ",\"topic\":{\"type\":[\"string\",\"object\"]},"
            "\"secrets\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
            "\"required\":[\"name\"],\"properties\":{\"name\":{\"type\":"
            "\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\"}}}}}},"
            "\"transforms\":{\"$ref\":\"#/definitions/transforms\"},");
-    add_json(o, section);
-    add(o, ":{\"$ref\":\"#/definitions/settings\"}");
+    flv_out_json_str(o, section);
+    flv_out_str(o, ":{\"$ref\":\"#/definitions/settings\"}");
     if (strcmp(section, "custom") != 0) {
-        add(o, ",\"custom\":{\"$ref\":\"#/definitions/settings\"}");
+        flv_out_str(o, ",\"custom\":{\"$ref\":\"#/definitions/settings\"}");
     }
-    add(o, "}}");
+    flv_out_str(o, "}}");
 }
 
 flv_rc flv_schema_file(const struct flv_descriptor *d, struct flv_buf *out)
 {
-    struct out o = {.b = out, .rc = FLV_OK};
+    struct flv_out o = {.b = out, .rc = FLV_OK};
     member(&o, "{", "$schema", "http://json-schema.org/draft-07/schema#");
     member(&o, ",", "title", d->name);
     member(&o, ",", "description", d->summary);
-    add(&o, ",\"type\":\"object\",\"if\":{\"required\":[\"meta\"]},"
-            "\"then\":{\"$ref\":\"#/definitions/meta\"},"
-            "\"else\":{\"$ref\":\"#/definitions/flat\"},\"definitions\":{");
+    flv_out_str(&o,
+                ",\"type\":\"object\",\"if\":{\"required\":[\"meta\"]},"
+                "\"then\":{\"$ref\":\"#/definitions/meta\"},"
+                "\"else\":{\"$ref\":\"#/definitions/flat\"},\"definitions\":{");
     settings(&o, d);
     shared_definitions(&o);
     flat_file(&o, d);
     meta_file(&o, d);
-    add(&o, "}}");
+    flv_out_str(&o, "}}");
     return o.rc;
 }

@@ -1,39 +1,19 @@
 #include "connector/describe.h"
 
-#include "base/text.h"
+#include "base/out.h"
 #include "config/schema.h"
 #include "connector/options.h"
 
-/* Stops adding at the first failure. */
-struct out {
-    struct flv_buf *b;
-    flv_rc rc;
-};
-
-static void add(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_buf_add_str(o->b, text);
-    }
-}
-
-static void add_json(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_text_json_str(o->b, text);
-    }
-}
-
 static void
-member(struct out *o, const char *before, const char *key, const char *text)
+member(struct flv_out *o, const char *before, const char *key, const char *text)
 {
-    add(o, before);
-    add_json(o, key);
-    add(o, ": ");
-    add_json(o, text);
+    flv_out_str(o, before);
+    flv_out_json_str(o, key);
+    flv_out_str(o, ": ");
+    flv_out_json_str(o, text);
 }
 
-static flv_rc result(const struct out *o, struct flv_err *err)
+static flv_rc result(const struct flv_out *o, struct flv_err *err)
 {
     if (o->rc != FLV_OK) {
         return flv_fail(err, o->rc, "the description cannot be made: %s",
@@ -44,12 +24,13 @@ static flv_rc result(const struct out *o, struct flv_err *err)
 
 /* --- --describe ---------------------------------------------------------- */
 
-static void describe_member(struct out *o, const char *key, const char *text)
+static void
+describe_member(struct flv_out *o, const char *key, const char *text)
 {
-    add_json(o, key);
-    add(o, ":");
-    add_json(o, text);
-    add(o, ",");
+    flv_out_json_str(o, key);
+    flv_out_str(o, ":");
+    flv_out_json_str(o, text);
+    flv_out_str(o, ",");
 }
 
 flv_rc flv__connector_describe(const struct flv_connector *type,
@@ -61,8 +42,8 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
     if (rc != FLV_OK) {
         return rc;
     }
-    struct out o = {.b = b, .rc = FLV_OK};
-    add(&o, "{");
+    struct flv_out o = {.b = b, .rc = FLV_OK};
+    flv_out_str(&o, "{");
     describe_member(&o, "name", type->name);
     describe_member(&o, "direction", "source");
     describe_member(&o, "version", type->version);
@@ -72,67 +53,67 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
     }
     /* What the program understands besides running (who asks for more would
      * start it), and which version of control.h it speaks. */
-    add(&o, "\"features\":[\"check\"");
-    add(&o, type->probe != NULL ? ",\"probe\"" : "");
-    add(&o, "],\"control\":1,\"options\":");
+    flv_out_str(&o, "\"features\":[\"check\"");
+    flv_out_str(&o, type->probe != NULL ? ",\"probe\"" : "");
+    flv_out_str(&o, "],\"control\":1,\"options\":");
     if (o.rc == FLV_OK) {
         o.rc = flv_opt_describe(opts.table, b);
     }
-    add(&o, "}\n");
+    flv_out_str(&o, "}\n");
     flv__conn_opts_deinit(&opts);
     return result(&o, err);
 }
 
 /* --- metadata ------------------------------------------------------------ */
 
-static void schema_property(struct out *o, const struct flv_opt *opt)
+static void schema_property(struct flv_out *o, const struct flv_opt *opt)
 {
-    add(o, "      ");
-    add_json(o, opt->name);
-    add(o, ": ");
+    flv_out_str(o, "      ");
+    flv_out_json_str(o, opt->name);
+    flv_out_str(o, ": ");
     if (o->rc == FLV_OK) {
         o->rc = flv_schema_property(opt, "\n        ", o->b);
     }
 }
 
-static void schema_required(struct out *o, const struct flv_opt *table)
+static void schema_required(struct flv_out *o, const struct flv_opt *table)
 {
     size_t shown = 0;
-    add(o, "    \"required\": [");
+    flv_out_str(o, "    \"required\": [");
     for (; table != NULL && table->name != NULL; table++) {
         if ((table->flags & FLV_OPT_REQUIRED) != 0) {
-            add(o, shown++ > 0 ? ", " : "");
-            add_json(o, table->name);
+            flv_out_str(o, shown++ > 0 ? ", " : "");
+            flv_out_json_str(o, table->name);
         }
     }
-    add(o, "],\n");
+    flv_out_str(o, "],\n");
 }
 
 flv_rc flv__connector_metadata(const struct flv_connector *type,
                                struct flv_buf *b,
                                struct flv_err *err)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     member(&o, "{\n  ", "name", type->name);
     member(&o, ",\n  ", "direction", "Source");
-    add(&o, ",\n  \"schema\": {\n");
+    flv_out_str(&o, ",\n  \"schema\": {\n");
     member(&o, "    ", "$schema", "http://json-schema.org/draft-07/schema#");
     member(&o, ",\n    ", "title", type->name);
-    add(&o, ",\n    \"type\": \"object\",\n");
+    flv_out_str(&o, ",\n    \"type\": \"object\",\n");
     schema_required(&o, type->opts);
-    add(&o, "    \"properties\": {\n");
+    flv_out_str(&o, "    \"properties\": {\n");
     size_t shown = 0;
     for (const struct flv_opt *opt = type->opts;
          opt != NULL && opt->name != NULL; opt++) {
         if ((opt->flags & FLV_OPT_HIDDEN) == 0) {
-            add(&o, shown++ > 0 ? ",\n" : "");
+            flv_out_str(&o, shown++ > 0 ? ",\n" : "");
             schema_property(&o, opt);
         }
     }
-    add(&o, "\n    }\n  }");
+    flv_out_str(&o, "\n    }\n  }");
     member(&o, ",\n  ", "version", type->version);
     member(&o, ",\n  ", "description", type->summary);
-    add(&o, "\n}\n");
+    flv_out_str(&o, "\n}\n");
     return result(&o, err);
 }
 
@@ -161,7 +142,7 @@ static const char *type_word(const struct flv_opt *opt)
 }
 
 /* In a table `|` would end the cell. */
-static void cell(struct out *o, const char *text)
+static void cell(struct flv_out *o, const char *text)
 {
     for (const char *p = text; *p != '\0'; p++) {
         char two[3] = {*p, '\0', '\0'};
@@ -169,67 +150,68 @@ static void cell(struct out *o, const char *text)
             two[0] = '\\';
             two[1] = '|';
         }
-        add(o, two);
+        flv_out_str(o, two);
     }
 }
 
-static void type_cell(struct out *o, const struct flv_opt *opt)
+static void type_cell(struct flv_out *o, const struct flv_opt *opt)
 {
     if (opt->choices == NULL) {
-        add(o, type_word(opt));
+        flv_out_str(o, type_word(opt));
         return;
     }
     for (size_t i = 0; opt->choices[i] != NULL; i++) {
-        add(o, i > 0 ? ", `" : "`");
+        flv_out_str(o, i > 0 ? ", `" : "`");
         cell(o, opt->choices[i]);
-        add(o, "`");
+        flv_out_str(o, "`");
     }
 }
 
-static void bare_note(struct out *o, const struct flv_opt *opt)
+static void bare_note(struct flv_out *o, const struct flv_opt *opt)
 {
     if (opt->type != FLV_OPT_DURATION || opt->unit_ms == 0) {
         return;
     }
     char unit[FLV_TEXT_FORMAT_MAX];
     flv_text_format_duration(opt->unit_ms, unit);
-    add(o, "; a bare number counts ");
-    add(o, opt->unit_ms == 1000 ? "seconds"
-           : opt->unit_ms == 1  ? "milliseconds"
-                                : unit);
+    flv_out_str(o, "; a bare number counts ");
+    flv_out_str(o, opt->unit_ms == 1000 ? "seconds"
+                   : opt->unit_ms == 1  ? "milliseconds"
+                                        : unit);
 }
 
-static void table_row(struct out *o, const struct flv_opt *opt)
+static void table_row(struct flv_out *o, const struct flv_opt *opt)
 {
-    add(o, "| `--");
-    add(o, opt->name);
-    add(o, "` | ");
+    flv_out_str(o, "| `--");
+    flv_out_str(o, opt->name);
+    flv_out_str(o, "` | ");
     type_cell(o, opt);
     bare_note(o, opt);
-    add(o, " | ");
+    flv_out_str(o, " | ");
     if ((opt->flags & FLV_OPT_REQUIRED) != 0) {
-        add(o, "required");
+        flv_out_str(o, "required");
     } else if (opt->fallback != NULL) {
-        add(o, "`");
+        flv_out_str(o, "`");
         cell(o, opt->fallback);
-        add(o, "`");
+        flv_out_str(o, "`");
     }
-    add(o, " | ");
+    flv_out_str(o, " | ");
     cell(o, opt->help);
     if (opt->deprecated != NULL) {
-        add(o, " (");
+        flv_out_str(o, " (");
         cell(o, opt->deprecated);
-        add(o, ")");
+        flv_out_str(o, ")");
     }
-    add(o, " |\n");
+    flv_out_str(o, " |\n");
 }
 
 flv_rc flv__connector_table(const struct flv_connector *type,
                             struct flv_buf *b,
                             struct flv_err *err)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
-    add(&o, "| Option | Value | Default | Meaning |\n|---|---|---|---|\n");
+    struct flv_out o = {.b = b, .rc = FLV_OK};
+    flv_out_str(&o,
+                "| Option | Value | Default | Meaning |\n|---|---|---|---|\n");
     for (const struct flv_opt *opt = type->opts;
          opt != NULL && opt->name != NULL; opt++) {
         if ((opt->flags & FLV_OPT_HIDDEN) == 0) {

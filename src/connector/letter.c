@@ -1,46 +1,27 @@
 #include "connector/letter.h"
 
 #include "base/clock.h"
-#include "base/text.h"
-
-/* Stops adding at the first failure. */
-struct out {
-    struct flv_buf *b;
-    flv_rc rc;
-};
-
-static void add(struct out *o, const char *text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_buf_add_str(o->b, text);
-    }
-}
-
-static void add_json(struct out *o, struct flv_slice text)
-{
-    if (o->rc == FLV_OK) {
-        o->rc = flv_text_json(o->b, text);
-    }
-}
+#include "base/out.h"
 
 /* `before` ends with the key and its colon. */
-static void text_member(struct out *o, const char *before, const char *text)
+static void text_member(struct flv_out *o, const char *before, const char *text)
 {
-    add(o, before);
-    add_json(o, flv_slice_str(text));
+    flv_out_str(o, before);
+    flv_out_json(o, flv_slice_str(text));
 }
 
-static void bytes_member(struct out *o, const char *before, struct flv_slice s)
+static void
+bytes_member(struct flv_out *o, const char *before, struct flv_slice s)
 {
-    add(o, before);
-    add(o, "\"");
+    flv_out_str(o, before);
+    flv_out_str(o, "\"");
     if (o->rc == FLV_OK) {
         o->rc = flv_text_base64(o->b, s);
     }
-    add(o, "\"");
+    flv_out_str(o, "\"");
 }
 
-static void number_member(struct out *o, const char *before, int64_t n)
+static void number_member(struct flv_out *o, const char *before, int64_t n)
 {
     if (o->rc == FLV_OK) {
         o->rc = flv_buf_addf(o->b, "%s%lld", before, (long long)n);
@@ -49,7 +30,7 @@ static void number_member(struct out *o, const char *before, int64_t n)
 
 flv_rc flv__letter_write(struct flv_buf *b, const struct flv_letter_facts *f)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     char time[FLV_CLOCK_TEXT_MAX];
     flv_clock_format(f->time_ms, time);
     number_member(&o, "{\"version\":", FLV_LETTER_VERSION);
@@ -63,16 +44,16 @@ flv_rc flv__letter_write(struct flv_buf *b, const struct flv_letter_facts *f)
     text_member(&o, "},\"error\":{\"cause\":", f->cause);
     text_member(&o, ",\"text\":", f->text);
     if (f->hint.len > 0) {
-        add(&o, ",\"hint\":");
-        add_json(&o, f->hint);
+        flv_out_str(&o, ",\"hint\":");
+        flv_out_json(&o, f->hint);
     }
     number_member(&o, "},\"source\":{\"number\":", (int64_t)f->number);
-    add(&o, "},\"record\":{");
+    flv_out_str(&o, "},\"record\":{");
     if (f->has_key) {
         bytes_member(&o, "\"key\":", f->key);
-        add(&o, ",");
+        flv_out_str(&o, ",");
     }
     bytes_member(&o, "\"value\":", f->value);
-    add(&o, "}}");
+    flv_out_str(&o, "}}");
     return o.rc;
 }

@@ -5,55 +5,34 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/text.h"
+#include "base/out.h"
 
-/* Stops adding at the first failure. */
-struct out {
-    struct flv_buf *b;
-    flv_rc rc;
-};
+static void addf(struct flv_out *o, const char *fmt, ...) FLV_PRINTF(2, 3);
 
-static void add(struct out *o, const char *text)
-{
-    o->rc = o->rc == FLV_OK ? flv_buf_add_str(o->b, text) : o->rc;
-}
-
-static void addf(struct out *o, const char *fmt, ...) FLV_PRINTF(2, 3);
-
-static void addf(struct out *o, const char *fmt, ...)
+static void addf(struct flv_out *o, const char *fmt, ...)
 {
     char text[512];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    add(o, text);
-}
-
-static void add_text(struct out *o, const char *text)
-{
-    o->rc = o->rc == FLV_OK ? flv_text_json_str(o->b, text) : o->rc;
-}
-
-static void add_slice(struct out *o, struct flv_slice s)
-{
-    o->rc = o->rc == FLV_OK ? flv_text_json(o->b, s) : o->rc;
+    flv_out_str(o, text);
 }
 
 /* ,"key":"text" */
-static void member(struct out *o, const char *key, const char *text)
+static void member(struct flv_out *o, const char *key, const char *text)
 {
     addf(o, ",\"%s\":", key);
-    add_text(o, text);
+    flv_out_json_str(o, text);
 }
 
-static void number(struct out *o, const char *key, uint64_t n)
+static void number(struct flv_out *o, const char *key, uint64_t n)
 {
     addf(o, ",\"%s\":%" PRIu64, key, n);
 }
 
 /* ,"key":"2026-...","key_ms":... ; 0 is null. */
-static void moment(struct out *o, const char *key, int64_t ms)
+static void moment(struct flv_out *o, const char *key, int64_t ms)
 {
     char text[FLV_CLOCK_TEXT_MAX];
     if (ms <= 0) {
@@ -93,7 +72,8 @@ static const char *version_of(const struct flv_mconn *c)
 }
 
 /* "state":..,"worker_id":..[,"trace":..] */
-static void kafka_state(struct out *o, const struct flv_mconn *c, uint16_t port)
+static void
+kafka_state(struct flv_out *o, const struct flv_mconn *c, uint16_t port)
 {
     const char *reason = flv_unit_reason(&c->unit);
     addf(o, "\"state\":\"%s\",\"worker_id\":\"127.0.0.1:%u\"",
@@ -103,22 +83,22 @@ static void kafka_state(struct out *o, const struct flv_mconn *c, uint16_t port)
     }
 }
 
-static void add_counts(struct out *o, const struct flv_mconn *c)
+static void add_counts(struct flv_out *o, const struct flv_mconn *c)
 {
     struct flv_counts n;
     flv_unit_counts(&c->unit, &n);
-    add(o, ",\"counters\":{");
+    flv_out_str(o, ",\"counters\":{");
     for (int i = 0; i < FLV_COUNTS; i++) {
         addf(o, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", count_names[i],
              n.all[i]);
     }
-    add(o, "},\"own_counters\":{");
+    flv_out_str(o, "},\"own_counters\":{");
     for (size_t i = 0; i < n.own_count; i++) {
-        add(o, i > 0 ? "," : "");
-        add_text(o, n.own[i].name);
+        flv_out_str(o, i > 0 ? "," : "");
+        flv_out_json_str(o, n.own[i].name);
         addf(o, ":%" PRIu64, n.own[i].value);
     }
-    add(o, "}");
+    flv_out_str(o, "}");
 }
 
 static const char *cause_of(const struct flv_unit *u)
@@ -133,17 +113,17 @@ static const char *cause_of(const struct flv_unit *u)
 flv_rc
 flv__show_status(const struct flv_mconn *c, uint16_t port, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     const struct flv_unit *u = &c->unit;
     int64_t now = flv_clock_wall_ms();
     bool lives = u->proc != NULL;
-    add(&o, "{\"name\":");
-    add_text(&o, c->is.name);
-    add(&o, ",\"connector\":{");
+    flv_out_str(&o, "{\"name\":");
+    flv_out_json_str(&o, c->is.name);
+    flv_out_str(&o, ",\"connector\":{");
     kafka_state(&o, c, port);
-    add(&o, "},\"tasks\":[{\"id\":0,");
+    flv_out_str(&o, "},\"tasks\":[{\"id\":0,");
     kafka_state(&o, c, port);
-    add(&o, "}]");
+    flv_out_str(&o, "}]");
     member(&o, "type", direction_of(c));
     member(&o, "state", flv_mstate_word(flv_unit_state(u)));
     addf(&o, ",\"process_only\":%s",
@@ -163,14 +143,14 @@ flv__show_status(const struct flv_mconn *c, uint16_t port, struct flv_buf *b)
     number(&o, "uptime_ms",
            lives && now > u->started_ms ? (uint64_t)(now - u->started_ms) : 0);
     add_counts(&o, c);
-    add(&o, "}");
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
 /* ---- INFO -------------------------------------------------------------- */
 
 struct settings {
-    struct out *o;
+    struct flv_out *o;
     char last[64]; /* key: a repeated one is a list in one text */
 };
 
@@ -182,48 +162,48 @@ static void add_setting(void *arg, const char *key, const char *value)
         return;
     }
     (void)snprintf(s->last, sizeof(s->last), "%s", key);
-    add(s->o, ",");
-    add_text(s->o, key);
-    add(s->o, ":");
-    add_text(s->o, value);
+    flv_out_str(s->o, ",");
+    flv_out_json_str(s->o, key);
+    flv_out_str(s->o, ":");
+    flv_out_json_str(s->o, value);
 }
 
 flv_rc flv__show_config(const struct flv_mconn *c, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     struct settings s = {.o = &o};
     struct flv_err err = {0};
-    add(&o, "{\"name\":");
-    add_text(&o, c->is.name);
+    flv_out_str(&o, "{\"name\":");
+    flv_out_json_str(&o, c->is.name);
     member(&o, "type", c->is.type);
     member(&o, "topic", c->is.topic);
     flv_rc rc = flv_manager_settings_of(c, add_setting, &s, &err);
     if (rc != FLV_OK) {
         member(&o, "problem", err.text);
     }
-    add(&o, "}");
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
 flv_rc
 flv__show_info(const struct flv_mconn *c, const char *word, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
-    add(&o, "{\"name\":");
-    add_text(&o, c->is.name);
+    struct flv_out o = {.b = b, .rc = FLV_OK};
+    flv_out_str(&o, "{\"name\":");
+    flv_out_json_str(&o, c->is.name);
     member(&o, "type", direction_of(c));
-    add(&o, ",\"config\":");
+    flv_out_str(&o, ",\"config\":");
     o.rc = o.rc == FLV_OK ? flv__show_config(c, b) : o.rc;
-    add(&o, ",\"tasks\":[{\"connector\":");
-    add_text(&o, c->is.name);
-    add(&o, ",\"task\":0}]");
+    flv_out_str(&o, ",\"tasks\":[{\"connector\":");
+    flv_out_json_str(&o, c->is.name);
+    flv_out_str(&o, ",\"task\":0}]");
     if (word != NULL) {
         member(&o, "result", word);
     }
     moment(&o, "created", c->created_ms);
     moment(&o, "updated", c->updated_ms);
     number(&o, "generation", c->generation);
-    add(&o, "}");
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
@@ -231,29 +211,29 @@ flv__show_info(const struct flv_mconn *c, const char *word, struct flv_buf *b)
 
 flv_rc flv__show_event(const struct flv_mevent *e, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     addf(&o, "{\"id\":%" PRIu64, e->id);
     moment(&o, "time", e->time_ms);
-    add(&o, ",\"name\":");
-    add_slice(&o, e->name);
-    add(&o, ",\"kind\":");
-    add_slice(&o, e->kind);
-    add(&o, ",\"text\":");
-    add_slice(&o, e->text);
-    add(&o, "}");
+    flv_out_str(&o, ",\"name\":");
+    flv_out_json(&o, e->name);
+    flv_out_str(&o, ",\"kind\":");
+    flv_out_json(&o, e->kind);
+    flv_out_str(&o, ",\"text\":");
+    flv_out_json(&o, e->text);
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
 flv_rc flv__show_type(const struct flv_cat_entry *t, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     const struct flv_descriptor *d = &t->descriptor;
-    add(&o, "{\"name\":");
-    add_text(&o, t->name);
+    flv_out_str(&o, "{\"name\":");
+    flv_out_json_str(&o, t->name);
     if (t->problem[0] != '\0') {
         member(&o, "program", t->path);
         member(&o, "problem", t->problem);
-        add(&o, "}");
+        flv_out_str(&o, "}");
         return o.rc;
     }
     member(&o, "direction", d->direction == FLV_CFILE_SINK ? "sink" : "source");
@@ -264,9 +244,9 @@ flv_rc flv__show_type(const struct flv_cat_entry *t, struct flv_buf *b)
     }
     number(&o, "control", d->control);
     member(&o, "program", t->path);
-    add(&o, ",\"options\":");
+    flv_out_str(&o, ",\"options\":");
     o.rc = o.rc == FLV_OK ? flv_opt_describe(d->opts, b) : o.rc;
-    add(&o, "}");
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
@@ -275,14 +255,14 @@ flv_rc flv__show_error(unsigned status,
                        const struct flv_report *report,
                        struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     addf(&o, "{\"error_code\":%u", status);
     member(&o, "message", message);
     if (report != NULL && report->errors > 0) {
-        add(&o, ",\"problems\":");
+        flv_out_str(&o, ",\"problems\":");
         o.rc = o.rc == FLV_OK ? flv_report_json(report, b) : o.rc;
     }
-    add(&o, "}");
+    flv_out_str(&o, "}");
     return o.rc;
 }
 
@@ -290,13 +270,13 @@ flv_rc flv__show_error(unsigned status,
 
 flv_rc flv__show_health(const struct flv_manager *m, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     size_t by_state[FLV_MSTATE_COUNT] = {0};
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         by_state[flv_unit_state(&flv_manager_at(m, i)->unit)]++;
     }
-    add(&o, "{\"status\":\"ok\",\"cluster\":{\"address\":");
-    add_text(&o, flv_manager_cluster(m));
+    flv_out_str(&o, "{\"status\":\"ok\",\"cluster\":{\"address\":");
+    flv_out_json_str(&o, flv_manager_cluster(m));
     addf(&o, ",\"connected\":%s},\"connectors\":{\"total\":%zu",
          flv_manager_connected(m) ? "true" : "false", flv_manager_count(m));
     for (int i = 0; i < FLV_MSTATE_COUNT; i++) {
@@ -305,12 +285,12 @@ flv_rc flv__show_health(const struct flv_manager *m, struct flv_buf *b)
                  by_state[i]);
         }
     }
-    add(&o, "}}");
+    flv_out_str(&o, "}}");
     return o.rc;
 }
 
 /* The value of a label: backslash, quote and line feed are escaped. */
-static void label(struct out *o, const char *name, const char *value)
+static void label(struct flv_out *o, const char *name, const char *value)
 {
     addf(o, "%s=\"", name);
     for (const char *p = value; *p != '\0'; p++) {
@@ -319,41 +299,42 @@ static void label(struct out *o, const char *name, const char *value)
             two[0] = '\\';
             two[1] = *p;
         }
-        add(o, *p == '\n' ? "\\n" : two);
+        flv_out_str(o, *p == '\n' ? "\\n" : two);
     }
-    add(o, "\"");
+    flv_out_str(o, "\"");
 }
 
 static void
-family(struct out *o, const char *name, const char *kind, const char *help)
+family(struct flv_out *o, const char *name, const char *kind, const char *help)
 {
     addf(o, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
 }
 
-static void sample(struct out *o, const char *name, const struct flv_mconn *c)
+static void
+sample(struct flv_out *o, const char *name, const struct flv_mconn *c)
 {
     addf(o, "%s{", name);
     label(o, "connector", c->is.name);
 }
 
-static void add_info(struct out *o, const struct flv_manager *m)
+static void add_info(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_info";
     family(o, name, "gauge", "What a connector is.");
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         const struct flv_mconn *c = flv_manager_at(m, i);
         sample(o, name, c);
-        add(o, ",");
+        flv_out_str(o, ",");
         label(o, "type", c->is.type);
-        add(o, ",");
+        flv_out_str(o, ",");
         label(o, "topic", c->is.topic);
-        add(o, ",");
+        flv_out_str(o, ",");
         label(o, "version", version_of(c));
-        add(o, "} 1\n");
+        flv_out_str(o, "} 1\n");
     }
 }
 
-static void add_states(struct out *o, const struct flv_manager *m)
+static void add_states(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_state";
     family(o, name, "gauge", "1 for the state a connector is in.");
@@ -368,7 +349,7 @@ static void add_states(struct out *o, const struct flv_manager *m)
     }
 }
 
-static void add_records(struct out *o, const struct flv_manager *m)
+static void add_records(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_records_total";
     family(o, name, "counter", "Records by stage and what became of them.");
@@ -384,7 +365,7 @@ static void add_records(struct out *o, const struct flv_manager *m)
     }
 }
 
-static void add_own(struct out *o, const struct flv_manager *m)
+static void add_own(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_own_total";
     family(o, name, "counter", "The connector's own counters.");
@@ -394,7 +375,7 @@ static void add_own(struct out *o, const struct flv_manager *m)
         flv_unit_counts(&c->unit, &n);
         for (size_t k = 0; k < n.own_count; k++) {
             sample(o, name, c);
-            add(o, ",");
+            flv_out_str(o, ",");
             label(o, "counter", n.own[k].name);
             addf(o, "} %" PRIu64 "\n", n.own[k].value);
         }
@@ -439,7 +420,7 @@ static const struct simple simples[] = {
 
 flv_rc flv__show_metrics(const struct flv_manager *m, struct flv_buf *b)
 {
-    struct out o = {.b = b, .rc = FLV_OK};
+    struct flv_out o = {.b = b, .rc = FLV_OK};
     family(&o, "fluvio_manager_connectors", "gauge", "Connectors.");
     addf(&o, "fluvio_manager_connectors %zu\n", flv_manager_count(m));
     add_info(&o, m);
