@@ -38,6 +38,7 @@ struct flv_partition {
     struct append_list uncommitted; /* written, wait for the sync */
     struct reader_list readers, waiters;
     int64_t told_leo, told_hw; /* at the last wake */
+    struct flv_log_keep keep;
     struct flv_tail tail;
     uint32_t holds;
     uint64_t written_ms, logged_ms;
@@ -331,6 +332,21 @@ static void kick_soon(struct flv_partition *p)
     flv_loop_defer(p->env->loop, &p->kick);
 }
 
+static void retain(struct flv_partition *p)
+{
+    uint32_t removed = flv_log_retain(p->log, &p->keep);
+    if (removed > 0) {
+        p->changed = true;
+        flv_log_info("partition", "removed what is no longer kept",
+                     FLV_KV_STR("partition", p->name),
+                     FLV_KV_U64("segments", removed),
+                     FLV_KV_I64("start_offset", flv_log_start_offset(p->log)));
+    }
+    if (removed > 0 || p->keep.roll) {
+        kick_soon(p);
+    }
+}
+
 void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
 {
     if (LIST_EMPTY(&p->readers) || now_ms - p->written_ms > TAIL_IDLE_MS) {
@@ -345,6 +361,7 @@ void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
         (job = flv_log_sync_job(p->log)) != NULL) {
         submit(p, JOB_SYNC, job);
     }
+    retain(p);
 }
 
 /* ---- open ---- */
@@ -400,6 +417,7 @@ flv_rc flv_partition_open_log(struct flv_partition *p,
         .note = note,
         .note_user = p,
     };
+    p->keep = conf->keep;
     flv_rc rc = flv_log_open(&log_conf, &p->log, &report, err);
     if (rc == FLV_OK && report.torn_bytes > 0) {
         flv_log_warn("partition", "set an unfinished group aside",

@@ -77,6 +77,7 @@ struct flv_part_conf {
     enum flv_durability durability;
     uint32_t segment_bytes; /* 0: the store's default */
     uint32_t batch_bytes_max;
+    struct flv_log_keep keep; /* what retention leaves */
 };
 
 enum flv_part_state {
@@ -148,7 +149,7 @@ void flv_partition_release(struct flv_partition *p);
 
 /* Anything that Watch shows has changed since the last call. */
 bool flv_partition_take_changed(struct flv_partition *p);
-/* Syncs of page-cache topics and upkeep, about once a second. */
+/* Syncs of page-cache topics, upkeep and retention, about once a second. */
 void flv_partition_tick(struct flv_partition *p, uint64_t now_ms);
 
 #endif

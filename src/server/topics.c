@@ -302,8 +302,18 @@ struct flv_part_conf flv_topic_part_conf(const struct flv_topic *t,
 {
     struct flv_part_conf conf = {.durability = t->durability,
                                  .batch_bytes_max = batch_bytes_max};
-    if (t->spec.storage.has && t->spec.storage.v.segment_size_bytes.has) {
-        conf.segment_bytes = t->spec.storage.v.segment_size_bytes.v;
+    const struct flv_wire_topic_storage *storage = &t->spec.storage.v;
+    uint32_t keep_s = t->spec.cleanup_policy.has
+                          ? t->spec.cleanup_policy.v.retention_seconds
+                          : FLV_TOPIC_KEEP_SECONDS;
+    conf.keep.age_ms = (uint64_t)keep_s * 1000;
+    conf.keep.roll = t->spec.cleanup_policy.has;
+    conf.keep.bytes = FLV_TOPIC_KEEP_BYTES;
+    if (t->spec.storage.has && storage->segment_size_bytes.has) {
+        conf.segment_bytes = storage->segment_size_bytes.v;
+    }
+    if (t->spec.storage.has && storage->partition_size_bytes_max.has) {
+        conf.keep.bytes = storage->partition_size_bytes_max.v;
     }
     return conf;
 }

@@ -30,6 +30,12 @@
 #define FLV_TOPIC_PARTITIONS_MAX 1000
 #define FLV_TOPIC_SPEC_VERSION FLV_WIRE_SC_MAX
 #define FLV_TOPIC_SPEC_BYTES_MAX (256 << 10)
+/* What is kept of a partition unless the topic says otherwise, as Fluvio does,
+ * where the newest segment always stays; a topic that names a retention time
+ * gets it for all of its records
+ * (infinyon/fluvio: crates/fluvio-types/src/defaults.rs). */
+#define FLV_TOPIC_KEEP_SECONDS (7u * 24 * 3600)
+#define FLV_TOPIC_KEEP_BYTES (UINT64_C(100) << 30)
 #define FLV_OFFSETS_TOPIC "consumer-offset"
 /* Told about a topic that is in doubt. */
 #define FLV_TOPIC_DOUBT_TEXT                                                   \

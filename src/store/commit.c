@@ -2,6 +2,7 @@
  * the fate of every append in it. */
 #include <assert.h>
 
+#include "base/clock.h"
 #include "store/log_impl.h"
 
 /* Everything in `q` is over. The queue is the caller's own: callbacks may
@@ -85,11 +86,15 @@ static bool has_to_roll(const struct flv_log *log)
     const struct flv__segment *active = flv__active(log);
     const struct flv_append *first = log->staged.head;
 
-    return active->bytes > FLV__SEGMENT_HEAD &&
-           ((uint64_t)active->bytes + FLV__GROUP_HEAD + first->size >
-                log->conf.segment_bytes ||
-            first->base_offset + first->records - active->head.base_offset >
-                UINT32_MAX);
+    if (active->bytes == FLV__SEGMENT_HEAD) {
+        return false;
+    }
+    return log->roll_due ||
+           (first != NULL &&
+            ((uint64_t)active->bytes + FLV__GROUP_HEAD + first->size >
+                 log->conf.segment_bytes ||
+             first->base_offset + first->records - active->head.base_offset >
+                 UINT32_MAX));
 }
 
 static flv_rc prepare_roll(struct flv_log *log, struct flv_log_job *job)
@@ -101,6 +106,7 @@ static flv_rc prepare_roll(struct flv_log *log, struct flv_log_job *job)
         .first_group = log->next_group,
         .prev_base = active->head.base_offset,
         .prev_bytes = active->bytes,
+        .created_s = flv__segment_now_s(),
     };
 
     job->fresh = NULL;
@@ -151,11 +157,15 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
     struct flv__segment *active = flv__active(log);
     uint64_t room;
 
-    if (job->out || log->state != FLV_LOG_OK || log->staged.head == NULL) {
+    if (job->out || log->state != FLV_LOG_OK || log->closing) {
         return NULL;
     }
-    assert(log->staged.head->size > 0 && job->group.head == NULL);
     job->roll = has_to_roll(log);
+    if (log->staged.head == NULL && !job->roll) {
+        return NULL;
+    }
+    assert(job->group.head == NULL);
+    assert(log->staged.head == NULL || log->staged.head->size > 0);
     job->settle = log->unsettled && !job->roll;
     if ((job->roll || job->settle) && log->upkeep.out && log->upkeep.flush) {
         return NULL; /* two syncs of one file: each might miss an error */
@@ -166,8 +176,10 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
     }
     job->pos = job->roll ? FLV__SEGMENT_HEAD : active->bytes;
     room = log->conf.segment_bytes - job->pos;
-    take_group(log, job, group_size(log, room),
-               job->roll ? log->leo : active->head.base_offset);
+    if (log->staged.head != NULL) {
+        take_group(log, job, group_size(log, room),
+                   job->roll ? log->leo : active->head.base_offset);
+    }
     job->segment = active;
     job->segment->holds++;
     job->out = true;
@@ -217,6 +229,10 @@ static void publish(struct flv_log *log, struct flv_log_job *job)
     struct flv__segment *active = flv__active(log);
 
     assert(job->head.first_offset == log->leo && job->pos == active->bytes);
+    active->written_ms = (int64_t)flv_clock_mono_ms();
+    if (active->bytes == FLV__SEGMENT_HEAD) {
+        active->begun_ms = active->written_ms;
+    }
     for (struct flv_append *r = job->group.head; r != NULL; r = r->next) {
         index_append(active, r, (uint32_t)job->pos + FLV__GROUP_HEAD + r->pos);
         store_append(log, r);
@@ -245,6 +261,7 @@ static void publish_roll(struct flv_log *log, struct flv_log_job *job)
     log->hw_base = job->fresh->head.base_offset;
     log->hw_pos = job->fresh->bytes;
     job->fresh = NULL;
+    log->roll_due = false;
     log->keep_due = true;
     flv__segments_cool(log);
 }
@@ -282,11 +299,20 @@ flv_rc flv__commit_finish(struct flv_log *log,
     }
     log->unsettled = job->outcome != FLV__DONE;
     if (log->state == FLV_LOG_OK && job->outcome == FLV__DONE) {
-        publish(log, job);
+        if (job->group.head != NULL) {
+            publish(log, job);
+        }
         flv__queue_move(&done, &job->group);
         take_repetitions(log, &done);
         complete(&done, FLV_OK, NULL);
         return FLV_OK;
+    }
+    if (job->outcome == FLV__ROLLED_BACK && job->group.head == NULL) {
+        log->roll_due = false; /* nobody waits for it; until the next time */
+        if (err != NULL) {
+            *err = job->err;
+        }
+        return job->err.rc;
     }
     flv__queue_move(&done, &job->group);
     if (err != NULL) {

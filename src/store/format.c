@@ -25,6 +25,7 @@ void flv__segment_head_put(uint8_t *out, const struct flv__segment_head *head)
     flv_put_u64(out + 32, head->first_group);
     flv_put_u64(out + 40, (uint64_t)head->prev_base);
     flv_put_u64(out + 48, head->prev_bytes);
+    flv_put_u32(out + 56, head->created_s);
     flv_put_u32(out + CRC_AT, flv_crc32c(0, out, CRC_AT));
 }
 
@@ -45,6 +46,7 @@ flv_rc flv__segment_head_get(const uint8_t *in, struct flv__segment_head *out)
         .first_group = flv_get_u64(in + 32),
         .prev_base = (int64_t)flv_get_u64(in + 40),
         .prev_bytes = flv_get_u64(in + 48),
+        .created_s = flv_get_u32(in + 56),
     };
     if (head.base_offset < 0 || head.prev_base >= head.base_offset ||
         head.prev_base < -1 || head.first_group == 0) {

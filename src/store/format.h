@@ -40,6 +40,7 @@ struct flv__segment_head {
     uint64_t first_group; /* number of the group that comes first */
     int64_t prev_base;    /* base offset of the segment before, -1: none */
     uint64_t prev_bytes;  /* its final size */
+    uint32_t created_s;   /* when it was made, since 1970; 0: not known */
 };
 
 struct flv__group_head {

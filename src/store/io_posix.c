@@ -141,6 +141,18 @@ posix_size(struct flv_file *file, uint64_t *out, struct flv_err *err)
 }
 
 static flv_rc
+posix_written(struct flv_file *file, int64_t *out, struct flv_err *err)
+{
+    struct stat st;
+
+    if (fstat(of(file)->fd, &st) != 0) {
+        return fail(err, errno, "get the time of", of(file)->path);
+    }
+    *out = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    return FLV_OK;
+}
+
+static flv_rc
 posix_truncate(struct flv_file *file, uint64_t size, struct flv_err *err)
 {
     int rc;
@@ -262,6 +274,7 @@ struct flv_io *flv_io_posix(void)
         .write = posix_write,
         .read = posix_read,
         .size = posix_size,
+        .written = posix_written,
         .truncate = posix_truncate,
         .sync = posix_sync,
         .sync_dir = posix_sync_dir,

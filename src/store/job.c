@@ -91,6 +91,9 @@ void flv__job_commit(struct flv_log_job *job)
     if (job->roll && !roll(job)) {
         return;
     }
+    if (job->group.head == NULL) {
+        return;
+    }
     file = job->roll ? job->fresh->file : job->segment->file;
     /* Before anything is written behind a refused group: what is left of it
      * on disk could be completed by that, a record that ends in zeros by

@@ -198,8 +198,9 @@ void flv_log_cancel(struct flv_log *log);
 
 struct flv_log_job;
 
-/* The next group to write, or NULL: nothing waits, one is already out, or it
- * has to wait for a sync job that is out. Ask again after every job_finish. */
+/* The next group to write, or a new segment that is due; NULL: nothing waits,
+ * one is already out, or it has to wait for a sync job that is out. Ask again
+ * after every job_finish. */
 struct flv_log_job *flv_log_commit_job(struct flv_log *log);
 
 /* Page-cache topics: a sync of what is written, that moves hw. NULL: nothing
@@ -271,6 +272,23 @@ FLV_CHECKED flv_rc flv_log_read_run(struct flv_log_read *rd,
 void flv_log_read_finish(struct flv_log_read *rd);
 
 /* ---- retention and deletion ---- */
+
+/* How much is kept; 0: as much as there is. */
+struct flv_log_keep {
+    uint64_t age_ms; /* since the append, by the clock of this machine */
+    uint64_t bytes;  /* of all segments */
+    bool roll;       /* the newest segment, too, has to get old */
+};
+
+/* Removes the oldest segments as flv_log_trim() does: those last written to
+ * longer ago than keep->age_ms, and more while the log is larger than
+ * keep->bytes. With keep->roll a newest segment whose first record is that old
+ * is closed by the next commit job, also when nothing waits, so that its time
+ * comes, too: a record is gone after twice the age at the latest; without, the
+ * newest segment stays as long as it is not full. Ask for jobs after it.
+ * Ages within this process are monotonic time; those of an earlier one are
+ * taken once, at open, from the time of the file. Returns how many. */
+uint32_t flv_log_retain(struct flv_log *log, const struct flv_log_keep *keep);
 
 /* Removes the oldest segments of which every record is below `upto` (never
  * the newest segment): start_offset moves at once, the files go with the next

@@ -31,6 +31,9 @@ struct flv__segment {
     struct flv__index index; /* owned */
     unsigned holds;          /* reads and jobs that use it */
     uint64_t used;           /* when last, in reads of this log */
+    /* Monotonic ms, below 0 when before this machine started. */
+    int64_t begun_ms;   /* of its first append, or before */
+    int64_t written_ms; /* of its last append */
 };
 
 struct flv__queue {
@@ -54,8 +57,8 @@ struct flv_log_job {
     /* commit */
     struct flv__queue group;
     struct flv__group_head head;
-    uint64_t pos; /* of the group */
-    bool roll;
+    uint64_t pos;               /* of the group */
+    bool roll;                  /* alone, when the group is empty */
     bool settle;                /* the file was cut back and not synced since */
     struct flv__segment *fresh; /* owned until published */
 
@@ -102,6 +105,7 @@ struct flv_log {
     uint64_t unkept_bytes; /* written since the last checkpoint */
     bool keep_due;
     bool closing;   /* canceled: no more appends */
+    bool roll_due;  /* the active segment is old enough */
     bool unsettled; /* the active file's end may not be on disk */
     struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
 };
@@ -166,6 +170,11 @@ FLV_CHECKED flv_rc flv__upkeep_finish(struct flv_log *log,
 /* segment.c */
 struct flv__segment *flv__segment_new(const struct flv_log_conf *conf,
                                       const struct flv__segment_head *head);
+/* Seconds since 1970 for a header; 0: the clock makes no sense. */
+uint32_t flv__segment_now_s(void);
+/* Of one that was there before: its file was last written to at that wall
+ * time (ms, 0: not known, which counts as now). */
+void flv__segment_set_age(struct flv__segment *segment, int64_t written_ms);
 /* Closes and frees; NULL is allowed. */
 void flv__segment_free(struct flv__segment *segment);
 /* Makes the file, durable with its name, and opens it. */

@@ -213,6 +213,7 @@ static flv_rc create_log(struct recovery *r, struct flv_err *err)
         .log_id = r->conf->log_id,
         .first_group = 1,
         .prev_base = -1,
+        .created_s = flv__segment_now_s(),
     };
     struct flv__segment *segment;
     flv_rc rc;
@@ -341,8 +342,12 @@ static flv_rc take_segment(struct recovery *r,
     struct flv__segment_head head;
     struct flv__segment *segment;
     uint64_t bytes = 0;
+    int64_t written_ms = 0;
     flv_rc rc = file->io->ops->size(file, &bytes, err);
 
+    if (rc == FLV_OK) {
+        rc = file->io->ops->written(file, &written_ms, err);
+    }
     if (rc != FLV_OK) {
         return rc;
     }
@@ -376,6 +381,7 @@ static flv_rc take_segment(struct recovery *r,
     rc = add_segment(r, &head, &segment, err);
     if (rc == FLV_OK) {
         segment->bytes = (uint32_t)bytes;
+        flv__segment_set_age(segment, written_ms);
     }
     return rc;
 }

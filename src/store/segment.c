@@ -1,6 +1,7 @@
 /* Segment files of a log: making, finding, opening and closing them. */
 #include <assert.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/log_impl.h"
 #include "store/scan.h"
@@ -16,10 +17,33 @@ struct flv__segment *flv__segment_new(const struct flv_log_conf *conf,
         segment->head = *head;
         segment->bytes = FLV__SEGMENT_HEAD;
         segment->end_offset = head->base_offset;
+        segment->begun_ms = segment->written_ms = (int64_t)flv_clock_mono_ms();
         flv__index_init(&segment->index, conf->index_interval,
                         conf->index_entries_max);
     }
     return segment;
+}
+
+uint32_t flv__segment_now_s(void)
+{
+    int64_t s = flv_clock_wall_ms() / 1000;
+
+    return s > 0 && s <= UINT32_MAX ? (uint32_t)s : 0;
+}
+
+void flv__segment_set_age(struct flv__segment *segment, int64_t written_ms)
+{
+    int64_t mono = (int64_t)flv_clock_mono_ms();
+    int64_t wall = flv_clock_wall_ms();
+    int64_t begun_ms = (int64_t)segment->head.created_s * 1000;
+
+    if (written_ms > 0 && written_ms < wall) {
+        segment->written_ms = mono - (wall - written_ms);
+    }
+    segment->begun_ms = segment->written_ms;
+    if (begun_ms > 0 && begun_ms < written_ms) {
+        segment->begun_ms -= written_ms - begun_ms;
+    }
 }
 
 void flv__segment_free(struct flv__segment *segment)

@@ -1,6 +1,7 @@
 /* Sync and upkeep jobs on the loop, and retention. */
 #include <assert.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/log_impl.h"
 
@@ -217,4 +218,46 @@ uint32_t flv_log_trim(struct flv_log *log, int64_t upto)
     log->start_offset = log->segments[0]->head.base_offset;
     log->keep_due = true;
     return n;
+}
+
+/* How many of the oldest segments are over. */
+static uint32_t count_over(const struct flv_log *log,
+                           const struct flv_log_keep *keep,
+                           int64_t now_ms)
+{
+    uint64_t bytes = 0;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        bytes += log->segments[i]->bytes;
+    }
+    while (n + 1 < log->segment_count) {
+        const struct flv__segment *s = log->segments[n];
+        bool old = keep->age_ms > 0 && now_ms > s->written_ms &&
+                   (uint64_t)(now_ms - s->written_ms) > keep->age_ms;
+
+        if (!old && (keep->bytes == 0 || bytes <= keep->bytes)) {
+            break;
+        }
+        bytes -= s->bytes;
+        n++;
+    }
+    return n;
+}
+
+uint32_t flv_log_retain(struct flv_log *log, const struct flv_log_keep *keep)
+{
+    const struct flv__segment *active = flv__active(log);
+    int64_t now_ms = (int64_t)flv_clock_mono_ms();
+    uint32_t n;
+
+    if (log->state != FLV_LOG_OK) {
+        return 0;
+    }
+    log->roll_due = keep->roll && keep->age_ms > 0 &&
+                    active->bytes > FLV__SEGMENT_HEAD &&
+                    now_ms > active->begun_ms &&
+                    (uint64_t)(now_ms - active->begun_ms) > keep->age_ms;
+    n = count_over(log, keep, now_ms);
+    return n > 0 ? flv_log_trim(log, log->segments[n - 1]->end_offset) : 0;
 }

@@ -157,3 +157,60 @@ YAML
     [[ ${lines[1]} =~ \ 5\ +5\ +5\ +0\  ]]
     fluvio topic delete j
 }
+
+# base TOPIC: the first offset that partition 0 still has.
+base() {
+    fluvio partition list -O json |
+        py "[p['status']['base_offset'] for p in d if p['name'] == '$1-0'][0]"
+}
+
+base_is() {
+    [ "$(base "$1")" -eq "$2" ]
+}
+
+@test "retention by size removes the oldest" {
+    fluvio topic create small --segment-size '2 Ki' --max-partition-size '8 Ki'
+    for i in $(seq 300); do printf 'record %03d %0100d\n' "$i" 0; done |
+        fluvio produce small --batch-size 1000
+    base_moved() { [ "$(base small)" -gt 200 ]; }
+    until_true 20 base_moved
+    run -0 fluvio consume small -B -d
+    [ "${#lines[@]}" -lt 100 ]
+    [[ ${lines[-1]} == "record 300 "* ]]
+    run -0 fluvio consume small --start 299 -d
+    [[ $output == "record 300 "* ]]
+}
+
+@test "retention by time goes by the clock of the server and outlives it" {
+    fluvio topic create hour --retention-time 1h --segment-size '2 Ki'
+    fluvio topic create week --segment-size '2 Ki'
+    for i in $(seq 60); do printf 'record %03d %0100d\n' "$i" 0; done |
+        tee >(fluvio produce week --batch-size 1000) |
+        fluvio produce hour --batch-size 1000
+    week_full() { [ "$(fluvio consume week -B -d | wc -l)" -eq 60 ]; }
+    until_true 20 week_full
+    run -0 fluvio consume hour -B -d
+    [ "${#lines[@]}" -eq 60 ]
+    fluvio cluster shutdown
+    find "$HOME/.fluvio/data/topics" -name '*.log' \
+        -exec touch -d '2 hours ago' {} +
+    fluvio cluster start
+    # All of it: the newest segment is closed, too, though nobody writes.
+    until_true 20 base_is hour 60
+    run -0 fluvio consume hour -B -d
+    [ -z "$output" ]
+    [ "$(base week)" -eq 0 ]
+    echo next | fluvio produce hour
+    run -0 fluvio consume hour -B -d -F '{{offset}} {{value}}'
+    [ "$output" = "60 next" ]
+    # Without a retention time of its own: a week, and the newest part stays.
+    fluvio cluster shutdown
+    find "$HOME/.fluvio/data/topics" -name '*.log' \
+        -exec touch -d '8 days ago' {} +
+    fluvio cluster start
+    week_moved() { [ "$(base week)" -gt 30 ]; }
+    until_true 20 week_moved
+    run -0 fluvio consume week -B -d
+    [ "${#lines[@]}" -gt 0 ]
+    [[ ${lines[-1]} == "record 060 "* ]]
+}

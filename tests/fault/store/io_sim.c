@@ -566,6 +566,20 @@ sim_size(struct flv_file *file, uint64_t *out, struct flv_err *err)
     return FLV_OK;
 }
 
+/* A disk that does not know: as if everything were new. */
+static flv_rc
+sim_written(struct flv_file *file, int64_t *out, struct flv_err *err)
+{
+    struct sim *s = of(file->io);
+
+    (void)stops(s);
+    if (s->down) {
+        return fail(err, FLV_E_IO, EIO, file_of(file)->path);
+    }
+    *out = 0;
+    return FLV_OK;
+}
+
 static flv_rc
 sim_truncate(struct flv_file *file, uint64_t size, struct flv_err *err)
 {
@@ -806,6 +820,7 @@ static const struct flv_io_ops sim_ops = {
     .write = sim_write,
     .read = sim_read,
     .size = sim_size,
+    .written = sim_written,
     .truncate = sim_truncate,
     .sync = sim_sync,
     .sync_dir = sim_sync_dir,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "batches.h"
 #include "io_sim.h"
 #include "store/format.h"
@@ -25,6 +26,7 @@ struct stored {
     size_t len;
     uint8_t *bytes; /* owned */
     bool ends;      /* the last of its record set */
+    uint64_t at_ms; /* when, at the latest */
 };
 
 struct content {
@@ -72,6 +74,7 @@ struct torn_file {
 
 struct twin {
     struct sim sim;
+    uint64_t now_ms; /* the log's clock, moved by steps */
     uint64_t random;
     struct flv_log_conf conf;
     struct flv_log *log; /* NULL between lives */
@@ -219,6 +222,9 @@ static void note_stored(struct twin *t, const struct sent *s)
         return;
     }
     push_set(&t->model, s->bytes, s->append.len);
+    for (size_t i = t->model.len - s->append.batches; i < t->model.len; i++) {
+        t->model.at[i].at_ms = t->now_ms;
+    }
     t->stats->appended += s->append.batches;
     if (t->disk) {
         t->promised = end_of(t);
@@ -499,6 +505,43 @@ static void step_upkeep(struct twin *t)
     finish_upkeep(t);
 }
 
+static void follow_start(struct twin *t)
+{
+    t->start_high = flv_log_start_offset(t->log);
+}
+
+/* What is younger stays, unless there is too much of it. */
+static void step_retain(struct twin *t)
+{
+    struct flv_log_keep keep = {0};
+    int64_t before = flv_log_start_offset(t->log), start;
+    struct flv_log_info info;
+
+    if (below(t, 2) == 0) {
+        keep.age_ms = 1 + below(t, 100);
+        keep.roll = below(t, 4) != 0;
+    }
+    if (below(t, 2) == 0) {
+        keep.bytes = 1 + below(t, 20000);
+    }
+    t->stats->trims += flv_log_retain(t->log, &keep) > 0;
+    flv_log_stat(t->log, &info);
+    start = info.start_offset;
+    for (size_t i = 0; i < t->model.len && keep.bytes == 0; i++) {
+        if (t->model.at[i].base >= before && t->model.at[i].base < start &&
+            t->now_ms - t->model.at[i].at_ms <= keep.age_ms) {
+            broken(t, "removed what is young, at %" PRId64,
+                   t->model.at[i].base);
+        }
+    }
+    if (keep.bytes > 0 && info.state == FLV_LOG_OK && info.segments > 1 &&
+        info.size_bytes > keep.bytes) {
+        broken(t, "%" PRIu64 " bytes are left, not %" PRIu64, info.size_bytes,
+               keep.bytes);
+    }
+    follow_start(t);
+}
+
 static void step_trim(struct twin *t)
 {
     int64_t upto = t->start_high +
@@ -509,7 +552,7 @@ static void step_trim(struct twin *t)
         flv_log_start_offset(t->log) > t->start_high) {
         broken(t, "trimmed more than asked");
     }
-    t->start_high = flv_log_start_offset(t->log);
+    follow_start(t);
 }
 
 /* ---- reading ---- */
@@ -727,6 +770,7 @@ static void compare_all(struct twin *t, struct content *found, bool power)
                    found->at[i].base);
         }
         found->at[i].ends = all.at[from + i].ends;
+        found->at[i].at_ms = t->now_ms; /* the disk does not know */
     }
     if (!t->broken && end < t->promised) {
         broken(t, "ends at %" PRId64 ", promised was %" PRId64, end,
@@ -1049,7 +1093,10 @@ static void live(struct twin *t)
             step_read(t);
         } else if (below(t, 2) == 0) {
             step_trim(t);
+        } else {
+            step_retain(t);
         }
+        t->now_ms += below(t, 20);
         if (!t->broken && !t->sim.down) {
             check_state(t);
         }
@@ -1105,6 +1152,16 @@ static void choose(struct twin *t)
     }
 }
 
+static uint64_t mono_ns(void *ctx)
+{
+    return ((const struct twin *)ctx)->now_ms * 1000000;
+}
+
+static int64_t wall_ms(void *ctx)
+{
+    return 1700000000000 + (int64_t)((const struct twin *)ctx)->now_ms;
+}
+
 bool twin_run(uint64_t seed,
               int ignored,
               struct twin_stats *stats,
@@ -1119,8 +1176,10 @@ bool twin_run(uint64_t seed,
     };
     unsigned lives;
     bool power = false;
+    const struct flv_clock clock = {mono_ns, wall_ms, &t};
 
     t.last = &t.first;
+    flv__clock_set(&clock);
     sim_init(&t.sim, seed);
     sim_mkdir(&t.sim, "/data");
     t.sim.ignored = ignored;
@@ -1152,5 +1211,6 @@ bool twin_run(uint64_t seed,
     clear(&t.model);
     clear(&t.uncertain);
     sim_deinit(&t.sim);
+    flv__clock_set(NULL);
     return !t.broken;
 }

@@ -5,7 +5,7 @@
  *            appends, commits, reads, rolls, trims, checkpoints, faults,
  *            power cuts, deletion. A model knows what has been promised
  *            (docs/durability.md) and is compared with what is there.
- * Threads    One per struct.
+ * Threads    One: it replaces the clock.
  */
 #ifndef FLV_TESTS_TWIN_H
 #define FLV_TESTS_TWIN_H
@@ -22,8 +22,9 @@ struct twin_stats {
     uint64_t syncs[FLV_SYNC_COUNT];
 };
 
-/* False: a promise was broken; why says which. `ignored` is the enum flv_sync
- * that the disk leaves out, -1: none. */
+/* Puts its own clock in place while it runs. False: a promise was broken; why
+ * says which. `ignored` is the enum flv_sync that the disk leaves out, -1:
+ * none. */
 bool twin_run(uint64_t seed,
               int ignored,
               struct twin_stats *stats,

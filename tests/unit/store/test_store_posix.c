@@ -1,9 +1,12 @@
 /* The same on real files, with jobs and reads in threads of their own. */
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cm.h"
@@ -221,6 +224,49 @@ static void jobs_and_reads_run_beside_the_loop(void **state)
     assert_int_equal(flv_log_close(log, NULL), FLV_OK);
 }
 
+/* Files of an earlier process are as old as their last write says. */
+static void age_outlives_the_process(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log = open_log(&conf, NULL);
+    struct flv_log_keep keep = {.age_ms = 3600000, .roll = true};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 0}};
+    char path[PATH_MAX];
+    int64_t next;
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        append_plain(log, 700);
+    }
+    next = flv_log_leo(log);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    assert_true(snprintf(path, sizeof(path), "%s/%020d.log", log_dir, 0) > 0);
+    times[1].tv_sec = time(NULL) - 3000;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    log = open_log(&conf, NULL);
+    assert_int_equal(flv_log_retain(log, &keep), 0);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+
+    times[1].tv_sec = time(NULL) - 4000;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    log = open_log(&conf, NULL);
+    assert_int_equal(flv_log_retain(log, &keep), 1);
+    assert_true(flv_log_start_offset(log) > 0);
+    assert_int_equal(count_records(log), next - flv_log_start_offset(log));
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+
+    times[1].tv_sec = time(NULL) + 100000; /* a clock that was wrong */
+    log = open_log(&conf, NULL);
+    assert_true(snprintf(path, sizeof(path), "%s/%020" PRId64 ".log", log_dir,
+                         flv_log_start_offset(log)) > 0);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    log = open_log(&conf, NULL);
+    assert_int_equal(flv_log_retain(log, &keep), 0);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
+}
+
 static void checking_and_deleting_work_on_real_files(void **state)
 {
     struct flv_log_conf conf = real_conf();
@@ -256,6 +302,7 @@ int main(void)
         TEST(a_cut_tail_is_set_aside),
         TEST(a_directory_that_cannot_be_written_is_an_error),
         TEST(jobs_and_reads_run_beside_the_loop),
+        TEST(age_outlives_the_process),
         TEST(checking_and_deleting_work_on_real_files),
     };
 

@@ -1,6 +1,7 @@
 /* Reading, retention, deletion, checking. */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cm.h"
 #include "util.h"
 
@@ -211,6 +212,125 @@ static void the_newest_segment_is_never_trimmed(void **state)
     append_plain(w->log, 10);
 }
 
+/* ---- retention ---- */
+
+static uint64_t now_ms;
+
+static uint64_t fake_mono_ns(void *ctx)
+{
+    (void)ctx;
+    return now_ms * 1000000;
+}
+
+static int64_t fake_wall_ms(void *ctx)
+{
+    (void)ctx;
+    return 1700000000000; /* stands still: ages do not depend on it */
+}
+
+static const struct flv_clock fake_clock = {fake_mono_ns, fake_wall_ms, NULL};
+
+static void the_oldest_go_when_there_is_too_much(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_keep keep = {.bytes = 9000};
+    struct flv_log_info info;
+
+    fill(w, 60);
+    flv_log_stat(w->log, &info);
+    assert_true(info.size_bytes > keep.bytes);
+    assert_true(flv_log_retain(w->log, &keep) > 0);
+    flv_log_stat(w->log, &info);
+    assert_true(info.size_bytes <= keep.bytes && info.start_offset > 0);
+    assert_int_equal(count_records(w->log), 240 - info.start_offset);
+    assert_int_equal(flv_log_retain(w->log, &keep), 0);
+    keep.bytes = 1;
+    assert_true(flv_log_retain(w->log, &keep) > 0);
+    flv_log_stat(w->log, &info);
+    assert_int_equal(info.segments, 1); /* the newest stays */
+    assert_true(info.start_offset < info.leo);
+}
+
+static void what_is_too_old_goes_and_what_is_young_stays(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_keep keep = {.age_ms = 1000};
+    int64_t young;
+
+    flv__clock_set(&fake_clock);
+    now_ms = 5000;
+    fill(w, 60);
+    young = flv_log_leo(w->log);
+    now_ms = 6000;
+    assert_int_equal(flv_log_retain(w->log, &keep), 0);
+    fill(w, 60);
+    now_ms = 6001;
+    assert_true(flv_log_retain(w->log, &keep) > 0);
+    assert_true(flv_log_start_offset(w->log) > 0);
+    assert_true(flv_log_start_offset(w->log) <= young);
+    flv__clock_set(NULL);
+}
+
+static void an_idle_log_ends_up_empty_when_asked(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_keep keep = {.age_ms = 1000};
+    struct flv_log_info info;
+    struct flv_log_report report;
+
+    flv__clock_set(&fake_clock);
+    now_ms = 5000;
+    fill(w, 2);
+    now_ms = 6001;
+    assert_int_equal(flv_log_retain(w->log, &keep), 0);
+    assert_null(flv_log_commit_job(w->log)); /* only with roll */
+    keep.roll = true;
+    assert_int_equal(flv_log_retain(w->log, &keep), 0);
+    assert_int_equal(run_job(flv_log_commit_job(w->log)), FLV_OK);
+    assert_null(flv_log_commit_job(w->log));
+    assert_int_equal(flv_log_retain(w->log, &keep), 1);
+    flv_log_stat(w->log, &info);
+    assert_int_equal(info.start_offset, 8);
+    assert_int_equal(info.leo, 8);
+    upkeep(w);
+    assert_int_equal(flv_log_retain(w->log, &keep), 0);
+    assert_null(flv_log_commit_job(w->log)); /* an empty one is not closed */
+    flv_log_abandon(w->log);
+    w->log = open_log(&w->conf, &report);
+    assert_int_equal(report.next_offset, 8);
+    assert_int_equal(append_plain(w->log, 10), 8);
+    assert_int_equal(count_records(w->log), 1);
+    flv__clock_set(NULL);
+}
+
+static void closing_a_segment_on_a_full_disk_harms_nobody(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_keep keep = {.age_ms = 1, .roll = true};
+    struct flv_log_job *job;
+    struct sent s;
+
+    flv__clock_set(&fake_clock);
+    now_ms = 5000;
+    fill(w, 2);
+    now_ms = 6000;
+    (void)flv_log_retain(w->log, &keep);
+    w->disk.space = 0;
+    job = flv_log_commit_job(w->log);
+    assert_non_null(job);
+    make_plain(&s, 10);
+    assert_int_equal(flv_log_stage(w->log, &s.append, NULL), FLV_OK);
+    assert_int_equal(run_job(job), FLV_E_NOSPACE);
+    assert_int_equal(s.ended, 0);
+    w->disk.space = UINT64_MAX;
+    commit_all(w->log);
+    assert_int_equal(s.ended, 1);
+    assert_int_equal(s.rc, FLV_OK);
+    forget(&s);
+    assert_int_equal(count_records(w->log), 9);
+    flv__clock_set(NULL);
+}
+
 static void a_deleted_partition_is_gone_for_good(void **state)
 {
     struct world *w = *state;
@@ -357,6 +477,10 @@ int main(void)
         TEST(trimming_waits_for_readers),
         TEST(trimmed_segments_do_not_come_back),
         TEST(the_newest_segment_is_never_trimmed),
+        TEST(the_oldest_go_when_there_is_too_much),
+        TEST(what_is_too_old_goes_and_what_is_young_stays),
+        TEST(an_idle_log_ends_up_empty_when_asked),
+        TEST(closing_a_segment_on_a_full_disk_harms_nobody),
         TEST(a_deleted_partition_is_gone_for_good),
         TEST(what_an_interrupted_deletion_left_is_swept),
         TEST(another_log_is_not_opened),
