@@ -2,26 +2,36 @@
  * connector.h - what a connector type is, and the runtime that runs it.
  *
  * Purpose    A connector type is one descriptor: name, summary, version, one
- *            option table and the operations of a source. main() of its
- *            program is one call of flv_connector_main(), which reads options
- *            and configuration files, answers --help, --describe and metadata,
- *            talks to the topic and keeps the promises of delivery.
- * Flow       open -> (pull -> settled)* -> close. The runtime pulls a batch
+ *            option table and the operations of a source or of a sink. main()
+ *            of its program is one call of flv_connector_main(), which reads
+ *            options and configuration files, answers --help, --describe and
+ *            metadata, talks to the topic and keeps the promises of delivery.
+ * Source     open -> (pull -> settled)* -> close. The runtime pulls a batch
  *            when the source has said that there is something and when there
  *            is room in flight. Records are numbered from 1 in the order in
  *            which they are added; settled(upto) names the longest prefix of
  *            which every record is durable or disposed of by policy.
+ * Sink       open -> (ask -> keep) -> (put -> done or failed)* -> drain ->
+ *            close. The runtime reads every partition of the topic, puts
+ *            batches, and moves the position of a partition behind the longest
+ *            prefix of which every record was confirmed by the far side or
+ *            disposed of by policy. See struct flv_sink_ops.
  * Threads    Everything runs on the loop of the one thread.
  * Ownership  The runtime allocates, zeroes and frees the configuration and the
- *            state. What is added to a batch is copied.
+ *            state. What is added to a batch is copied. A batch that is put
+ *            stays until each of its records is settled.
  * Errors     A source that cannot go on says so once with flv_source_fail();
- *            what was pulled before is still delivered and settled.
+ *            what was pulled before is still delivered and settled. A sink
+ *            says so with flv_sink_fail(). What may pass by itself (a far side
+ *            that is away) is no failure: it is tried again for ever.
  * See        docs/connectors.md, connectors/test-connector/ for the smallest.
  */
 #ifndef FLUVIO_CONNECTOR_H
 #define FLUVIO_CONNECTOR_H
 
 #include <fluvio/err.h>
+#include <fluvio/slice.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +45,7 @@ struct flv_loop;   /* loop/loop.h */
 struct flv_opt;    /* base/opt.h: the option table, ends with a NULL name */
 struct flv_batch;  /* records on their way from the source to the topic */
 struct flv_source; /* the runtime's side of one running source */
+struct flv_sink;   /* the runtime's side of one running sink */
 struct flv_probe;  /* the runtime's side of one look at the far side */
 
 #define FLV_CONNECTOR_ABI 1u
@@ -75,9 +86,129 @@ struct flv_source_ops {
     void (*close)(void *state);
 };
 
+/* --- sinks ---------------------------------------------------------------- */
+
+/* What is to be told to the far side. The text before `own` is borrowed from
+ * the batch. */
+struct flv_sink_record {
+    int64_t offset; /* of the record of the topic that it was made of */
+    /* SmartModules may make several of one: part 0, 1, ...; behind the last
+     * one the position is offset + 1. */
+    uint32_t part;
+    bool last;
+    bool has_key;
+    struct flv_slice key, value;
+    int64_t timestamp_ms; /* since 1970; -1: unknown */
+    uint32_t attempts;    /* how often the sink said that it failed */
+    uint8_t settled;      /* the runtime's */
+    struct flv_sink_batch *batch;
+    /* The sink's own. */
+    struct flv_sink_record *next;
+    void *own;
+};
+
+/* Records of one partition, in order. Stays until every record is settled:
+ * by flv_sink_done(), flv_sink_batch_done(), or a verdict that it was disposed
+ * of. */
+struct flv_sink_batch {
+    uint32_t partition;
+    /* The position behind the batch: what is before it and not here was
+     * filtered, or disposed of by policy. */
+    int64_t next_offset;
+    struct flv_sink_record *records;
+    /* 0: everything was filtered. Only sinks that keep positions get such a
+     * one, and say flv_sink_batch_done(). */
+    uint32_t count;
+    /* The sink's own. */
+    struct flv_sink_batch *next;
+    void *own;
+};
+
+/* For sinks that keep positions: whose they are. A position belongs to one
+ * creation of a topic: one that was deleted and made anew has another id. */
+struct flv_sink_ask {
+    const char *consumer; /* the name under which positions are kept */
+    const char *name;
+    const char *id;        /* at most FLV_TOPIC_ID_MAX bytes; "": a cluster
+                            * that cannot tell */
+    uint32_t first, count; /* partitions that are asked about */
+};
+#define FLV_TOPIC_ID_MAX 63
+
+struct flv_sink_position {
+    uint32_t partition;
+    int64_t next_offset;  /* of the first record that was not applied */
+    const char *topic_id; /* as it was kept with it */
+};
+
+enum flv_sink_verdict {
+    /* Dropped, or its letter is durable: the position may pass it. The record
+     * is settled and may be gone when the call returns. */
+    FLV_SINK_DISPOSED,
+    /* Try it once more, now; the pause has been made. */
+    FLV_SINK_AGAIN,
+};
+
+/* Who keeps the position of each partition?
+ *
+ * The runtime, unless keeps_positions: as a named consumer of the cluster,
+ * whose rows die with the topic. It resolves and commits the start before it
+ * reads, and commits what was confirmed. The far side gets each record at
+ * least once.
+ *
+ * The sink, with keeps_positions: in the same transaction as the records, so
+ * that each is applied exactly once. After open the runtime asks (ask) and the
+ * sink answers with what it has (flv_sink_positions). A position of another
+ * creation of the topic, or beyond its end, ends the connector with the
+ * reason. For partitions without a position the runtime resolves the start and
+ * has it kept (keep) before anything is read. The cluster's consumer offsets
+ * are neither read nor written. When the topic gets more partitions, ask and
+ * keep come again for those. */
+struct flv_sink_ops {
+    size_t state_size; /* the runtime allocates, zeroes and frees */
+    bool keeps_positions;
+
+    /* Starts the sink; must not block. A far side that is away is tried for as
+     * long as it takes (flv_sink_trouble). After a failure nothing else is
+     * called: open leaves nothing behind. */
+    flv_rc (*open)(void *state,
+                   const void *conf,
+                   struct flv_sink *sink,
+                   struct flv_err *err);
+
+    /* keeps_positions only, NULL otherwise. Answer with flv_sink_positions(),
+     * later; `topic` is borrowed until then, its texts until close. */
+    void (*ask)(void *state, const struct flv_sink_ask *topic);
+    /* The same: makes these starts durable, then says flv_sink_kept(), later.
+     * They are borrowed until that; topic_id is the topic's. */
+    void (*keep)(void *state,
+                 const struct flv_sink_position *starts,
+                 size_t count);
+
+    /* Takes a batch. How much may wait here is limited by the runtime. Of one
+     * partition batches come in order. */
+    void (*put)(void *state, struct flv_sink_batch *batch);
+
+    /* The answer to flv_sink_failed(), later. */
+    void (*verdict)(void *state,
+                    struct flv_sink_record *record,
+                    enum flv_sink_verdict verdict);
+
+    /* Nothing more is put. all: what is here is still to be delivered; else
+     * nothing new is begun, and only what is under way is waited for. Then
+     * flv_sink_drained(), at once or later. May come a second time, without
+     * all. What stays unconfirmed is read again by the next start. */
+    void (*drain)(void *state, bool all);
+
+    /* Cancels what is under way, then calls flv_sink_closed() exactly once, at
+     * once or later. Batches are gone after that. */
+    void (*close)(void *state);
+};
+
 struct flv_connector {
     uint32_t abi;        /* FLV_CONNECTOR_ABI */
-    const char *name;    /* "http": the catalogue's name of the type */
+    const char *name;    /* "http", "http-sink": the catalogue's name of the
+                          * type; that of a sink ends with -sink */
     const char *version; /* "0.1.0" */
     const char *summary; /* one sentence for people */
     const char *section; /* key of its settings in `meta:` files, or NULL */
@@ -91,7 +222,8 @@ struct flv_connector {
     /* Names of the connector's own counters, ends with NULL; or NULL. They are
      * logged at exit behind the runtime's. */
     const char *const *counters;
-    const struct flv_source_ops *source;
+    const struct flv_source_ops *source; /* exactly one of these two */
+    const struct flv_sink_ops *sink;
     /* Looks once whether the far side is there and gives something (resolve,
      * connect, fetch), then calls flv_probe_done() exactly once, with nothing
      * left open; NULL if there is nothing to look at. Runs instead of the
@@ -143,6 +275,58 @@ FLV_API void flv_source_closed(struct flv_source *src);
 /* Adds n to counter number `index` of flv_connector.counters. */
 FLV_API void
 flv_source_count(struct flv_source *src, unsigned index, uint64_t n);
+
+/* --- what a running sink may call ----------------------------------------- */
+
+FLV_API struct flv_loop *flv_sink_loop(struct flv_sink *sink);
+/* Name of the instance (the type's where it has none), topic, and the name
+ * under which positions are kept. Borrowed, never NULL. */
+FLV_API const char *flv_sink_name(const struct flv_sink *sink);
+FLV_API const char *flv_sink_topic(const struct flv_sink *sink);
+FLV_API const char *flv_sink_consumer(const struct flv_sink *sink);
+
+/* Answers ask(): what is kept, of the partitions asked about or of others; the
+ * array is copied. err not NULL: it cannot be known, the connector ends. */
+FLV_API void flv_sink_positions(struct flv_sink *sink,
+                                const struct flv_sink_position *positions,
+                                size_t count,
+                                const struct flv_err *err);
+/* Answers keep(). */
+FLV_API void flv_sink_kept(struct flv_sink *sink, const struct flv_err *err);
+
+/* The far side confirmed it. The record may be gone when this returns; put()
+ * is never called from inside. */
+FLV_API void flv_sink_done(struct flv_sink *sink,
+                           struct flv_sink_record *record);
+/* Of a batch: every record that is not settled yet. */
+FLV_API void flv_sink_batch_done(struct flv_sink *sink,
+                                 struct flv_sink_batch *batch);
+/* The record itself is at fault (the far side refuses it, it cannot be
+ * converted) and would be again: the policy decides (on-error), a verdict
+ * follows, unless the policy ends the connector. err is borrowed; its text
+ * stands in log and letter and names what is wrong. */
+FLV_API void flv_sink_failed(struct flv_sink *sink,
+                             struct flv_sink_record *record,
+                             const struct flv_err *err);
+/* For letters and messages: "topic-0@17". */
+#define FLV_SINK_PLACE_MAX 128
+FLV_API void flv_sink_place(struct flv_sink *sink,
+                            const struct flv_sink_record *record,
+                            char out[FLV_SINK_PLACE_MAX]);
+
+/* As for sources: the far side is well; it is in trouble that may pass, and is
+ * tried again in retry_in_ms (0: unknown). */
+FLV_API void flv_sink_well(struct flv_sink *sink);
+FLV_API void flv_sink_trouble(struct flv_sink *sink,
+                              const struct flv_err *err,
+                              uint64_t retry_in_ms);
+/* The sink cannot go on: exit with 1. The first cause is kept and printed. */
+FLV_API void flv_sink_fail(struct flv_sink *sink, const struct flv_err *err);
+/* drain() and close() have completed. */
+FLV_API void flv_sink_drained(struct flv_sink *sink);
+FLV_API void flv_sink_closed(struct flv_sink *sink);
+/* Adds n to counter number `index` of flv_connector.counters. */
+FLV_API void flv_sink_count(struct flv_sink *sink, unsigned index, uint64_t n);
 
 /* --- what a probe may call ------------------------------------------------ */
 
