@@ -170,9 +170,9 @@ flv_rc mqtt_link_settings(const struct mqtt_conf *conf,
                           struct mqtt_link_conf *out,
                           struct flv_err *err)
 {
-    const struct flv_tls_conf tls = {.ca_file = conf->ca_file,
-                                     .cert_file = conf->cert_file,
-                                     .key_file = conf->key_file};
+    const struct flv_tls_conf tls = {.ca.file = conf->ca_file,
+                                     .cert.file = conf->cert_file,
+                                     .key.file = conf->key_file};
     *out_tls = NULL;
     flv_rc rc = mqtt_url_read(conf->url, where, err);
     if (rc == FLV_OK && where->tls) {

@@ -30,6 +30,7 @@
 
 struct flv_conn;
 struct flv_listener;
+struct flv_tls; /* loop/tls.h */
 
 #define FLV_ADDRESS_MAX 80 /* "[address]:port" and its NUL */
 
@@ -50,6 +51,11 @@ struct flv_listen_conf {
     const char *host; /* name or address; "0.0.0.0", "::" for all */
     uint16_t port;    /* 0: any free one */
     int backlog;      /* 0: 1024 */
+    /* Borrowed until closed; NULL: plain. Who does not agree on it in time is
+     * turned away before `accepted`; so is the longest waiting one when more
+     * than 1,000 are about it. */
+    struct flv_tls *tls;
+    uint32_t tls_timeout_ms; /* 0: 10,000 */
     /* Takes the connection; it reads nothing before flv_conn_read_start(). */
     void (*accepted)(void *ctx, struct flv_conn *conn);
     void *ctx;
@@ -70,12 +76,11 @@ void flv_listener_close(struct flv_listener *l,
 
 /* ---- Connecting -------------------------------------------------------- */
 
-struct flv_tls; /* loop/tls.h */
-
 struct flv_connect {
     struct flv_tls *tls; /* borrowed until closed; NULL: plain */
-    const char *host;    /* copied; name or address, as in the certificate */
-    uint16_t port;       /* 1..65535 */
+    const char *host;    /* copied; name or address */
+    const char *name; /* borrowed until done: of the certificate; NULL: host */
+    uint16_t port;    /* 1..65535 */
     uint64_t timeout_ms; /* for all of it: name, addresses, TLS; > 0 */
     /* rc FLV_OK: conn is connected and yours. Else conn is NULL and err
      * (borrowed) says why: FLV_E_CONNECT, FLV_E_TIMEOUT, FLV_E_CANCELED; with

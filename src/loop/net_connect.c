@@ -88,7 +88,8 @@ static void secured(struct flv_conn *conn, const struct flv_err *err)
 static void secure(struct attempt *a)
 {
     struct flv_tls *tls = a->owner->tls;
-    flv_rc rc = tls->start(tls, a->conn, a->host, secured, &a->err);
+    const char *name = a->owner->name != NULL ? a->owner->name : a->host;
+    flv_rc rc = tls->start(tls, a->conn, name, secured, &a->err);
 
     if (rc != FLV_OK) {
         finish(a, rc);

@@ -4,13 +4,27 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 
+#include "base/field.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "loop/net.h"
 #include "loop/net_priv.h"
+#include "loop/tls_priv.h"
 
 #define BACKLOG 1024
+#define SHAKING_MAX 1000
+#define SHAKING_MS 10000
+
+/* A connection that is not accepted before both sides agree on TLS. */
+struct shaking {
+    struct flv_listener *listener;
+    struct flv_conn *conn; /* owned until accepted */
+    struct flv_timer limit;
+    TAILQ_ENTRY(shaking) link; /* in the order of their coming */
+};
 
 struct flv_listener {
     uv_tcp_t tcp;
@@ -18,6 +32,10 @@ struct flv_listener {
     struct flv_loop *loop; /* borrowed */
     void (*accepted)(void *ctx, struct flv_conn *conn);
     void *ctx;
+    struct flv_tls *tls; /* borrowed; NULL: plain */
+    TAILQ_HEAD(, shaking) shaking;
+    unsigned shaking_count;
+    uint32_t shaking_ms;
     void (*closed)(void *ctx);
     void *closed_ctx;
     uint16_t port;
@@ -179,6 +197,69 @@ static void refuse_one(struct flv_listener *l)
     uv_close((uv_handle_t *)&l->spare, spare_closed);
 }
 
+static struct flv_conn *end_shaking(struct shaking *s)
+{
+    struct flv_conn *conn = s->conn;
+
+    TAILQ_REMOVE(&s->listener->shaking, s, link);
+    s->listener->shaking_count--;
+    flv_timer_stop(&s->limit);
+    conn->attempt = NULL;
+    flv_free(s);
+    return conn;
+}
+
+static void turn_away(struct shaking *s)
+{
+    flv_conn_close(end_shaking(s), NULL, NULL);
+}
+
+static void limit_cb(struct flv_timer *t)
+{
+    turn_away(FLV_OWNER_OF(t, struct shaking, limit));
+}
+
+static void secured(struct flv_conn *conn, const struct flv_err *err)
+{
+    struct shaking *s = conn->attempt;
+    struct flv_listener *l;
+
+    if (s == NULL) {
+        return; /* turned away in the meantime */
+    }
+    l = s->listener;
+    if (err != NULL) {
+        flv_log_info("net", "no agreement on TLS",
+                     FLV_KV_STR("address", l->address), FLV_KV_ERR(err));
+        turn_away(s);
+        return;
+    }
+    l->accepted(l->ctx, end_shaking(s));
+}
+
+static void secure(struct flv_listener *l, struct flv_conn *conn)
+{
+    struct shaking *s = flv_zalloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        flv_conn_close(conn, NULL, NULL);
+        return;
+    }
+    if (l->shaking_count == SHAKING_MAX) {
+        turn_away(TAILQ_FIRST(&l->shaking));
+    }
+    s->listener = l;
+    s->conn = conn;
+    conn->attempt = s;
+    TAILQ_INSERT_TAIL(&l->shaking, s, link);
+    l->shaking_count++;
+    flv_timer_init(&s->limit, l->loop, limit_cb);
+    if (flv_timer_start(&s->limit, l->shaking_ms, 0, NULL) != FLV_OK ||
+        l->tls->start(l->tls, conn, NULL, secured, NULL) != FLV_OK) {
+        turn_away(s);
+    }
+}
+
 static void accept_one(struct flv_listener *l)
 {
     struct flv_conn *conn = flv__conn_create(l->loop);
@@ -192,7 +273,11 @@ static void accept_one(struct flv_listener *l)
         return;
     }
     flv__conn_opened(conn);
-    l->accepted(l->ctx, conn);
+    if (l->tls != NULL) {
+        secure(l, conn);
+    } else {
+        l->accepted(l->ctx, conn);
+    }
 }
 
 static void connection_cb(uv_stream_t *s, int status)
@@ -296,6 +381,10 @@ flv_rc flv_listener_open(struct flv_listener **out,
     l->loop = loop;
     l->accepted = conf->accepted;
     l->ctx = conf->ctx;
+    l->tls = conf->tls;
+    l->shaking_ms =
+        conf->tls_timeout_ms > 0 ? conf->tls_timeout_ms : SHAKING_MS;
+    TAILQ_INIT(&l->shaking);
     l->open = 1;
     uv_tcp_init(&loop->uv, &l->tcp);
     l->tcp.data = l;
@@ -331,6 +420,9 @@ void flv_listener_close(struct flv_listener *l,
 {
     assert(!l->closing && flv_loop_here(l->loop));
     l->closing = true;
+    while (!TAILQ_EMPTY(&l->shaking)) {
+        turn_away(TAILQ_FIRST(&l->shaking));
+    }
     l->closed = closed;
     l->closed_ctx = ctx;
     uv_close((uv_handle_t *)&l->tcp, listener_closed);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -38,38 +39,144 @@ static const char *reason(const char *fallback)
 
 /* ---- Settings ---------------------------------------------------------- */
 
-static flv_rc bad_file(const char *what, const char *path, struct flv_err *err)
+static flv_rc
+bad_pem(const char *what, const struct flv_pem *pem, struct flv_err *err)
 {
+    const char *why = reason("unreadable");
+
+    if (pem->file == NULL) {
+        return flv_fail(err, FLV_E_INVALID, "the %s cannot be used: %.60s",
+                        what, why);
+    }
     return flv_fail(err, FLV_E_INVALID, "the %s in %.80s cannot be used: %.60s",
-                    what, path, reason("unreadable"));
+                    what, pem->file, why);
+}
+
+static bool is_given(const struct flv_pem *pem)
+{
+    return pem->file != NULL || pem->text != NULL;
+}
+
+static BIO *open_pem(const struct flv_pem *pem)
+{
+    ERR_clear_error();
+    return pem->text != NULL ? BIO_new_mem_buf(pem->text, -1)
+                             : BIO_new_file(pem->file, "r");
+}
+
+/* Nobody is there to type it. */
+static int no_password(char *buf, int size, int writing, void *user)
+{
+    (void)buf;
+    (void)size;
+    (void)writing;
+    (void)user;
+    return 0;
+}
+
+/* The end of a file is no mistake, when something came before it. */
+static bool is_end(unsigned count)
+{
+    unsigned long last = ERR_peek_last_error();
+    bool end = count > 0 && ERR_GET_LIB(last) == ERR_LIB_PEM &&
+               ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+
+    if (end) {
+        ERR_clear_error();
+    }
+    return end;
+}
+
+static bool
+trust(SSL_CTX *ctx, const struct flv_tls_conf *conf, X509 *cert, unsigned n)
+{
+    (void)n;
+    return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) == 1 &&
+           (!conf->server || SSL_CTX_add_client_CA(ctx, cert) == 1);
+}
+
+static bool
+show(SSL_CTX *ctx, const struct flv_tls_conf *conf, X509 *cert, unsigned n)
+{
+    (void)conf;
+    return n == 0 ? SSL_CTX_use_certificate(ctx, cert) == 1
+                  : SSL_CTX_add1_chain_cert(ctx, cert) == 1;
+}
+
+/* Each certificate of the text, to `use`. */
+static bool each_cert(SSL_CTX *ctx,
+                      const struct flv_tls_conf *conf,
+                      const struct flv_pem *pem,
+                      bool (*use)(SSL_CTX *ctx,
+                                  const struct flv_tls_conf *conf,
+                                  X509 *cert,
+                                  unsigned n))
+{
+    BIO *bio = open_pem(pem);
+    bool ok = bio != NULL;
+
+    for (unsigned n = 0; ok; n++) {
+        X509 *cert = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+
+        if (cert == NULL) {
+            ok = is_end(n);
+            break;
+        }
+        ok = use(ctx, conf, cert, n);
+        X509_free(cert);
+    }
+    BIO_free(bio);
+    return ok;
+}
+
+static bool use_key(SSL_CTX *ctx, const struct flv_pem *pem)
+{
+    BIO *bio = open_pem(pem);
+    EVP_PKEY *key = bio != NULL
+                        ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL)
+                        : NULL;
+    bool ok = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+              SSL_CTX_check_private_key(ctx) == 1;
+
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    return ok;
 }
 
 static flv_rc
 read_files(SSL_CTX *ctx, const struct flv_tls_conf *conf, struct flv_err *err)
 {
-    if (conf->ca_file != NULL
-            ? SSL_CTX_load_verify_file(ctx, conf->ca_file) != 1
-            : SSL_CTX_set_default_verify_paths(ctx) != 1) {
-        return bad_file("CA certificates",
-                        conf->ca_file != NULL ? conf->ca_file : "the system",
-                        err);
-    }
-    if ((conf->cert_file == NULL) != (conf->key_file == NULL)) {
+    if (is_given(&conf->cert) != is_given(&conf->key) ||
+        (conf->server && !is_given(&conf->cert))) {
         return flv_fail(err, FLV_E_INVALID,
                         "a certificate and its key are given together");
     }
-    if (conf->cert_file == NULL) {
+    if (is_given(&conf->ca) && !each_cert(ctx, conf, &conf->ca, trust)) {
+        return bad_pem("CA certificates", &conf->ca, err);
+    }
+    if (!is_given(&conf->ca) && !conf->server &&
+        SSL_CTX_set_default_verify_paths(ctx) != 1) {
+        return bad_pem("CA certificates",
+                       &(struct flv_pem){.file = "the system"}, err);
+    }
+    if (!is_given(&conf->cert)) {
         return FLV_OK;
     }
-    if (SSL_CTX_use_certificate_chain_file(ctx, conf->cert_file) != 1) {
-        return bad_file("certificate", conf->cert_file, err);
+    if (!each_cert(ctx, conf, &conf->cert, show)) {
+        return bad_pem("certificate", &conf->cert, err);
     }
-    if (SSL_CTX_use_PrivateKey_file(ctx, conf->key_file, SSL_FILETYPE_PEM) !=
-            1 ||
-        SSL_CTX_check_private_key(ctx) != 1) {
-        return bad_file("key", conf->key_file, err);
+    return use_key(ctx, &conf->key) ? FLV_OK : bad_pem("key", &conf->key, err);
+}
+
+/* What is asked of the other side. */
+static int verify_mode(const struct flv_tls_conf *conf)
+{
+    if (conf->server) {
+        return is_given(&conf->ca)
+                   ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                   : SSL_VERIFY_NONE;
     }
-    return FLV_OK;
+    return conf->anonymous ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
 }
 
 static flv_rc tls_start(struct flv_tls *tls,
@@ -83,7 +190,8 @@ flv_rc flv_tls_create(struct flv_tls **out,
                       const struct flv_tls_conf *conf,
                       struct flv_err *err)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX *ctx =
+        SSL_CTX_new(conf->server ? TLS_server_method() : TLS_client_method());
     struct flv_tls *tls = flv_zalloc(1, sizeof(*tls));
     flv_rc rc;
 
@@ -92,7 +200,12 @@ flv_rc flv_tls_create(struct flv_tls **out,
         flv_free(tls);
         return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
     }
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify(ctx, verify_mode(conf), NULL);
+    if (conf->server) {
+        /* Tickets would outlive a change of who may connect. */
+        (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+        (void)SSL_CTX_set_num_tickets(ctx, 0);
+    }
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     /* TLS 1.2 only: an answer while we write would look like an error. */
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
@@ -107,6 +220,7 @@ flv_rc flv_tls_create(struct flv_tls **out,
     }
     tls->ctx = ctx;
     tls->start = tls_start;
+    tls->server = conf->server;
     *out = tls;
     return FLV_OK;
 }
@@ -419,10 +533,13 @@ static const struct flv__layer layer = {
 
 /* Whom we want to talk to: as the name in the certificate, and for servers
  * with several of them. */
-static bool expect(SSL *ssl, const char *name)
+static bool expect(const struct flv_tls *tls, SSL *ssl, const char *name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
+    if (tls->server) {
+        return true;
+    }
     if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1) {
         return true;
     }
@@ -443,7 +560,8 @@ static flv_rc tls_start(struct flv_tls *tls,
     SSL *ssl = t != NULL ? SSL_new(tls->ctx) : NULL;
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
 
-    if (ssl == NULL || in == NULL || out == NULL || !expect(ssl, name)) {
+    assert(tls->server == (name == NULL));
+    if (ssl == NULL || in == NULL || out == NULL || !expect(tls, ssl, name)) {
         SSL_free(ssl);
         BIO_free(in);
         BIO_free(out);
@@ -452,7 +570,11 @@ static flv_rc tls_start(struct flv_tls *tls,
         return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
     }
     SSL_set_bio(ssl, in, out);
-    SSL_set_connect_state(ssl);
+    if (tls->server) {
+        SSL_set_accept_state(ssl);
+    } else {
+        SSL_set_connect_state(ssl);
+    }
     *t = (struct flv__tls){.conn = conn,
                            .ssl = ssl,
                            .in = in,

@@ -3,8 +3,9 @@
  *
  * Purpose    Certificates and rules, read once and shared by connections: we
  *            verify who we talk to, by name and certificate, and show our own
- *            where the other side asks. OpenSSL 3, TLS 1.2 and 1.3. Clients
- *            only, so far.
+ *            where the other side asks. OpenSSL 3, TLS 1.2 and 1.3. A server
+ *            shows its certificate and, with CA certificates, asks clients
+ *            for theirs.
  * Threads    Creating blocks on files: at start-up. Else the loop's thread.
  * Ownership  create/destroy; connections that were made with it keep what
  *            they need.
@@ -15,15 +16,25 @@
 #define FLV_LOOP_TLS_H
 
 #include <fluvio/err.h>
+#include <stdbool.h>
 
 struct flv_tls;
 
+/* PEM text, in a file or in memory; both NULL: none. Borrowed. */
+struct flv_pem {
+    const char *file, *text;
+};
+
 struct flv_tls_conf {
-    /* Certificates of those who may sign the other side's (PEM); NULL: the
-     * system's. */
-    const char *ca_file;
-    /* Our certificate with its chain, and its key (PEM); both or none. */
-    const char *cert_file, *key_file;
+    bool server; /* for listeners; else for connecting */
+    /* A client's: encrypts, and believes whoever answers. */
+    bool anonymous;
+    /* Certificates of those who may sign the other side's. None: a client
+     * takes the system's, a server asks nobody for a certificate. */
+    struct flv_pem ca;
+    /* Our certificate with its chain, and its key without a password; both or
+     * none, and a server needs them. */
+    struct flv_pem cert, key;
 };
 
 FLV_CHECKED flv_rc flv_tls_create(struct flv_tls **out,

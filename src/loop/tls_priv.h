@@ -1,5 +1,5 @@
 /*
- * tls_priv.h - how net_connect.c puts TLS on a connection.
+ * tls_priv.h - how net_connect.c and net_listen.c put TLS on a connection.
  *
  * Purpose    struct flv_tls carries its own entry, so that a program that
  *            makes none does not link OpenSSL.
@@ -12,9 +12,9 @@
 #include "loop/tls.h"
 
 struct flv_tls {
-    /* Shakes hands on a connected socket; name is the peer's, as in its
-     * certificate. `done` runs later, once, unless the connection is closed
-     * before: err NULL when both sides agree. */
+    /* Shakes hands on a connected socket; name is the server's, as in its
+     * certificate, NULL on its own side. `done` runs later, once, unless the
+     * connection is closed before: err NULL when both sides agree. */
     flv_rc (*start)(struct flv_tls *tls,
                     struct flv_conn *conn,
                     const char *name,
@@ -22,6 +22,7 @@ struct flv_tls {
                                  const struct flv_err *err),
                     struct flv_err *err);
     void *ctx; /* owned SSL_CTX */
+    bool server;
 };
 
 #endif

@@ -94,7 +94,7 @@ static struct flv_tls *make_tls(const char *ca)
     struct flv_tls *tls = NULL;
     struct flv_err err = {0};
     (void)snprintf(path, sizeof(path), "%s/%s", nginx.tmp.path, ca);
-    const struct flv_tls_conf conf = {.ca_file = ca[0] != '\0' ? path : NULL};
+    const struct flv_tls_conf conf = {.ca.file = ca[0] != '\0' ? path : NULL};
     if (flv_tls_create(&tls, &conf, &err) != FLV_OK) {
         fail_msg("%s", err.text);
     }
@@ -248,14 +248,219 @@ static void bad_files_are_named(void **state)
     (void)state;
     (void)snprintf(cert, sizeof(cert), "%s/tls.pem", nginx.tmp.path);
     (void)snprintf(key, sizeof(key), "%s/ca.key", nginx.tmp.path);
-    struct flv_tls_conf conf = {.ca_file = "/no/such/file"};
+    struct flv_tls_conf conf = {.ca.file = "/no/such/file"};
     assert_int_equal(flv_tls_create(&tls, &conf, &err), FLV_E_INVALID);
     assert_non_null(strstr(err.text, "/no/such/file"));
-    conf = (struct flv_tls_conf){.cert_file = cert};
+    conf = (struct flv_tls_conf){.cert.file = cert};
     assert_int_equal(flv_tls_create(&tls, &conf, &err), FLV_E_INVALID);
-    conf.key_file = key; /* of another certificate */
+    conf.key.file = key; /* of another certificate */
     assert_int_equal(flv_tls_create(&tls, &conf, &err), FLV_E_INVALID);
     assert_non_null(strstr(err.text, "key"));
+}
+
+/* ---- our own side as the server ---- */
+
+/* Sends back what comes, until the client ends its half. */
+struct echo {
+    struct flv_listener *listener;
+    struct flv_conn *conn;
+    struct flv_reader reader;
+    struct flv_write write;
+    char bytes[4096];
+    unsigned accepted;
+};
+
+static void *echo_space(struct flv_reader *r, size_t *out_size)
+{
+    struct echo *e = FLV_OWNER_OF(r, struct echo, reader);
+    *out_size = sizeof(e->bytes);
+    return e->bytes;
+}
+
+static void echoed(struct flv_write *w, flv_rc rc)
+{
+    struct echo *e = FLV_OWNER_OF(w, struct echo, write);
+    if (rc == FLV_OK) {
+        flv_conn_close_gently(e->conn, 1000, NULL, NULL);
+    }
+}
+
+static void echo_data(struct flv_reader *r, size_t n)
+{
+    struct echo *e = FLV_OWNER_OF(r, struct echo, reader);
+    const struct flv_slice part = flv_slice(e->bytes, n);
+    flv_conn_read_stop(e->conn);
+    flv_conn_write(e->conn, &e->write, &part, 1, echoed);
+}
+
+static void echo_end(struct flv_reader *r, flv_rc rc)
+{
+    struct echo *e = FLV_OWNER_OF(r, struct echo, reader);
+    (void)rc;
+    flv_conn_close(e->conn, NULL, NULL);
+}
+
+static void echo_accepted(void *ctx, struct flv_conn *conn)
+{
+    struct echo *e = ctx;
+    e->accepted++;
+    e->conn = conn;
+    e->reader = (struct flv_reader){
+        .space = echo_space, .data = echo_data, .end = echo_end};
+    flv_conn_read_start(conn, &e->reader);
+}
+
+static char *pem_text(const char *name)
+{
+    static char text[3][8192];
+    static unsigned turn;
+    char path[256];
+    char *out = text[turn++ % 3];
+    (void)snprintf(path, sizeof(path), "%s/%s", nginx.tmp.path, name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t n = fread(out, 1, sizeof(text[0]) - 1, f);
+    out[n] = '\0';
+    (void)fclose(f);
+    return out;
+}
+
+static struct flv_tls *make_side(bool server, bool ca, bool own)
+{
+    struct flv_tls *tls = NULL;
+    struct flv_err err = {0};
+    struct flv_tls_conf conf = {.server = server};
+    if (ca) {
+        conf.ca.text = pem_text("ca.pem");
+    }
+    if (own) {
+        conf.cert.text = pem_text("tls.pem");
+        conf.key.text = pem_text("tls.key");
+    }
+    if (flv_tls_create(&tls, &conf, &err) != FLV_OK) {
+        fail_msg("%s", err.text);
+    }
+    return tls;
+}
+
+/* What a client that is made so hears from a server that is made so. */
+static void shake_hands(struct talk *t,
+                        struct flv_tls *server,
+                        struct flv_tls *client,
+                        const char *name)
+{
+    struct echo e = {.accepted = 0};
+    struct flv_err err = {0};
+    const struct flv_listen_conf conf = {.host = "127.0.0.1",
+                                         .tls = server,
+                                         .accepted = echo_accepted,
+                                         .ctx = &e};
+    assert_int_equal(flv_listener_open(&e.listener, loop, &conf, &err), FLV_OK);
+    t->parts[0] = flv_slice_str("over and back");
+    t->connect = (struct flv_connect){.tls = client,
+                                      .host = "127.0.0.1",
+                                      .name = name,
+                                      .port = flv_listener_port(e.listener),
+                                      .timeout_ms = 20000,
+                                      .done = connected};
+    assert_int_equal(flv_connect_start(&t->connect, loop, &err), FLV_OK);
+    while (!t->ended) {
+        (void)flv_loop_turn(loop, true);
+    }
+    if (t->conn != NULL) {
+        t->err = *flv_conn_error(t->conn);
+        flv_conn_close(t->conn, NULL, NULL);
+    }
+    flv_listener_close(e.listener, NULL, NULL);
+    flv_loop_run(loop);
+    flv_tls_destroy(server);
+    flv_tls_destroy(client);
+}
+
+static void a_server_shows_its_certificate(void **state)
+{
+    struct talk t = {.room = 0};
+    (void)state;
+    shake_hands(&t, make_side(true, false, true), make_side(false, true, false),
+                "localhost");
+    assert_string_equal(t.head, "over and back");
+    /* By the address that was connected to it is somebody else. */
+    t = (struct talk){.room = 0};
+    shake_hands(&t, make_side(true, false, true), make_side(false, true, false),
+                NULL);
+    assert_int_equal(t.err.rc, FLV_E_REFUSED);
+    assert_non_null(strstr(t.err.text, "mismatch"));
+}
+
+static void a_server_may_ask_for_certificates(void **state)
+{
+    struct talk t = {.room = 0};
+    (void)state;
+    shake_hands(&t, make_side(true, true, true), make_side(false, true, true),
+                "localhost");
+    assert_string_equal(t.head, "over and back");
+    t = (struct talk){.room = 0};
+    shake_hands(&t, make_side(true, true, true), make_side(false, true, false),
+                "localhost");
+    assert_int_equal(t.got, 0);
+    assert_non_null(strstr(t.err.text, "certificate required"));
+}
+
+static void the_anonymous_believe_anybody(void **state)
+{
+    struct talk t = {.room = 0};
+    struct flv_tls *tls = NULL;
+    struct flv_err err = {0};
+    const struct flv_tls_conf conf = {.anonymous = true};
+    (void)state;
+    assert_int_equal(flv_tls_create(&tls, &conf, &err), FLV_OK);
+    shake_hands(&t, make_side(true, false, true), tls, "somebody.else");
+    assert_string_equal(t.head, "over and back");
+}
+
+static void who_says_nothing_is_turned_away(void **state)
+{
+    struct echo e = {.accepted = 0};
+    struct flv_err err = {0};
+    struct talk t = {.room = 0};
+    struct flv_tls *server = make_side(true, false, true);
+    const struct flv_listen_conf conf = {.host = "127.0.0.1",
+                                         .tls = server,
+                                         .tls_timeout_ms = 50,
+                                         .accepted = echo_accepted,
+                                         .ctx = &e};
+    (void)state;
+    assert_int_equal(flv_listener_open(&e.listener, loop, &conf, &err), FLV_OK);
+    for (int i = 0; i < 2; i++) { /* silence, and what is not TLS */
+        t = (struct talk){.room = 0};
+        t.parts[0] = flv_slice_str(i == 0 ? "" : "GET / HTTP/1.0\r\n\r\n");
+        t.connect = (struct flv_connect){.host = "127.0.0.1",
+                                         .port = flv_listener_port(e.listener),
+                                         .timeout_ms = 20000,
+                                         .done = connected};
+        assert_int_equal(flv_connect_start(&t.connect, loop, &err), FLV_OK);
+        while (!t.ended) {
+            (void)flv_loop_turn(loop, true);
+        }
+        assert_non_null(t.conn);
+        flv_conn_close(t.conn, NULL, NULL);
+    }
+    assert_int_equal(e.accepted, 0);
+    /* One that is still waiting goes with the listener. */
+    t = (struct talk){.room = 0};
+    t.connect = (struct flv_connect){.host = "127.0.0.1",
+                                     .port = flv_listener_port(e.listener),
+                                     .timeout_ms = 20000,
+                                     .done = connected};
+    assert_int_equal(flv_connect_start(&t.connect, loop, &err), FLV_OK);
+    while (t.conn == NULL) {
+        (void)flv_loop_turn(loop, true);
+    }
+    (void)flv_loop_turn(loop, false);
+    flv_listener_close(e.listener, NULL, NULL);
+    flv_conn_close(t.conn, NULL, NULL);
+    flv_loop_run(loop);
+    flv_tls_destroy(server);
 }
 
 static int start(void **state)
@@ -291,6 +496,10 @@ int main(void)
         cmocka_unit_test(whoever_is_not_who_they_should_be_is_refused),
         cmocka_unit_test(silence_ends_with_the_limit),
         cmocka_unit_test(bad_files_are_named),
+        cmocka_unit_test(a_server_shows_its_certificate),
+        cmocka_unit_test(a_server_may_ask_for_certificates),
+        cmocka_unit_test(the_anonymous_believe_anybody),
+        cmocka_unit_test(who_says_nothing_is_turned_away),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
