@@ -43,6 +43,18 @@ enum flv_tls_policy {
     FLV_TLS_VERIFIED,  /* both sides present certificates */
 };
 
+/* How to speak TLS to a cluster. Texts are borrowed for the call. */
+struct flv_client_tls {
+    enum flv_tls_policy policy;
+    /* VERIFIED: the name in the SC's certificate (NULL: the address' host);
+     * that of SPU NAME is NAME.domain. */
+    const char *domain;
+    bool is_inline; /* the rest are PEM texts, not paths */
+    /* Who may sign the servers' certificates; NULL: the system's. */
+    const char *ca_cert;
+    const char *cert, *key; /* ours; both or none */
+};
+
 /* One profile joined with its cluster. All texts are borrowed from the
  * flv_profiles and valid until its next change; NULL = not set. */
 struct flv_profile {
@@ -54,9 +66,7 @@ struct flv_profile {
     bool use_spu_local_address;
     const char *client_id;
     const char *installation; /* "local", "docker", ... */
-    enum flv_tls_policy tls;
-    bool tls_inline; /* the three below are PEM texts, not paths */
-    const char *tls_domain, *tls_key, *tls_cert, *tls_ca_cert;
+    struct flv_client_tls tls;
 };
 
 /* Reads the file (NULL: FLV_PROFILE_PATH, else ~/.fluvio/config). A missing
@@ -106,6 +116,12 @@ FLV_CHECKED flv_rc flv_profiles_add(struct flv_profiles *p,
                                     const char *endpoint,
                                     const char *installation,
                                     struct flv_err *err);
+/* How the profile's cluster is spoken to from now on; flv_profiles_add() sets
+ * it back to plain. VERIFIED in the file of a profile needs all four texts. */
+FLV_CHECKED flv_rc flv_profiles_set_tls(struct flv_profiles *p,
+                                        const char *name,
+                                        const struct flv_client_tls *tls,
+                                        struct flv_err *err);
 /* TOML text of one profile alone, usable through FLV_PROFILE_PATH. The
  * caller frees it with flv_client_free(). NULL name: the active one. */
 FLV_CHECKED flv_rc flv_profiles_export(const struct flv_profiles *p,
@@ -120,6 +136,7 @@ struct flv_client_conf {
     const char *address;   /* "host:port" of the SC */
     const char *client_id; /* NULL: "fluvio" */
     bool use_spu_local_address;
+    struct flv_client_tls tls;
     uint32_t connect_timeout_ms;  /* one attempt; 0: 5,000 */
     uint32_t request_timeout_ms;  /* 0: FLV_SOCKET_WAIT, else 60,000 */
     uint32_t metadata_timeout_ms; /* 0: FLV_METADATA_TIMEOUT, else 60,000 */
@@ -127,7 +144,7 @@ struct flv_client_conf {
     uint32_t retry_max_ms;        /* longest back-off; 0: 5,000 */
 };
 
-/* The profile's endpoint and settings. TLS is FLV_E_UNSUPPORTED for now. */
+/* The profile's endpoint, TLS and settings; borrows its texts. */
 FLV_CHECKED flv_rc flv_client_conf_profile(struct flv_client_conf *out,
                                            const struct flv_profile *profile,
                                            struct flv_err *err);

@@ -6,12 +6,16 @@
 #include "cli/plugin.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SC_PORT_DEFAULT "9003"
 #define SPU_PORT_DEFAULT "9010"
+#define TLS_OPTIONS 6 /* beside --tls: all or none */
 
 struct cluster_conf {
     /* meaningful here */
@@ -68,11 +72,6 @@ static void step(const char *icon, const char *fmt, ...)
     {                                                                          \
         .name = (n), FLV_STR(struct cluster_conf, f), .flags = FLV_OPT_HIDDEN, \
         .help = "Kubernetes only"                                              \
-    }
-#define TLS_STR(n, f)                                                          \
-    {                                                                          \
-        .name = (n), FLV_STR(struct cluster_conf, f), .flags = FLV_OPT_HIDDEN, \
-        .help = "TLS only"                                                     \
     }
 
 /* clang-format off */
@@ -160,14 +159,33 @@ static const struct flv_opt start_opts[] = {
     K8_STR("tls-server-secret-name", tls_server_secret),
     {.name = "tls",
      FLV_FLAG(struct cluster_conf, tls),
-     .flags = FLV_OPT_HIDDEN,
-     .help = "TLS only"},
-    TLS_STR("domain", domain),
-    TLS_STR("ca-cert", ca_cert),
-    TLS_STR("server-cert", server_cert),
-    TLS_STR("server-key", server_key),
-    TLS_STR("client-cert", client_cert),
-    TLS_STR("client-key", client_key),
+     .help = "Serve TLS to clients with a certificate; the other TLS options "
+             "say how"},
+    {.name = "domain",
+     FLV_STR(struct cluster_conf, domain),
+     .arg = "name",
+     .help = "TLS: name of the cluster; the server's certificate is for it "
+             "and for *.name"},
+    {.name = "ca-cert",
+     FLV_STR(struct cluster_conf, ca_cert),
+     .arg = "file",
+     .help = "TLS: certificate of who signed the server's and the clients'"},
+    {.name = "server-cert",
+     FLV_STR(struct cluster_conf, server_cert),
+     .arg = "file",
+     .help = "TLS: certificate of the server, with its chain"},
+    {.name = "server-key",
+     FLV_STR(struct cluster_conf, server_key),
+     .arg = "file",
+     .help = "TLS: key of that certificate"},
+    {.name = "client-cert",
+     FLV_STR(struct cluster_conf, client_cert),
+     .arg = "file",
+     .help = "TLS: certificate of this user, for the profile"},
+    {.name = "client-key",
+     FLV_STR(struct cluster_conf, client_key),
+     .arg = "file",
+     .help = "TLS: key of that certificate"},
     {.name = NULL}};
 /* clang-format on */
 
@@ -175,6 +193,7 @@ static flv_rc check_start(const struct flv_opts *opts,
                           const struct cluster_conf *conf,
                           struct flv_err *err)
 {
+    int tls_options = 0;
     for (const struct flv_opt *o = opts->table; o->name != NULL; o++) {
         if (!flv_opts_given(opts, o->name)) {
             continue;
@@ -185,12 +204,13 @@ static flv_rc check_start(const struct flv_opts *opts,
                             "start a local cluster without --%s",
                             o->name);
         }
-        if (strcmp(o->help, "TLS only") == 0) {
-            return flv_fail(err, FLV_E_UNSUPPORTED,
-                            "this version speaks plain TCP only; leave --%s "
-                            "out",
-                            o->name);
-        }
+        tls_options += strncmp(o->help, "TLS: ", 5) == 0;
+    }
+    if (tls_options != (conf->tls ? TLS_OPTIONS : 0)) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "Invalid argument: --tls needs --domain, --ca-cert, "
+                        "--server-cert, --server-key, --client-cert and "
+                        "--client-key, and these need --tls");
     }
     if (conf->spu != 1) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
@@ -254,14 +274,46 @@ static const char *client_host(const char *bind)
     return bind;
 }
 
-static flv_rc
-set_profile(struct cli *c, const char *host, uint16_t port, struct flv_err *err)
+/* Programs that are started run elsewhere, and so will those who read the
+ * profile: whole paths. */
+struct tls_files {
+    char ca_cert[PATH_MAX], server_cert[PATH_MAX], server_key[PATH_MAX];
+    char client_cert[PATH_MAX], client_key[PATH_MAX];
+};
+
+static flv_rc find_tls_files(const struct cluster_conf *conf,
+                             struct tls_files *out,
+                             struct flv_err *err)
 {
-    char address[300];
-    snprintf(address, sizeof address, "%.256s:%u", host, port);
+    const struct {
+        const char *option, *given;
+        char *path;
+    } files[] = {{"ca-cert", conf->ca_cert, out->ca_cert},
+                 {"server-cert", conf->server_cert, out->server_cert},
+                 {"server-key", conf->server_key, out->server_key},
+                 {"client-cert", conf->client_cert, out->client_cert},
+                 {"client-key", conf->client_key, out->client_key}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (realpath(files[i].given, files[i].path) == NULL) {
+            return flv_fail_sys(err, FLV_E_INVALID, errno,
+                                "cannot find the file of --%s, %.100s",
+                                files[i].option, files[i].given);
+        }
+    }
+    return FLV_OK;
+}
+
+static flv_rc set_profile(struct cli *c,
+                          const struct flv_client_tls *tls,
+                          const char *address,
+                          struct flv_err *err)
+{
     flv_rc rc = cli_profiles(c, err);
     if (rc == FLV_OK) {
         rc = flv_profiles_add(c->profiles, "local", address, "local", err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_profiles_set_tls(c->profiles, "local", tls, err);
     }
     return rc == FLV_OK ? flv_profiles_save(c->profiles, err) : rc;
 }
@@ -279,23 +331,57 @@ static flv_rc check_surroundings(struct cli *c,
                                                         : rc;
 }
 
-/* The manager beside the server. One that runs for the same cluster goes on. */
+/* The manager's own copy of how the cluster is reached: whatever the user does
+ * to the active profile, it stays with its cluster. */
+static flv_rc write_manager_profile(const struct cli_local *l,
+                                    const struct flv_client_tls *tls,
+                                    const char *address,
+                                    struct flv_err *err)
+{
+    struct flv_profiles *p = NULL;
+    (void)unlink(l->manager_profile);
+    if (tls->policy == FLV_TLS_DISABLED) {
+        return FLV_OK;
+    }
+    (void)mkdir(l->manager_dir, 0700);
+    flv_rc rc = flv_profiles_load(&p, l->manager_profile, err);
+    if (rc == FLV_OK) {
+        rc = flv_profiles_add(p, "local", address, "local", err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_profiles_set_tls(p, "local", tls, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_profiles_save(p, err);
+    }
+    flv_profiles_destroy(p);
+    return rc;
+}
+
+/* The manager beside the server. One that runs for the same cluster goes on.
+ * tls NULL: as before. */
 static flv_rc start_manager(const struct cli_local *l,
-                            const char *host,
-                            uint16_t port,
+                            const struct flv_client_tls *tls,
+                            const char *address,
                             const char *rust_log,
                             struct flv_err *err)
 {
-    char address[300];
     struct cli_holder h;
+    bool secure = access(l->manager_profile, F_OK) == 0;
     flv_rc rc = cli_manager_holder(l, &h, err);
-    snprintf(address, sizeof address, "%.256s:%u", host, port);
     if (rc == FLV_OK && h.held && h.pid > 0 &&
-        strcmp(h.cluster, address) != 0) {
+        (strcmp(h.cluster, address) != 0 ||
+         (tls != NULL && secure != (tls->policy != FLV_TLS_DISABLED)))) {
         rc = cli_local_stop(l, CLI_MANAGER, &h, err);
         h.held = false;
     }
     if (rc != FLV_OK || h.held) {
+        return rc;
+    }
+    if (tls != NULL) {
+        rc = write_manager_profile(l, tls, address, err);
+    }
+    if (rc != FLV_OK) {
         return rc;
     }
     rc = cli_manager_start(l, address, rust_log, err);
@@ -309,27 +395,68 @@ static flv_rc start_manager(const struct cli_local *l,
     return rc;
 }
 
+/* What clients of the server need to know. */
+struct reach {
+    struct flv_client_tls tls;
+    char host[256]; /* empty: the default */
+};
+
+static void
+set_address(const struct reach *r, uint16_t port, char *out, size_t size)
+{
+    snprintf(out, size, "%.255s:%u",
+             client_host(r->host[0] != '\0' ? r->host : NULL), port);
+}
+
+/* Server and reach, from the options. `files` outlives both. */
+static flv_rc read_start(const struct cluster_conf *conf,
+                         struct tls_files *files,
+                         struct cli_server_conf *server,
+                         struct reach *r,
+                         struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+    *server = (struct cli_server_conf){.rust_log = conf->rust_log,
+                                       .sc_port = (uint16_t)conf->sc_port,
+                                       .spu_port = (uint16_t)conf->spu_port,
+                                       .insecure = conf->insecure};
+    *r = (struct reach){.tls = {.policy = FLV_TLS_DISABLED}};
+    if (conf->sc_pub_addr != NULL) {
+        rc =
+            parse_address(conf, r->host, sizeof r->host, &server->sc_port, err);
+        server->bind =
+            strcmp(r->host, "localhost") == 0 ? "127.0.0.1" : r->host;
+    }
+    if (rc == FLV_OK && conf->tls) {
+        rc = find_tls_files(conf, files, err);
+        server->tls_cert = files->server_cert;
+        server->tls_key = files->server_key;
+        server->tls_client_ca = files->ca_cert;
+        r->tls = (struct flv_client_tls){.policy = FLV_TLS_VERIFIED,
+                                         .domain = conf->domain,
+                                         .ca_cert = files->ca_cert,
+                                         .cert = files->client_cert,
+                                         .key = files->client_key};
+    }
+    return rc;
+}
+
 static flv_rc start_server(struct cli *c,
                            const struct cluster_conf *conf,
                            const struct cli_local *l,
                            struct flv_err *err)
 {
-    char host[256] = "";
+    char address[300];
+    struct tls_files files;
+    struct reach reach;
     struct cli_holder holder;
-    struct cli_server_conf server = {.rust_log = conf->rust_log,
-                                     .sc_port = (uint16_t)conf->sc_port,
-                                     .spu_port = (uint16_t)conf->spu_port,
-                                     .insecure = conf->insecure};
-    flv_rc rc = FLV_OK;
-    if (conf->sc_pub_addr != NULL) {
-        rc = parse_address(conf, host, sizeof host, &server.sc_port, err);
-        server.bind = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
-    }
+    struct cli_server_conf server;
+    flv_rc rc = read_start(conf, &files, &server, &reach, err);
     rc = rc == FLV_OK ? cli_local_holder(l, &holder, err) : rc;
     if (rc == FLV_OK && holder.pid > 0) {
         /* What is missing of a cluster that runs is brought back. */
-        rc = start_manager(l, client_host(server.bind), holder.port,
-                           conf->rust_log, err);
+        set_address(&reach, holder.port, address, sizeof address);
+        rc = start_manager(l, NULL, address, conf->rust_log, err);
     }
     rc = rc == FLV_OK ? refuse_running(l, &holder, err) : rc;
     rc = rc == FLV_OK ? check_surroundings(c, conf, err) : rc;
@@ -344,15 +471,16 @@ static flv_rc start_server(struct cli *c,
     }
     step("✅", "SC Launched");
     step("✅", "1 SPU launched");
+    set_address(&reach, holder.port, address, sizeof address);
     if (!conf->skip_profile_creation) {
-        rc = set_profile(c, client_host(server.bind), holder.port, err);
+        rc = set_profile(c, &reach.tls, address, err);
         if (rc == FLV_OK) {
             step("✅", "Profile set");
         }
     }
-    return rc == FLV_OK ? start_manager(l, client_host(server.bind),
-                                        holder.port, conf->rust_log, err)
-                        : rc;
+    return rc == FLV_OK
+               ? start_manager(l, &reach.tls, address, conf->rust_log, err)
+               : rc;
 }
 
 static int cluster_start(struct flv_args *args, void *ctx)

@@ -240,6 +240,9 @@ flv_rc cli_local_start(const struct cli_local *l,
     add_option(&s, "--spu-port", s.spu_port);
     add_option(&s, "--bind", conf->bind);
     add_option(&s, "--advertise", conf->advertise);
+    add_option(&s, "--tls-cert", conf->tls_cert);
+    add_option(&s, "--tls-key", conf->tls_key);
+    add_option(&s, "--tls-client-ca", conf->tls_client_ca);
     if (conf->insecure) {
         add_word(&s, "--insecure");
     }
@@ -258,7 +261,11 @@ flv_rc cli_manager_start(const struct cli_local *l,
                        .log_fd = -1};
     add_word(&s, s.name);
     add_option(&s, "--data-dir", l->manager_dir);
-    add_option(&s, "--cluster", cluster);
+    if (access(l->manager_profile, F_OK) == 0) {
+        add_option(&s, "--profile-file", l->manager_profile);
+    } else {
+        add_option(&s, "--cluster", cluster);
+    }
     add_word(&s, "--guard");
     const char *further = getenv("FLV_MANAGER_OPTIONS");
     char *copy = further != NULL ? flv_strdup(further) : NULL;

@@ -135,6 +135,8 @@ flv_rc cli_local_find(struct cli_local *l,
     snprintf(l->manager_log, sizeof l->manager_log, "%s/fluvio-manager.log",
              l->log_dir);
     snprintf(l->manager_dir, sizeof l->manager_dir, "%s/manager", l->data_dir);
+    snprintf(l->manager_profile, sizeof l->manager_profile,
+             "%s/cluster.profile", l->manager_dir);
     return rc;
 }
 

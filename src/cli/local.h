@@ -24,6 +24,8 @@ struct cli_local {
     char log_file[CLI_PATH_MAX + 32];
     char manager_dir[CLI_PATH_MAX + 32]; /* in the data folder */
     char manager_log[CLI_PATH_MAX + 32];
+    /* The manager's own profile, where the cluster speaks TLS. */
+    char manager_profile[CLI_PATH_MAX + 64];
 };
 
 /* The folders that were given, else those of the last start (when `recorded`),
@@ -59,6 +61,8 @@ struct cli_server_conf {
     uint16_t sc_port;
     uint16_t spu_port;
     bool insecure;
+    /* Whole paths; NULL: plain TCP. */
+    const char *tls_cert, *tls_key, *tls_client_ca;
 };
 /* One start at a time for this user: waits for one that is under way. Closing
  * *out_fd lets the next one in. */
@@ -72,8 +76,8 @@ FLV_CHECKED flv_rc cli_local_start(const struct cli_local *l,
                                    const struct cli_server_conf *conf,
                                    struct cli_holder *out,
                                    struct flv_err *err);
-/* Starts the manager for the cluster at that address; FLV_E_NOT_FOUND: it is
- * not installed. */
+/* Starts the manager for the cluster at that address, or for that of its own
+ * profile if it has one; FLV_E_NOT_FOUND: it is not installed. */
 FLV_CHECKED flv_rc cli_manager_start(const struct cli_local *l,
                                      const char *cluster,
                                      const char *rust_log,

@@ -95,7 +95,7 @@ list_table(const struct cli *c, struct flv_buf *out, struct flv_err *err)
         cli_table_cell(&t, p.name);
         cli_table_cell(&t, or_empty(p.cluster));
         cli_table_cell(&t, or_empty(p.endpoint));
-        cli_table_cell(&t, tls_name(p.tls));
+        cli_table_cell(&t, tls_name(p.tls.policy));
         cli_table_cell(&t, p.installation != NULL ? p.installation : "local");
         cli_table_end_row(&t);
     }
@@ -111,7 +111,7 @@ doc_profile(struct cli_doc *d, const struct cli *c, const struct flv_profile *p)
     cli_doc_str(d, "profile", p->name);
     cli_doc_str(d, "cluster", or_empty(p->cluster));
     cli_doc_str(d, "address", or_empty(p->endpoint));
-    cli_doc_str(d, "tls", tls_name(p->tls));
+    cli_doc_str(d, "tls", tls_name(p->tls.policy));
     cli_doc_str(d, "installation",
                 p->installation != NULL ? p->installation : "local");
     cli_doc_bool(d, "active", is_current(c, p));
@@ -423,14 +423,14 @@ static flv_rc export_doc(const struct flv_profile *p,
     cli_doc_str(&d, "endpoint", or_empty(p->endpoint));
     cli_doc_bool(&d, "use_spu_local_address", p->use_spu_local_address);
     cli_doc_map(&d, "tls");
-    cli_doc_str(&d, "tls_policy", policy_name(p->tls));
-    if (p->tls == FLV_TLS_VERIFIED) {
-        cli_doc_str(&d, "tls_source", p->tls_inline ? "inline" : "files");
+    cli_doc_str(&d, "tls_policy", policy_name(p->tls.policy));
+    if (p->tls.policy == FLV_TLS_VERIFIED) {
+        cli_doc_str(&d, "tls_source", p->tls.is_inline ? "inline" : "files");
         cli_doc_map(&d, "certs");
-        cli_doc_str(&d, "domain", or_empty(p->tls_domain));
-        cli_doc_str(&d, "key", or_empty(p->tls_key));
-        cli_doc_str(&d, "cert", or_empty(p->tls_cert));
-        cli_doc_str(&d, "ca_cert", or_empty(p->tls_ca_cert));
+        cli_doc_str(&d, "domain", or_empty(p->tls.domain));
+        cli_doc_str(&d, "key", or_empty(p->tls.key));
+        cli_doc_str(&d, "cert", or_empty(p->tls.cert));
+        cli_doc_str(&d, "ca_cert", or_empty(p->tls.ca_cert));
         cli_doc_end(&d);
     }
     cli_doc_end(&d);

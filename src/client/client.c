@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "base/text.h"
+#include "loop/tls.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,8 @@ static struct flv__peer_conf peer_conf(struct flv_client *c,
         .loop = c->loop,
         .budget = &c->budget,
         .client_id = c->client_id,
+        .tls = c->tls,
+        .tls_name = c->domain,
         .side = side,
         .connect_timeout_ms = c->conf.connect_timeout_ms,
         .stall_timeout_ms = c->conf.request_timeout_ms,
@@ -182,6 +185,7 @@ static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
     *own = *conf;
     own->address = NULL;
     own->client_id = NULL;
+    own->tls = (struct flv_client_tls){.policy = conf->tls.policy};
     own->connect_timeout_ms =
         or_default(conf->connect_timeout_ms, CONNECT_TIMEOUT_MS);
     own->request_timeout_ms =
@@ -200,10 +204,39 @@ static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
 static void client_free(struct flv_client *c)
 {
     if (c != NULL) {
+        flv_tls_destroy(c->tls);
+        flv_free(c->domain);
         flv_free(c->client_id);
         flv_free(c->address);
         flv_free(c);
     }
+}
+
+static struct flv_pem pem_of(const struct flv_client_tls *tls, const char *what)
+{
+    return (struct flv_pem){.file = tls->is_inline ? NULL : what,
+                            .text = tls->is_inline ? what : NULL};
+}
+
+static flv_rc make_tls(struct flv_client *c,
+                       const struct flv_client_tls *tls,
+                       struct flv_err *err)
+{
+    struct flv_tls_conf conf = {.anonymous = tls->policy == FLV_TLS_ANONYMOUS};
+
+    if (tls->policy == FLV_TLS_DISABLED) {
+        return FLV_OK;
+    }
+    if (tls->policy == FLV_TLS_VERIFIED) {
+        conf.ca = pem_of(tls, tls->ca_cert);
+        conf.cert = pem_of(tls, tls->cert);
+        conf.key = pem_of(tls, tls->key);
+        c->domain = tls->domain != NULL ? flv_strdup(tls->domain) : NULL;
+        if (tls->domain != NULL && c->domain == NULL) {
+            return flv_fail(err, FLV_E_NOMEM, "out of memory for a client");
+        }
+    }
+    return flv_tls_create(&c->tls, &conf, err);
 }
 
 static void close_all(struct flv_task *t);
@@ -250,6 +283,9 @@ flv_rc flv_client_create(struct flv_client **out,
     if (c->address == NULL || c->client_id == NULL) {
         rc = flv_fail(err, FLV_E_NOMEM, "out of memory for a client");
     } else {
+        rc = make_tls(c, &conf->tls, err);
+    }
+    if (rc == FLV_OK) {
         rc = make_sc(c, err);
     }
     if (rc != FLV_OK) {
@@ -339,12 +375,17 @@ static flv_rc make_spu(struct flv_client *c,
                        struct flv__spu_link **out,
                        struct flv_err *err)
 {
-    const struct flv__peer_conf conf = peer_conf(c, FLV_WIRE_SPU);
+    struct flv__peer_conf conf = peer_conf(c, FLV_WIRE_SPU);
+    char name[HOST_MAX];
     struct flv__spu_link *link = flv_zalloc(1, sizeof(*link));
     flv_rc rc = FLV_OK;
 
     if (link == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a connection");
+    }
+    if (c->domain != NULL) {
+        (void)snprintf(name, sizeof(name), "%s.%s", s->name, c->domain);
+        conf.tls_name = name;
     }
     rc = flv__peer_create(&link->peer, &conf, host, port, err);
     if (rc != FLV_OK) {

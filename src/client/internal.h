@@ -40,6 +40,8 @@ struct flv_client {
     struct flv_loop *loop; /* borrowed */
     struct flv_client_conf conf;
     char *client_id, *address; /* owned */
+    struct flv_tls *tls;       /* owned; NULL: plain */
+    char *domain;              /* owned; of certificates, or NULL */
     struct flv_budget budget;  /* of received frames */
     struct flv__peer *sc;      /* owned */
     struct flv__meta meta;

@@ -276,6 +276,7 @@ static flv_rc apply_partitions(struct flv__meta *m,
 static void spu_destroy(struct flv__spu_meta *s)
 {
     if (s != NULL) {
+        flv_free(s->name);
         flv_free(s->host);
         flv_free(s->local_host);
         flv_free(s);
@@ -325,12 +326,13 @@ static flv_rc put_spu(struct flv__meta *m, const struct flv_wire_spu *w)
     }
     s->id = w->spec.id;
     s->port = pub->port;
+    s->name = flv_slice_dup(w->name);
     s->host = flv_slice_dup(host);
     if (w->spec.public_local.has) {
         s->local_host = flv_slice_dup(w->spec.public_local.v.host);
         s->local_port = w->spec.public_local.v.port;
     }
-    if (s->host == NULL ||
+    if (s->name == NULL || s->host == NULL ||
         (w->spec.public_local.has && s->local_host == NULL)) {
         spu_destroy(s);
         return FLV_E_NOMEM;

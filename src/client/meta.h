@@ -41,6 +41,7 @@ struct flv__topic_meta {
 
 struct flv__spu_meta {
     int32_t id; /* the key */
+    char *name; /* owned; of the object */
     char *host; /* owned */
     uint16_t port;
     char *local_host; /* owned, or NULL */

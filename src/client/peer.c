@@ -35,6 +35,7 @@ struct flv__peer {
     char host[HOST_MAX];
     uint16_t port;
     char address[HOST_MAX + 8];
+    char tls_name[HOST_MAX]; /* empty: the host */
 
     enum peer_state state;
     struct flv_connect connect;
@@ -628,6 +629,8 @@ static void start_connect(struct flv__peer *p)
     set_state(p, PEER_CONNECTING);
     p->connect = (struct flv_connect){
         .host = p->host,
+        .tls = p->conf.tls,
+        .name = p->tls_name[0] != '\0' ? p->tls_name : NULL,
         .port = p->port,
         .timeout_ms = p->conf.connect_timeout_ms,
         .done = connected,
@@ -756,6 +759,10 @@ flv_rc flv__peer_create(struct flv__peer **out,
         return rc;
     }
     p->conf = *conf;
+    p->conf.tls_name = NULL;
+    if (conf->tls_name != NULL) {
+        (void)snprintf(p->tls_name, sizeof(p->tls_name), "%s", conf->tls_name);
+    }
     p->correlation = 1;
     ring_init(&p->queue);
     ring_init(&p->sent);

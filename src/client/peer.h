@@ -90,6 +90,8 @@ struct flv__peer_conf {
     struct flv_loop *loop;     /* borrowed */
     struct flv_budget *budget; /* borrowed; of frames */
     const char *client_id;     /* borrowed, outlives the peer */
+    struct flv_tls *tls;       /* borrowed, outlives the peer; NULL: plain */
+    const char *tls_name;      /* copied: of the certificate; NULL: host */
     enum flv_wire_side side;
     uint32_t connect_timeout_ms, stall_timeout_ms;
     uint32_t retry_min_ms, retry_max_ms;

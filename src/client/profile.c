@@ -418,18 +418,18 @@ static void fill_tls(const struct flv_profiles *p, struct flv_profile *out)
     const char *source = flv__toml_str(
         p->doc, FLV__TOML_PATH("cluster", c, "tls", "tls_source"));
 
-    if (policy == NULL || !policy_of(policy, &out->tls) ||
-        out->tls != FLV_TLS_VERIFIED) {
+    if (policy == NULL || !policy_of(policy, &out->tls.policy) ||
+        out->tls.policy != FLV_TLS_VERIFIED) {
         return;
     }
-    out->tls_inline = source != NULL && strcmp(source, "inline") == 0;
-    out->tls_domain = flv__toml_str(
+    out->tls.is_inline = source != NULL && strcmp(source, "inline") == 0;
+    out->tls.domain = flv__toml_str(
         p->doc, FLV__TOML_PATH("cluster", c, "tls", "certs", "domain"));
-    out->tls_key = flv__toml_str(
+    out->tls.key = flv__toml_str(
         p->doc, FLV__TOML_PATH("cluster", c, "tls", "certs", "key"));
-    out->tls_cert = flv__toml_str(
+    out->tls.cert = flv__toml_str(
         p->doc, FLV__TOML_PATH("cluster", c, "tls", "certs", "cert"));
-    out->tls_ca_cert = flv__toml_str(
+    out->tls.ca_cert = flv__toml_str(
         p->doc, FLV__TOML_PATH("cluster", c, "tls", "certs", "ca_cert"));
 }
 
@@ -535,16 +535,11 @@ flv_rc flv_client_conf_profile(struct flv_client_conf *out,
                         profile->name,
                         profile->cluster != NULL ? profile->cluster : "");
     }
-    if (profile->tls != FLV_TLS_DISABLED) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "profile '%s' asks for TLS, which this version does "
-                        "not speak",
-                        profile->name);
-    }
     *out = (struct flv_client_conf){
         .address = profile->endpoint,
         .client_id = profile->client_id,
         .use_spu_local_address = profile->use_spu_local_address,
+        .tls = profile->tls,
     };
     return FLV_OK;
 }
@@ -705,34 +700,68 @@ flv_rc flv_profiles_add(struct flv_profiles *p,
                         : rc;
 }
 
-/* ------------------------------------------------------------ exporting */
-
-static flv_rc export_tls(struct flv_profiles *to,
-                         const struct flv_profile *from,
-                         struct flv_err *err)
+/* Of a cluster whose table has no TLS or only a policy. */
+static flv_rc put_tls(struct flv_profiles *p,
+                      const char *cluster,
+                      const struct flv_client_tls *tls,
+                      struct flv_err *err)
 {
     static const char *const policies[] = {"disabled", "anonymous", "verified"};
     const char *const keys[] = {"domain", "key", "cert", "ca_cert"};
-    const char *const values[] = {from->tls_domain, from->tls_key,
-                                  from->tls_cert, from->tls_ca_cert};
-    const char *c = from->name;
+    const char *const values[] = {tls->domain, tls->key, tls->cert,
+                                  tls->ca_cert};
     flv_rc rc = flv__toml_set_str(
-        to->doc, FLV__TOML_PATH("cluster", c, "tls", "tls_policy"),
-        policies[from->tls], err);
+        p->doc, FLV__TOML_PATH("cluster", cluster, "tls", "tls_policy"),
+        policies[tls->policy], err);
 
-    if (rc != FLV_OK || from->tls != FLV_TLS_VERIFIED) {
+    if (rc != FLV_OK || tls->policy != FLV_TLS_VERIFIED) {
         return rc;
     }
-    rc = flv__toml_set_str(to->doc,
-                           FLV__TOML_PATH("cluster", c, "tls", "tls_source"),
-                           from->tls_inline ? "inline" : "files", err);
+    rc = flv__toml_set_str(
+        p->doc, FLV__TOML_PATH("cluster", cluster, "tls", "tls_source"),
+        tls->is_inline ? "inline" : "files", err);
     for (size_t i = 0; rc == FLV_OK && i < 4; i++) {
         rc = flv__toml_set_str(
-            to->doc, FLV__TOML_PATH("cluster", c, "tls", "certs", keys[i]),
+            p->doc, FLV__TOML_PATH("cluster", cluster, "tls", "certs", keys[i]),
             values[i], err);
     }
     return rc;
 }
+
+flv_rc flv_profiles_set_tls(struct flv_profiles *p,
+                            const char *name,
+                            const struct flv_client_tls *tls,
+                            struct flv_err *err)
+{
+    struct flv_profile at;
+    char *cluster = NULL; /* a copy: the profile's own goes with a change */
+    flv_rc rc = flv_profiles_find(p, name, &at, err);
+
+    if (rc == FLV_OK && tls->policy == FLV_TLS_VERIFIED &&
+        (tls->domain == NULL || tls->ca_cert == NULL || tls->cert == NULL ||
+         tls->key == NULL)) {
+        rc = flv_fail(err, FLV_E_INVALID,
+                      "profile '%s': verified TLS needs a domain, a CA "
+                      "certificate, and a client's certificate and key",
+                      at.name);
+    }
+    if (rc == FLV_OK) {
+        cluster = flv_strdup(at.cluster);
+        rc = cluster != NULL ? FLV_OK
+                             : flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    if (rc == FLV_OK) {
+        rc = flv__toml_remove(p->doc, FLV__TOML_PATH("cluster", cluster, "tls"),
+                              err);
+    }
+    if (rc == FLV_OK) {
+        rc = put_tls(p, cluster, tls, err);
+    }
+    flv_free(cluster);
+    return rc;
+}
+
+/* ------------------------------------------------------------ exporting */
 
 flv_rc flv_profiles_export(const struct flv_profiles *p,
                            const char *name,
@@ -762,7 +791,7 @@ flv_rc flv_profiles_export(const struct flv_profiles *p,
             err);
     }
     if (rc == FLV_OK) {
-        rc = export_tls(&fresh, &from, err);
+        rc = put_tls(&fresh, from.name, &from.tls, err);
     }
     if (rc == FLV_OK) {
         char *text = flv_slice_dup(flv__toml_text(fresh.doc));

@@ -29,7 +29,7 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 #endif
 
 struct conf {
-    char *data_dir, *cluster, *path, *log_level;
+    char *data_dir, *cluster, *profile_file, *path, *log_level;
     uint64_t port, ready_fd, files_max, log_files;
     uint64_t memory_bytes_max, log_bytes_max;
     uint64_t backoff_min_ms, backoff_max_ms, healthy_ms, drain_ms, term_ms;
@@ -45,6 +45,9 @@ static const struct flv_opt opts[] = {
      .help = "Folder of this manager [default: ~/.fluvio/data/manager]"},
     {.name = "cluster", FLV_STR(struct conf, cluster), .arg = "HOST:PORT",
      .help = "Cluster of the topics [default: the active profile's]"},
+    {.name = "profile-file", FLV_STR(struct conf, profile_file), .arg = "FILE",
+     .help = "The same, by the active profile of this file; connectors get it "
+             "too"},
     {.name = "port", FLV_U64(struct conf, port), .arg = "PORT",
      .max = 65535,
      .help = "Port of the REST API on 127.0.0.1; 0 for any free one [default: "
@@ -195,7 +198,11 @@ static flv_rc serve_rest(struct program *p, struct flv_err *err)
         rc = flv_rest_create(&p->rest, &conf, err);
     }
     const struct flv_mdir_public public = {
-        .guard = p->guard, .port = p->port, .cluster = p->conf->cluster};
+        .guard = p->guard,
+        .port = p->port,
+        .cluster = p->conf->profile_file != NULL
+                       ? flv_manager_cluster(p->manager)
+                       : p->conf->cluster};
     return rc == FLV_OK ? flv_mdir_publish(&p->dir, &public, err) : rc;
 }
 
@@ -346,6 +353,12 @@ int main(int argc, char **argv)
         return rc == FLV_OK ? EXIT_OK : EXIT_USAGE;
     }
     struct conf *conf = flv_args_conf(&args);
+    if (conf->profile_file != NULL &&
+        setenv("FLV_PROFILE_PATH", conf->profile_file, 1) != 0) {
+        (void)fputs("fluvio-manager: out of memory\n", stderr);
+        flv_args_deinit(&args);
+        return EXIT_RUNTIME;
+    }
     if (flv_log_setup(conf->log_level, &err) != FLV_OK) {
         (void)fail(&err);
         code = EXIT_USAGE;

@@ -20,6 +20,7 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 struct conf {
     char *data_dir, *bind, *advertise, *log_level, *check;
+    char *tls_cert, *tls_key, *tls_client_ca;
     uint64_t sc_port, spu_port, ready_fd;
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
@@ -38,7 +39,8 @@ static const struct flv_opt opts[] = {
      FLV_STR(struct conf, bind),
      .arg = "ADDRESS",
      .fallback = "127.0.0.1",
-     .help = "Address to listen on; anything but loopback needs --insecure"},
+     .help = "Address to listen on; anything but loopback needs TLS with "
+             "--tls-client-ca, or --insecure"},
     {.name = "advertise",
      FLV_STR(struct conf, advertise),
      .arg = "HOST",
@@ -59,8 +61,23 @@ static const struct flv_opt opts[] = {
      .help = "Port of the partition service; 0 for any free one"},
     {.name = "insecure",
      FLV_FLAG(struct conf, insecure),
-     .help = "Serve plain TCP to other machines: anybody who can connect can "
-             "read and write everything"},
+     .help = "Serve other machines without asking who they are: anybody who "
+             "can connect can read and write everything"},
+    {.name = "tls-cert",
+     FLV_STR(struct conf, tls_cert),
+     .arg = "FILE",
+     .help = "Serve TLS with this certificate and its chain (PEM); it is for "
+             "the names DOMAIN and " FLV_SPU_NAME ".DOMAIN of the clients' "
+             "profiles"},
+    {.name = "tls-key",
+     FLV_STR(struct conf, tls_key),
+     .arg = "FILE",
+     .help = "Key of that certificate (PEM, without a password)"},
+    {.name = "tls-client-ca",
+     FLV_STR(struct conf, tls_client_ca),
+     .arg = "FILE",
+     .help = "Serve only clients with a certificate that one of these CA "
+             "certificates has signed (PEM)"},
     {.name = "log-level",
      FLV_STR(struct conf, log_level),
      .arg = "SPEC",
@@ -227,6 +244,9 @@ static struct flv_server_conf server_conf(const struct conf *c)
         .advertise = advertise,
         .sc_port = (uint16_t)c->sc_port,
         .spu_port = (uint16_t)c->spu_port,
+        .tls = {.cert = c->tls_cert,
+                .key = c->tls_key,
+                .client_ca = c->tls_client_ca},
         .frame_bytes_max = c->frame_bytes_max,
         .memory_bytes_max = c->memory_bytes_max,
         .batch_bytes_max = c->batch_bytes_max,
@@ -243,10 +263,18 @@ static struct flv_server_conf server_conf(const struct conf *c)
 
 static flv_rc check_conf(struct conf *c, struct flv_err *err)
 {
-    if (!c->insecure && !flv_net_is_loopback(c->bind)) {
+    if ((c->tls_cert == NULL) != (c->tls_key == NULL) ||
+        (c->tls_client_ca != NULL && c->tls_cert == NULL)) {
         return flv_fail(err, FLV_E_INVALID,
-                        "%s can be reached from other machines and this "
-                        "version has no TLS; add --insecure if that is meant",
+                        "--tls-cert and --tls-key belong together, and "
+                        "--tls-client-ca needs both");
+    }
+    if (!c->insecure && c->tls_client_ca == NULL &&
+        !flv_net_is_loopback(c->bind)) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "%s can be reached from other machines: name who may "
+                        "connect with --tls-cert, --tls-key and "
+                        "--tls-client-ca, or add --insecure if everybody may",
                         c->bind);
     }
     if (c->memory_bytes_max / 2 < c->frame_bytes_max + 4096) {

@@ -3,6 +3,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/tls.h"
 #include "server/lifecycle.h"
 #include "server/state.h"
 #include "server/watch.h"
@@ -98,9 +99,24 @@ static flv_rc listen_on(struct flv_server *s,
                         struct flv_listener **out,
                         struct flv_err *err)
 {
-    const struct flv_listen_conf conf = {
-        .host = s->conf.bind, .port = port, .accepted = accepted, .ctx = s};
+    const struct flv_listen_conf conf = {.host = s->conf.bind,
+                                         .port = port,
+                                         .tls = s->tls,
+                                         .accepted = accepted,
+                                         .ctx = s};
     return flv_listener_open(out, s->loop, &conf, err);
+}
+
+static flv_rc open_tls(struct flv_server *s, struct flv_err *err)
+{
+    const struct flv_server_tls_conf *c = &s->conf.tls;
+    const struct flv_tls_conf conf = {.server = true,
+                                      .ca.file = c->client_ca,
+                                      .cert.file = c->cert,
+                                      .key.file = c->key};
+    flv_rc rc = c->cert != NULL ? flv_tls_create(&s->tls, &conf, err) : FLV_OK;
+    s->conf.tls = (struct flv_server_tls_conf){NULL}; /* borrowed until now */
+    return rc;
 }
 
 /* Two thousand idle clients are ordinary; files come on top. */
@@ -223,7 +239,10 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     if (s->compressor == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    flv_rc rc = open_pools(s, err);
+    flv_rc rc = open_tls(s, err);
+    if (rc == FLV_OK) {
+        rc = open_pools(s, err);
+    }
     if (rc == FLV_OK) {
         rc = open_data(s, err);
     }
@@ -406,6 +425,7 @@ void flv_server_destroy(struct flv_server *s)
     flv_topics_deinit(&s->topics);
     flv_modules_deinit(&s->modules);
     flv_compressor_destroy(s->compressor);
+    flv_tls_destroy(s->tls);
     flv_arena_deinit(&s->arena);
     flv_buf_deinit(&s->scratch);
     union {

@@ -26,12 +26,17 @@ struct flv_server_conf {
     const char *bind;           /* address to listen on */
     const char *advertise;      /* host that clients are told to connect to */
     uint16_t sc_port, spu_port; /* 0: any free one */
-    uint64_t frame_bytes_max;   /* size of one request */
-    uint64_t memory_bytes_max;  /* requests and answers in flight, in all */
-    uint64_t batch_bytes_max;   /* of one record batch */
-    uint64_t stall_ms_max;      /* silence inside a frame */
-    uint64_t frame_ms_max;      /* from its first to its last byte */
-    uint64_t stop_ms_max;       /* for what is under way at the end */
+    /* PEM files; cert NULL: plain TCP. client_ca NULL: nobody is asked for a
+     * certificate. */
+    struct flv_server_tls_conf {
+        const char *cert, *key, *client_ca;
+    } tls;
+    uint64_t frame_bytes_max;  /* size of one request */
+    uint64_t memory_bytes_max; /* requests and answers in flight, in all */
+    uint64_t batch_bytes_max;  /* of one record batch */
+    uint64_t stall_ms_max;     /* silence inside a frame */
+    uint64_t frame_ms_max;     /* from its first to its last byte */
+    uint64_t stop_ms_max;      /* for what is under way at the end */
     struct flv_server_modules_conf {
         uint64_t fuel;             /* of one module and record; 0: default */
         uint64_t cpu_ms;           /* the same, of the thread */

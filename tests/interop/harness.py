@@ -108,9 +108,12 @@ def eventually(test, limit_s):
 
 
 class Server:
-    """One fluvio-server with its own data, home and profile."""
+    """One fluvio-server with its own data, home and profile.
 
-    def __init__(self, bin_dir, *options):
+    With tls it asks for certificates, and the profile has alice's.
+    """
+
+    def __init__(self, bin_dir, *options, tls=False):
         self.bin = os.path.abspath(bin_dir)
         self.options = options
         self.work = tempfile.mkdtemp(prefix="fluvio-interop.")
@@ -119,6 +122,14 @@ class Server:
         self.log = os.path.join(self.work, "server.log")
         self.sc = self.spu = 0
         self.child = None
+        self.pki = os.path.join(self.work, "pki") if tls else None
+        if tls:
+            here = os.path.dirname(os.path.abspath(__file__))
+            subprocess.run([os.path.join(here, "..", "pki.sh"), self.pki],
+                           check=True)
+            self.options += ("--tls-cert", self.pki + "/server.crt",
+                             "--tls-key", self.pki + "/server.key",
+                             "--tls-client-ca", self.pki + "/ca.crt")
         self.env = {**os.environ, "HOME": self.work,
                     "FLV_PROFILE_PATH": self.profile}
 
@@ -142,13 +153,23 @@ class Server:
         with open(os.path.join(self.data, "server.json")) as file:
             doc = json.load(file)
         self.sc, self.spu = doc["sc_port"], doc["spu_port"]
+        self.write_profile()
+        os.environ["HOME"] = self.work
+        os.environ["FLV_PROFILE_PATH"] = self.profile
+        return self
+
+    def write_profile(self, who="alice", ca="ca"):
         with open(self.profile, "w") as file:
             file.write(f'version = "2.0"\ncurrent_profile = "t"\n'
                        f'[profile.t]\ncluster = "t"\n[cluster.t]\n'
                        f'endpoint = "127.0.0.1:{self.sc}"\n')
-        os.environ["HOME"] = self.work
-        os.environ["FLV_PROFILE_PATH"] = self.profile
-        return self
+            if self.pki:
+                file.write(f'[cluster.t.tls]\ntls_policy = "verified"\n'
+                           f'tls_source = "files"\n[cluster.t.tls.certs]\n'
+                           f'domain = "fluvio.test"\n'
+                           f'cert = "{self.pki}/{who}.crt"\n'
+                           f'key = "{self.pki}/{who}.key"\n'
+                           f'ca_cert = "{self.pki}/{ca}.crt"\n')
 
     def alive(self):
         """Also true in a forked group, whose child the server is not."""

@@ -60,24 +60,46 @@ async function refusal(claim, pattern, run, seconds = 5) {
     }
 }
 
+// With tls it asks for certificates, and the profile has alice's.
 class Server {
-    constructor(bin) {
+    constructor(bin, tls = false) {
         this.bin = bin
         this.work = fs.mkdtempSync(path.join(os.tmpdir(), 'fluvio-interop.'))
         this.data = path.join(this.work, 'data')
         this.profile = path.join(this.work, 'config')
         this.ports = [0, 0]
+        this.options = []
+        this.more = ''
+        if (tls) this.secure(path.join(this.work, 'pki'))
         for (const e of [env, process.env]) {
             e.HOME = this.work
             e.FLV_PROFILE_PATH = this.profile
         }
     }
 
+    secure(pki) {
+        execFileSync(path.join(import.meta.dirname ??
+            path.dirname(new URL(import.meta.url).pathname), '../pki.sh'), [pki])
+        this.options = ['--tls-cert', `${pki}/server.crt`,
+            '--tls-key', `${pki}/server.key`,
+            '--tls-client-ca', `${pki}/ca.crt`]
+        this.more = `[cluster.t.tls]
+tls_policy = "verified"
+tls_source = "files"
+[cluster.t.tls.certs]
+domain = "fluvio.test"
+cert = "${pki}/alice.crt"
+key = "${pki}/alice.key"
+ca_cert = "${pki}/ca.crt"
+`
+    }
+
     async start() {
         const log = fs.openSync(path.join(this.work, 'server.log'), 'a')
         this.child = spawn(path.join(this.bin, 'fluvio-server'),
             ['--data-dir', this.data, '--sc-port', this.ports[0],
-                '--spu-port', this.ports[1], '--ready-fd', '3'].map(String),
+                '--spu-port', this.ports[1], '--ready-fd', '3',
+                ...this.options].map(String),
             { env, stdio: ['ignore', log, log, 'pipe'] })
         this.ended = new Promise((done) =>
             this.child.on('exit', (code, signal) => done(signal ?? code)))
@@ -95,7 +117,7 @@ current_profile = "t"
 cluster = "t"
 [cluster.t]
 endpoint = "127.0.0.1:${doc.sc_port}"
-`)
+${this.more}`)
     }
 
     async stop(signal = 'SIGTERM') {
@@ -492,6 +514,32 @@ async function restarts() {
     }
 }
 
+async function secured() {
+    const before = server
+    server = new Server(before.bin, true)
+    try {
+        await server.start()
+        const admin = await (await connect()).admin()
+        await within(5, admin.createTopic('private', { partition: 1 }), 'create')
+        const producer = await (await connect()).topicProducer('private')
+        for (let n = 0; n < 100; n++) await producer.send('k', `${n}`)
+        await within(5, producer.flush(), 'flush')
+        const consumer = await (await connect()).partitionConsumer('private', 0)
+        const stream = await consumer.createStream(Offset.FromBeginning())
+        equal((await take(stream, 100)).map(([, v]) => v),
+            range(0, 100).map(String),
+            'over TLS with certificates records go both ways')
+    } finally {
+        await server.stop()
+        server.close()
+        server = before
+        for (const e of [env, process.env]) {
+            e.HOME = server.work
+            e.FLV_PROFILE_PATH = server.profile
+        }
+    }
+}
+
 async function main() {
     server = new Server(path.resolve(process.argv[2]))
     const wanted = process.argv.slice(3)
@@ -499,7 +547,7 @@ async function main() {
         await server.start()
         for (const run of [administration, records, transformed,
             writtenInRust, starts, partitions, sizes,
-            codecs, otherClient, together, restarts]) {
+            codecs, otherClient, together, secured, restarts]) {
             if (wanted.length && !wanted.includes(run.name)) continue
             const start = performance.now()
             try {

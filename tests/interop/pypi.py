@@ -792,6 +792,33 @@ def with_ours():
 # --- restarts --------------------------------------------------------------------------------
 
 
+def secured():
+    own = Server(server.bin, tls=True).start()
+    try:
+        name = topic("private", 2)
+        sent = [f"{n}".encode() for n in range(1000)]
+        put(name, sent)
+        equal(sorted(values(drain(name))), sorted(sent),
+              "pypi: over TLS with certificates records go both ways")
+        large = b"x" * 900_000
+        put(topic("large"), [large])
+        equal(values(drain("large")), [large],
+              "pypi: and large ones")
+        own.write_profile(who="mallory")
+        refusal("pypi: a certificate of another CA is refused",
+                "certificate|closed|tls|ssl|alert|unknown|reset|broken|io",
+                lambda: admin().all_topics())
+        own.write_profile(ca="other-ca")
+        refusal("pypi: it does not believe a server of another CA",
+                "certificate|verify|tls|ssl", lambda: admin().all_topics())
+        own.write_profile()
+        if own.has_cli():
+            equal(own.cli("consume", "large", "-B", "-d"), large + b"\n",
+                  "pypi: our own client reads the same")
+    finally:
+        own.close()
+
+
 def restarts():
     own = Server(server.bin).start()
     try:
@@ -924,7 +951,7 @@ def main():
                 (watching, 10), (records, 15), (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),
-                (with_ours, 15), (restarts, 40), (killed_under_load, 40)):
+                (with_ours, 15), (secured, 30), (restarts, 40), (killed_under_load, 40)):
             if not wanted or run.__name__ in wanted:
                 group("pypi: " + run.__name__.replace("_", " "), run, limit_s)
         check(server.alive(), "pypi: the server is still the one that started")

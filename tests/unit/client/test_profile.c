@@ -111,19 +111,19 @@ static void reads_what_real_tools_write(void **state)
     assert_int_equal(a.partition, 3);
     assert_true(a.use_spu_local_address);
     assert_string_equal(a.installation, "local");
-    assert_int_equal(a.tls, FLV_TLS_DISABLED);
+    assert_int_equal(a.tls.policy, FLV_TLS_DISABLED);
     assert_int_equal(flv_client_conf_profile(&conf, &a, NULL), FLV_OK);
     assert_string_equal(conf.address, "127.0.0.1:9003");
     flv_profiles_at(p, 1, &a);
     assert_string_equal(a.name, "far away");
     assert_string_equal(a.endpoint, "far:9003");
     assert_string_equal(a.client_id, "me");
-    assert_int_equal(a.tls, FLV_TLS_VERIFIED);
-    assert_true(a.tls_inline);
-    assert_string_equal(a.tls_domain, "fluvio.io");
-    assert_string_equal(a.tls_key, "-----BEGIN\nK\n");
-    assert_string_equal(a.tls_cert, "C");
-    assert_string_equal(a.tls_ca_cert, "A\xc3\xa9");
+    assert_int_equal(a.tls.policy, FLV_TLS_VERIFIED);
+    assert_true(a.tls.is_inline);
+    assert_string_equal(a.tls.domain, "fluvio.io");
+    assert_string_equal(a.tls.key, "-----BEGIN\nK\n");
+    assert_string_equal(a.tls.cert, "C");
+    assert_string_equal(a.tls.ca_cert, "A\xc3\xa9");
     assert_int_equal(flv_client_conf_profile(&conf, &a, &err),
                      FLV_E_UNSUPPORTED);
     flv_profiles_destroy(p);
@@ -262,8 +262,8 @@ static void an_exported_profile_works_alone(void **state)
     p = load();
     assert_int_equal(flv_profiles_find(p, NULL, &a, NULL), FLV_OK);
     assert_string_equal(a.name, "far away");
-    assert_string_equal(a.tls_key, "-----BEGIN\nK\n");
-    assert_int_equal(a.tls, FLV_TLS_VERIFIED);
+    assert_string_equal(a.tls.key, "-----BEGIN\nK\n");
+    assert_int_equal(a.tls.policy, FLV_TLS_VERIFIED);
     flv_profiles_destroy(p);
 }
 

@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# TLS end to end: server, profile, client, manager and connectors, each with a
+# certificate that somebody signed.
+
+load lib.bash
+load manager.bash
+
+setup_file() {
+    home_up
+    "$ROOT/tests/pki.sh" "$HOME/pki"
+    export PKI=$HOME/pki
+    cluster_start_tls
+}
+
+teardown_file() {
+    home_down
+}
+
+cluster_start_tls() {
+    fluvio cluster start --tls --domain fluvio.test --ca-cert "$PKI/ca.crt" \
+        --server-cert "$PKI/server.crt" --server-key "$PKI/server.key" \
+        --client-cert "$PKI/alice.crt" --client-key "$PKI/alice.key" \
+        >"$HOME/start.log" 2>&1 || {
+        cat "$HOME/start.log" >&2
+        return 1
+    }
+}
+
+@test "topics, records and the status, through the profile" {
+    run -0 fluvio topic create over-tls -p 2
+    seq 1000 | fluvio produce over-tls
+    run -0 fluvio consume over-tls -B -d
+    [ "${#lines[@]}" -eq 1000 ]
+    run -0 fluvio cluster status
+    run -0 fluvio profile list
+    [[ $output == *" local "*"verified"* ]] || [[ $output == *Verified* ]]
+    head -c 3000000 /dev/urandom | base64 -w 0 | cut -c 1-1500000 >"$HOME/big"
+    fluvio topic create big
+    fluvio produce big --raw -f "$HOME/big"
+    fluvio consume big -B -d >"$HOME/back"
+    cmp <(cat "$HOME/big"; echo) "$HOME/back"
+}
+
+@test "whoever has no certificate of our CA is turned away, and says why" {
+    run -1 --separate-stderr fluvio --cluster "$(address)" topic list
+    run -1 --separate-stderr fluvio --cluster "$(address)" --tls topic list
+    [[ $stderr == *"certificate required"* ]]
+    run -1 --separate-stderr fluvio --cluster "$(address)" --tls \
+        --domain fluvio.test --ca-cert "$PKI/ca.crt" \
+        --client-cert "$PKI/mallory.crt" --client-key "$PKI/mallory.key" \
+        topic list
+    [[ $stderr == *"unknown ca"* ]]
+    # We look at the other side as closely.
+    run -1 --separate-stderr fluvio --cluster "$(address)" --tls \
+        --domain fluvio.test --ca-cert "$PKI/other-ca.crt" \
+        --client-cert "$PKI/alice.crt" --client-key "$PKI/alice.key" topic list
+    [[ $stderr == *" certificate"* ]]
+    run -1 --separate-stderr fluvio --cluster "$(address)" --tls \
+        --domain elsewhere.test --ca-cert "$PKI/ca.crt" \
+        --client-cert "$PKI/alice.crt" --client-key "$PKI/alice.key" topic list
+    [[ $stderr == *mismatch* ]]
+    run -0 fluvio --cluster "$(address)" --tls --enable-client-cert \
+        --domain fluvio.test --ca-cert "$PKI/ca.crt" \
+        --client-cert "$PKI/alice.crt" --client-key "$PKI/alice.key" topic list
+}
+
+@test "an exported profile works elsewhere, its texts may be inline" {
+    fluvio profile export >"$HOME/exported"
+    run -0 env FLV_PROFILE_PATH="$HOME/exported" fluvio topic list
+    python3 - "$PKI" >"$HOME/inline" <<'PY'
+import os, sys
+pki = sys.argv[1]
+read = lambda name: open(f"{pki}/{name}").read()
+port = os.environ["FLV_SC_PORT"]
+print(f'''version = "2.0"
+current_profile = "far"
+[profile.far]
+cluster = "far"
+[cluster.far]
+endpoint = "127.0.0.1:{port}"
+[cluster.far.tls]
+tls_policy = "verified"
+tls_source = "inline"
+[cluster.far.tls.certs]
+domain = "fluvio.test"
+key = """{read("alice.key")}"""
+cert = """{read("alice.crt")}"""
+ca_cert = """{read("ca.crt")}"""''')
+PY
+    run -0 env FLV_PROFILE_PATH="$HOME/inline" fluvio topic list
+}
+
+@test "managed connectors and those by hand find the same cluster" {
+    cat >"$HOME/c.yml" <<'YML'
+version: latest
+name: ticks
+type: test-connector
+topic: ticks
+create_topic: true
+direction: source
+parameters:
+  topic: ticks
+  count: 5
+  timeout: 1
+YML
+    fluvio connector create --config "$HOME/c.yml"
+    until_true 20 is_state ticks Completed
+    run -0 fluvio consume ticks -B -d
+    [ "${#lines[@]}" -eq 5 ]
+    run -0 fluvio-connect-test-connector --fluvio-topic ticks --count 3 \
+        --timeout 1
+    run -0 fluvio consume ticks -B -d
+    [ "${#lines[@]}" -eq 8 ]
+}
+
+@test "cluster start brings back what is missing, and plain is plain again" {
+    fluvio cluster shutdown
+    cluster_start_tls
+    run -0 fluvio consume ticks -B -d
+    run -0 fluvio connector list
+    fluvio cluster shutdown
+    fluvio cluster start
+    run -0 --separate-stderr fluvio consume ticks -B -d
+    [ "${#lines[@]}" -eq 8 ]
+    run -0 fluvio connector list
+    grep -q 'tls_policy = "disabled"' "$HOME/.fluvio/config"
+    fluvio cluster shutdown
+    cluster_start_tls
+}
+
+@test "half of the options is a mistake, a missing file is named" {
+    run -1 --separate-stderr fluvio cluster start --tls --domain x
+    [[ $stderr == *"--tls needs --domain"* ]]
+    run -1 --separate-stderr fluvio cluster start --server-key x
+    run -1 --separate-stderr fluvio --cluster "$(address)" --domain x topic list
+    [[ $stderr == *"only valid with --tls"* ]]
+    fluvio cluster shutdown
+    run -1 --separate-stderr fluvio cluster start --tls --domain fluvio.test \
+        --ca-cert "$PKI/ca.crt" --server-cert "$PKI/server.crt" \
+        --server-key "$PKI/nothing.key" --client-cert "$PKI/alice.crt" \
+        --client-key "$PKI/alice.key"
+    [[ $stderr == *"--server-key"*"nothing.key"* ]]
+    run -1 --separate-stderr fluvio cluster start --tls --domain fluvio.test \
+        --ca-cert "$PKI/ca.crt" --server-cert "$PKI/server.crt" \
+        --server-key "$PKI/alice.key" --client-cert "$PKI/alice.crt" \
+        --client-key "$PKI/alice.key"
+    [[ $stderr == *"key in "*"alice.key cannot be used"* ]]
+    run -1 --separate-stderr fluvio-server --data-dir "$HOME/d" --bind 0.0.0.0
+    [[ $stderr == *"--tls-client-ca"* ]]
+}
