@@ -163,8 +163,6 @@ sys.stdin.read()' "$FLV_SC_PORT"; }
     [[ $stderr == *"Kubernetes"* ]]
     run -1 --separate-stderr fluvio cluster start --spu 3
     [[ $stderr == *"one SPU"* ]]
-    run -1 --separate-stderr fluvio cluster start --tls --domain d
-    [[ $stderr == *"plain TCP"* ]]
     run -1 --separate-stderr fluvio cluster start --sc-pub-addr nonsense
     [[ $stderr == *"HOST:PORT"* ]]
     [ -z "$(server_pid)" ]

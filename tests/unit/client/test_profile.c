@@ -96,7 +96,6 @@ static void reads_what_real_tools_write(void **state)
     struct flv_profiles *p = NULL;
     struct flv_profile a;
     struct flv_client_conf conf;
-    struct flv_err err;
 
     (void)state;
     put(full);
@@ -124,8 +123,49 @@ static void reads_what_real_tools_write(void **state)
     assert_string_equal(a.tls.key, "-----BEGIN\nK\n");
     assert_string_equal(a.tls.cert, "C");
     assert_string_equal(a.tls.ca_cert, "A\xc3\xa9");
-    assert_int_equal(flv_client_conf_profile(&conf, &a, &err),
-                     FLV_E_UNSUPPORTED);
+    assert_int_equal(flv_client_conf_profile(&conf, &a, NULL), FLV_OK);
+    assert_int_equal(conf.tls.policy, FLV_TLS_VERIFIED);
+    assert_true(conf.tls.is_inline);
+    assert_string_equal(conf.tls.cert, "C");
+    flv_profiles_destroy(p);
+}
+
+static void tls_is_set_and_taken_back(void **state)
+{
+    const struct flv_client_tls half = {.policy = FLV_TLS_VERIFIED,
+                                        .domain = "d"};
+    const struct flv_client_tls whole = {.policy = FLV_TLS_VERIFIED,
+                                         .domain = "a.b",
+                                         .ca_cert = "/ca",
+                                         .cert = "/it's \"me\"",
+                                         .key = "/key"};
+    struct flv_profiles *p = NULL;
+    struct flv_profile a;
+    struct flv_err err;
+
+    (void)state;
+    put(full);
+    p = load();
+    assert_int_equal(flv_profiles_set_tls(p, "local", &half, &err),
+                     FLV_E_INVALID);
+    assert_int_equal(flv_profiles_set_tls(p, "nobody", &whole, &err),
+                     FLV_E_NOT_FOUND);
+    assert_int_equal(flv_profiles_set_tls(p, "local", &whole, NULL), FLV_OK);
+    assert_int_equal(flv_profiles_set_tls(p, "far away", &whole, NULL), FLV_OK);
+    assert_int_equal(flv_profiles_save(p, NULL), FLV_OK);
+    flv_profiles_destroy(p);
+    p = load();
+    for (size_t i = 0; i < 2; i++) {
+        flv_profiles_at(p, i, &a);
+        assert_int_equal(a.tls.policy, FLV_TLS_VERIFIED);
+        assert_false(a.tls.is_inline);
+        assert_string_equal(a.tls.domain, "a.b");
+        assert_string_equal(a.tls.cert, "/it's \"me\"");
+        assert_string_equal(a.tls.key, "/key");
+    }
+    assert_int_equal(flv_profiles_add(p, "local", "x:1", NULL, NULL), FLV_OK);
+    assert_int_equal(flv_profiles_find(p, "local", &a, NULL), FLV_OK);
+    assert_int_equal(a.tls.policy, FLV_TLS_DISABLED);
     flv_profiles_destroy(p);
 }
 
@@ -382,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_real_tools_write),
+        cmocka_unit_test(tls_is_set_and_taken_back),
         cmocka_unit_test(a_missing_file_is_an_empty_set),
         cmocka_unit_test(edits_leave_the_rest_alone),
         cmocka_unit_test(adds_a_profile_to_nothing),
