@@ -2,13 +2,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include "base/field.h"
 #include "base/mem.h"
+#include "loop/openssl.h"
 #include "loop/tls_priv.h"
 
 /* Plaintext that is encrypted at once. */
@@ -186,19 +182,14 @@ static flv_rc tls_start(struct flv_tls *tls,
                                      const struct flv_err *err),
                         struct flv_err *err);
 
-flv_rc flv_tls_create(struct flv_tls **out,
-                      const struct flv_tls_conf *conf,
-                      struct flv_err *err)
+/* Rules for all connections; certificates come after. */
+static SSL_CTX *new_context(const struct flv_tls_conf *conf)
 {
     SSL_CTX *ctx =
         SSL_CTX_new(conf->server ? TLS_server_method() : TLS_client_method());
-    struct flv_tls *tls = flv_zalloc(1, sizeof(*tls));
-    flv_rc rc;
 
-    if (ctx == NULL || tls == NULL) {
-        SSL_CTX_free(ctx);
-        flv_free(tls);
-        return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
+    if (ctx == NULL) {
+        return NULL;
     }
     SSL_CTX_set_verify(ctx, verify_mode(conf), NULL);
     if (conf->server) {
@@ -212,15 +203,33 @@ flv_rc flv_tls_create(struct flv_tls **out,
     /* Connections wait long between messages: their buffers need not. */
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
                                     SSL_MODE_ENABLE_PARTIAL_WRITE);
-    rc = read_files(ctx, conf, err);
+    return ctx;
+}
+
+flv_rc flv_tls_create(struct flv_tls **out,
+                      const struct flv_tls_conf *conf,
+                      struct flv_err *err)
+{
+    flv_rc rc = flv__ssl_load(err);
+    struct flv_tls *tls = rc == FLV_OK ? flv_zalloc(1, sizeof(*tls)) : NULL;
+
     if (rc != FLV_OK) {
-        SSL_CTX_free(ctx);
-        flv_free(tls);
         return rc;
     }
-    tls->ctx = ctx;
+    if (tls != NULL) {
+        tls->ctx = new_context(conf);
+    }
+    if (tls == NULL || tls->ctx == NULL) {
+        flv_free(tls);
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for TLS");
+    }
     tls->start = tls_start;
     tls->server = conf->server;
+    rc = read_files(tls->ctx, conf, err);
+    if (rc != FLV_OK) {
+        flv_tls_destroy(tls);
+        return rc;
+    }
     *out = tls;
     return FLV_OK;
 }

@@ -9,7 +9,8 @@
  * Threads    Creating blocks on files: at start-up. Else the loop's thread.
  * Ownership  create/destroy; connections that were made with it keep what
  *            they need.
- * Errors     FLV_E_INVALID names the file and OpenSSL's reason.
+ * Errors     FLV_E_INVALID names the file and OpenSSL's reason;
+ *            FLV_E_UNSUPPORTED: there is no OpenSSL 3 to load.
  * See        tests/unit/loop/test_tls.c
  */
 #ifndef FLV_LOOP_TLS_H
