@@ -79,6 +79,11 @@ FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,
 
 /* Base 64 with its padding, RFC 4648, section 4. */
 FLV_CHECKED flv_rc flv_text_base64(struct flv_buf *b, struct flv_slice s);
+/* Reads it back: no blanks, padding as due, no bits left over. On failure b
+ * keeps what it had. */
+FLV_CHECKED flv_rc flv_text_unbase64(struct flv_buf *b,
+                                     struct flv_slice text,
+                                     struct flv_err *err);
 
 /* Levenshtein's distance; SIZE_MAX when a word has more than 64 bytes. */
 size_t flv_text_distance(const char *a, const char *b);

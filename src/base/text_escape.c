@@ -216,3 +216,67 @@ flv_rc flv_text_base64(struct flv_buf *b, struct flv_slice s)
     }
     return rc;
 }
+
+static int base64_digit(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        return c - 'A';
+    }
+    if (c >= 'a' && c <= 'z') {
+        return c - 'a' + 26;
+    }
+    if (c >= '0' && c <= '9') {
+        return c - '0' + 52;
+    }
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Four digits, the last `pad` of them '='; -1: they are none, or leave bits. */
+static int32_t base64_group(const uint8_t *p, size_t pad)
+{
+    int32_t v = 0;
+
+    for (size_t k = 0; k < 4; k++) {
+        int digit = k < 4 - pad ? base64_digit(p[k]) : 0;
+
+        if (digit < 0 || (k >= 4 - pad && p[k] != '=')) {
+            return -1;
+        }
+        v = v << 6 | digit;
+    }
+    return (v & ((1 << 8 * pad) - 1)) == 0 ? v : -1;
+}
+
+flv_rc
+flv_text_unbase64(struct flv_buf *b, struct flv_slice text, struct flv_err *err)
+{
+    const size_t before = b->len;
+    flv_rc rc;
+
+    if (text.len % 4 != 0) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "base 64 text of %zu characters, not a multiple of 4",
+                        text.len);
+    }
+    rc = flv_buf_reserve(b, text.len / 4 * 3);
+    if (rc != FLV_OK) {
+        return flv_fail(err, rc, "no room for %zu bytes of base 64",
+                        text.len / 4 * 3);
+    }
+    for (size_t i = 0; i < text.len; i += 4) {
+        const uint8_t *p = text.data + i;
+        const bool last = i + 4 == text.len;
+        const size_t pad = !last || p[3] != '=' ? 0 : p[2] != '=' ? 1 : 2;
+        const int32_t v = base64_group(p, pad);
+
+        if (v < 0) {
+            b->len = before;
+            return flv_fail(err, FLV_E_INVALID,
+                            "no base 64 at position %zu of the text", i + 1);
+        }
+        for (size_t k = 0; k < 3 - pad; k++) {
+            b->data[b->len++] = (uint8_t)(v >> (16 - 8 * k) & 255);
+        }
+    }
+    return FLV_OK;
+}

@@ -307,6 +307,37 @@ static void base_64_pads(void **state)
     flv_buf_deinit(&b);
 }
 
+static void base_64_is_read_back(void **state)
+{
+    static const char *const good[][2] = {
+        {"", ""},        {"Zg==", "f"},        {"Zm8=", "fo"},
+        {"Zm9v", "foo"}, {"Zm9vYg==", "foob"}, {"//79/A==", "\xff\xfe\xfd\xfc"},
+    };
+    static const char *const bad[] = {"Z",    "Zg=",  "Zg===",    "Zg=a",
+                                      "Zh==", "Zm9=", "Zg==Zg==", "====",
+                                      "Z===", "Zm 9", "Zm9-",     "Zm9v\n"};
+    struct flv_buf b;
+
+    (void)state;
+    flv_buf_init(&b, 12);
+    for (size_t i = 0; i < COUNT(good); i++) {
+        flv_buf_reset(&b);
+        assert_int_equal(flv_text_unbase64(&b, flv_slice_str(good[i][0]), NULL),
+                         FLV_OK);
+        assert_string_equal(flv_buf_str(&b), good[i][1]);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct flv_err err = {.rc = FLV_OK};
+
+        assert_int_equal(flv_text_unbase64(&b, flv_slice_str(bad[i]), &err),
+                         FLV_E_INVALID);
+        assert_int_equal(b.len, 4);
+    }
+    assert_int_equal(flv_text_unbase64(&b, flv_slice_str("Zm9vYmFyYmF6"), NULL),
+                     FLV_E_LIMIT);
+    flv_buf_deinit(&b);
+}
+
 static void hex_goes_both_ways(void **state)
 {
     struct flv_buf b;
@@ -361,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_keeps_what_it_had),
         cmocka_unit_test(hex_goes_both_ways),
         cmocka_unit_test(base_64_pads),
+        cmocka_unit_test(base_64_is_read_back),
         cmocka_unit_test(slips_find_the_word_meant),
     };
 
