@@ -535,6 +535,12 @@ struct flv_producer_conf {
     enum flv_compression compression; /* ANY: the topic's choice */
     enum flv_isolation isolation;     /* what an acknowledgement waits for */
     enum flv_delivery delivery;
+    /* 0: the producer chooses. Else every partition gets batches of this
+     * producer id, numbered from 0, at least once: a later producer that
+     * sends the same again under the same id has it stored once by a server
+     * that knows producer ids. What a server refuses as out of sequence then
+     * fails instead of going out under another id. */
+    int64_t producer_id;
     uint32_t timeout_ms;          /* 1,500: server's limit for replication */
     uint32_t delivery_timeout_ms; /* 120,000 from send to done; 0: no limit */
     bool fail_on_storage;         /* a full or failing disk of the server ends
@@ -578,6 +584,9 @@ FLV_CHECKED flv_rc flv_producer_open(struct flv_producer **out,
                                      void *user,
                                      struct flv_err *err);
 uint32_t flv_producer_partition_count(const struct flv_producer *p);
+/* Where records with this key go, as long as the count stays. */
+uint32_t flv_producer_key_partition(const struct flv_producer *p,
+                                    struct flv_slice key);
 /* Takes all count records or none. Refusals leave `send` unused: FLV_E_BUSY
  * (buffer full, wait for writable), FLV_E_LIMIT (a record above the request
  * size, or together above the buffer's ceiling), FLV_E_INVALID (partition).
@@ -617,13 +626,14 @@ struct flv_start {
     int64_t n;
 };
 
-/* Records of one partition in order; at most 1,024 a call. */
+/* Records of one partition in order; at most 1,024 a call, of one batch. */
 struct flv_record_batch {
     const char *topic;
     uint32_t partition;
     const struct flv_record_view *records;
     size_t count;
     int64_t high_watermark, log_start_offset;
+    int64_t producer_id; /* of the batch they are stored in; -1: none */
 };
 
 struct flv_consumer_conf {

@@ -338,6 +338,7 @@ static void hand_over(struct flv__feed *f, size_t count)
         .count = count,
         .high_watermark = f->held[0].high_watermark,
         .log_start_offset = f->held[0].log_start_offset,
+        .producer_id = f->reader.header.producer_id,
     };
 
     assert(count > 0 && count <= FLV__FEED_VIEWS_MAX);

@@ -24,6 +24,11 @@ static bool is_numbered(const struct flv__lane *lane)
     return lane->producer->conf.delivery == FLV_AT_LEAST_ONCE;
 }
 
+static bool is_named(const struct flv__lane *lane)
+{
+    return lane->producer->conf.producer_id > 0;
+}
+
 static int64_t new_producer_id(void)
 {
     return (int64_t)(flv_rand_u64() >> 1);
@@ -165,7 +170,9 @@ static struct flv_batch_stamp take_numbers(struct flv__lane *lane,
     }
     if (lane->producer_id < 0 ||
         count > (uint32_t)(INT32_MAX - lane->next_sequence)) {
-        lane->producer_id = new_producer_id();
+        lane->producer_id = is_named(lane) && lane->producer_id < 0
+                                ? lane->producer->conf.producer_id
+                                : new_producer_id();
         lane->next_sequence = 0;
     }
     s.producer_id = lane->producer_id;
@@ -404,7 +411,8 @@ static void batch_failed(struct flv__batch *b, const struct flv_err *err)
         batch_end(b, -1, err);
         return;
     }
-    if (!is_numbered(lane) || (!refused && !flv__may_pass(err))) {
+    if (!is_numbered(lane) || (refused && is_named(lane)) ||
+        (!refused && !flv__may_pass(err))) {
         batch_end(b, -1, err);
         return;
     }

@@ -245,6 +245,13 @@ static flv_rc check_conf(const struct flv_producer_conf *c, struct flv_err *err)
                         "batch size, requests in flight and buffer have to be "
                         "above 0");
     }
+    if (c->producer_id < 0 ||
+        (c->producer_id > 0 &&
+         (c->delivery != FLV_AT_LEAST_ONCE || c->fail_on_storage))) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "a producer id is above 0, and its batches are "
+                        "repeated until they are stored");
+    }
     if (c->timeout_ms > INT32_MAX) {
         return flv_fail(err, FLV_E_INVALID, "a timeout of %u ms is above %d",
                         c->timeout_ms, INT32_MAX);
@@ -338,6 +345,13 @@ static uint32_t key_partition(struct flv_slice key, uint32_t count)
     flv_siphash_add(&h, len, sizeof(len));
     flv_siphash_add(&h, key.data, key.len);
     return (uint32_t)(flv_siphash_end(&h) % count);
+}
+
+uint32_t flv_producer_key_partition(const struct flv_producer *p,
+                                    struct flv_slice key)
+{
+    assert(p->partitions > 0);
+    return key_partition(key, p->partitions);
 }
 
 /* Key-less records go round over the partitions that are online, or over all

@@ -376,6 +376,56 @@ static void a_forgotten_producer_begins_anew(void **state)
     rig_deinit(&r);
 }
 
+/* A later producer that sends the same under the same id adds nothing. */
+static void what_is_sent_again_under_one_id_is_stored_once(void **state)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default("events");
+    struct rig r;
+
+    (void)state;
+    rig_init(&r);
+    rig_client(&r, 0);
+    conf.producer_id = 4711;
+    for (int life = 0; life < 2; life++) {
+        struct flv_producer *p = open_producer(&r, &conf);
+
+        forget_sends();
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(send_n(p, i, 0), FLV_OK);
+        }
+        flush(&r, p);
+        assert_stored(&r, 3);
+        close_producer(&r, p);
+    }
+    rig_deinit(&r);
+}
+
+static void an_id_of_the_callers_is_never_changed(void **state)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default("events");
+    struct flv_producer *p = NULL;
+    struct rig r;
+
+    (void)state;
+    forget_sends();
+    rig_init(&r);
+    rig_client(&r, 0);
+    conf.producer_id = 4711;
+    p = open_producer(&r, &conf);
+    assert_int_equal(send_n(p, 0, 0), FLV_OK);
+    flush(&r, p);
+    r.f.producer_count = 0; /* forgotten: what follows is out of sequence */
+    assert_int_equal(send_n(p, 1, 0), FLV_OK);
+    rig_wait(&r, &sends[1].n);
+    assert_int_equal(sends[1].n.err.wire, FLV_WIRE_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(r.f.parts[0].leo, 1);
+    close_producer(&r, p);
+    conf.delivery = FLV_AT_MOST_ONCE;
+    assert_int_equal(flv_producer_open(&p, r.c, &conf, rig_done, NULL, NULL),
+                     FLV_E_INVALID);
+    rig_deinit(&r);
+}
+
 static enum fake_act answers_nonsense_once(struct fake *f,
                                            uint32_t partition,
                                            const struct flv_batch_header *h,
@@ -927,6 +977,8 @@ int main(void)
         cmocka_unit_test(a_refused_batch_fails_alone),
         cmocka_unit_test(a_full_disk_is_told_at_once_on_request),
         cmocka_unit_test(a_forgotten_producer_begins_anew),
+        cmocka_unit_test(what_is_sent_again_under_one_id_is_stored_once),
+        cmocka_unit_test(an_id_of_the_callers_is_never_changed),
         cmocka_unit_test(nonsense_for_an_answer_is_an_error),
         cmocka_unit_test(a_hanging_server_is_left_and_asked_again),
         cmocka_unit_test(delivery_has_a_limit_that_names_the_reason),
