@@ -37,6 +37,9 @@ flv_rc flv__letter_write(struct flv_buf *b, const struct flv_letter_facts *f)
     text_member(&o, ",\"time\":", time);
     text_member(&o, ",\"connector\":{\"name\":", f->connector);
     text_member(&o, ",\"type\":", f->type);
+    if (f->topic != NULL) {
+        text_member(&o, ",\"topic\":", f->topic);
+    }
     number_member(&o, "},\"stage\":", (int64_t)f->stage);
     text_member(&o, ",\"module\":{\"name\":", f->module);
     text_member(&o, ",\"sha256\":", f->hash);

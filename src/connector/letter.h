@@ -17,6 +17,7 @@
 struct flv_letter_facts {
     const char *connector; /* name of the instance */
     const char *type;      /* "http" */
+    const char *topic;     /* what a source fills; NULL: none */
     size_t stage;          /* from 1 */
     const char *module;    /* its name: a path or what the cluster calls it */
     const char *hash;      /* SHA-256 of the module, hex */

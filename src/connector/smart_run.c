@@ -223,6 +223,7 @@ static flv_rc write_letter(struct flv_smart *s,
     const struct flv_letter_facts facts = {
         .connector = s->conf.name,
         .type = s->conf.type,
+        .topic = s->conf.plan->topics[FLV_LANE_TOPIC],
         .stage = (size_t)f->step + 1,
         .module = info.name,
         .hash = info.hash,

@@ -93,7 +93,7 @@ static void give(const char *bytes)
 /* Two steps with these policies. */
 static void make_plan(const char *first, const char *second)
 {
-    plan = (struct flv_plan){.lanes = 3};
+    plan = (struct flv_plan){.lanes = 3, .topics = {"talk"}};
     give("filter");
     give("filter");
     assert_int_equal(flv__policy_parse(first, &plan.steps[0].policy, NULL),
@@ -285,14 +285,14 @@ static void letters_go_to_their_topic(void **state)
     assert_string_equal(out.records[1], "k3");
     const char *letter = out.records[2];
     assert_non_null(strstr(letter, "{\"version\":1,\"time\":\"2"));
-    assert_non_null(
-        strstr(letter,
-               "\"connector\":{\"name\":\"my\",\"type\":\"words\"},\"stage\":1,"
-               "\"module\":{\"name\":\"m.wasm\",\"sha256\":\"00ff\","
-               "\"kind\":\"filter\"},\"error\":{\"cause\":\"user-error\","
-               "\"text\":\"filter: e2 is bad\",\"hint\":\"e2\"},"
-               "\"source\":{\"number\":2},"
-               "\"record\":{\"key\":\"ZQ==\",\"value\":\"ZTI=\"}}"));
+    assert_non_null(strstr(
+        letter, "\"connector\":{\"name\":\"my\",\"type\":\"words\","
+                "\"topic\":\"talk\"},\"stage\":1,"
+                "\"module\":{\"name\":\"m.wasm\",\"sha256\":\"00ff\","
+                "\"kind\":\"filter\"},\"error\":{\"cause\":\"user-error\","
+                "\"text\":\"filter: e2 is bad\",\"hint\":\"e2\"},"
+                "\"source\":{\"number\":2},"
+                "\"record\":{\"key\":\"ZQ==\",\"value\":\"ZTI=\"}}"));
     assert_non_null(strstr(out.records[3], "\"value\":\"dDQ=\""));
     assert_int_equal(counts().dead_lettered, 2);
     end();
