@@ -63,6 +63,7 @@ extern const struct flv_cmd cli_cmd_partition;
 extern const struct flv_cmd cli_cmd_produce;
 extern const struct flv_cmd cli_cmd_consume;
 extern const struct flv_cmd cli_cmd_consumer;
+extern const struct flv_cmd cli_cmd_dead_letter;
 extern const struct flv_cmd cli_cmd_smartmodule;
 extern const struct flv_cmd cli_cmd_smartmodule_test;
 extern const struct flv_cmd cli_cmd_profile;

@@ -355,6 +355,28 @@ flv_rc cli_smart_load(struct cli_smart *s,
     return rc == FLV_OK ? apply(s, conf, err) : rc;
 }
 
+flv_rc cli_smart_load_list(struct cli_smart *s,
+                           const struct flv_list *modules,
+                           const struct flv_list *params,
+                           struct flv_err *err)
+{
+    const struct cli_smart_conf conf = {.params = *params};
+    flv_rc rc = FLV_OK;
+    *s = (struct cli_smart){.count = 0};
+    flv_buf_init(&s->texts, TEXTS_BYTES_MAX);
+    flv_buf_init(&s->accumulator, ACCUMULATOR_BYTES_MAX);
+    if (modules->count > FLV_SM_STEPS_MAX) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "%zu modules are more than the %d "
+                        "that a chain may have",
+                        modules->count, FLV_SM_STEPS_MAX);
+    }
+    for (size_t i = 0; i < modules->count && rc == FLV_OK; i++) {
+        rc = use_old(s, modules->items[i], FLV_SMARTMODULE_ANY, err);
+    }
+    return rc == FLV_OK ? apply(s, &conf, err) : rc;
+}
+
 void cli_smart_deinit(struct cli_smart *s)
 {
     for (size_t i = 0; i < s->count; i++) {

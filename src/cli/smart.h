@@ -92,6 +92,12 @@ FLV_CHECKED flv_rc cli_smart_load(struct cli_smart *s,
                                   const struct cli_smart_conf *conf,
                                   struct flv_err *err);
 void cli_smart_deinit(struct cli_smart *s);
+/* The same for modules that are given one by one: each the path of a file, or
+ * the name of one on the cluster. */
+FLV_CHECKED flv_rc cli_smart_load_list(struct cli_smart *s,
+                                       const struct flv_list *modules,
+                                       const struct flv_list *params,
+                                       struct flv_err *err);
 /* A server runs them: nothing may be said that cannot be told it. */
 FLV_CHECKED flv_rc cli_smart_check_remote(const struct cli_smart *s,
                                           struct flv_err *err);
