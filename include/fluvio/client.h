@@ -142,6 +142,11 @@ struct flv_client_conf {
     uint32_t metadata_timeout_ms; /* 0: FLV_METADATA_TIMEOUT, else 60,000 */
     uint32_t retry_min_ms;        /* first back-off; 0: 50 */
     uint32_t retry_max_ms;        /* longest back-off; 0: 5,000 */
+    /* From flv_client_connect() on: the connection to the SC broke, or one more
+     * attempt to make it failed (err); NULL: it is there again. It is made
+     * again whether anybody listens or not. May be NULL. */
+    void (*link)(void *user, const struct flv_err *err);
+    void *user; /* of link */
 };
 
 /* The profile's endpoint, TLS and settings; borrows its texts. */

@@ -341,6 +341,7 @@ static void close_all(struct flv_task *t)
         op->cancel(op, &err);
     }
     flv__meta_deinit(&c->meta);
+    flv__peer_unlisten(&c->link);
     flv__peer_close(c->sc, peer_closed, c);
     HASH_ITER(hh, c->spus, link, tmp)
     {
@@ -433,6 +434,35 @@ flv_rc flv__client_spu(struct flv_client *c,
     }
     *out = link->peer;
     return FLV_OK;
+}
+
+/* ----------------------------------------------------------------- link */
+
+static void link_up(struct flv__peer_listener *l)
+{
+    struct flv_client *c = FLV_OWNER_OF(l, struct flv_client, link);
+
+    if (c->link_lost) {
+        c->link_lost = false;
+        c->conf.link(c->conf.user, NULL);
+    }
+}
+
+static void link_down(struct flv__peer_listener *l, const struct flv_err *err)
+{
+    struct flv_client *c = FLV_OWNER_OF(l, struct flv_client, link);
+
+    c->link_lost = true;
+    c->conf.link(c->conf.user, err);
+}
+
+static void watch_link(struct flv_client *c)
+{
+    if (c->conf.link != NULL && c->link.peer == NULL) {
+        c->link.up = link_up;
+        c->link.down = link_down;
+        flv__peer_listen(c->sc, &c->link);
+    }
 }
 
 /* -------------------------------------------------------------- connect */
@@ -542,6 +572,7 @@ flv_rc flv_client_connect(struct flv_client *c,
         }
     }
     flv__op_add(c, &o->op);
+    watch_link(c);
     flv__peer_listen(c->sc, &o->link);
     flv_loop_defer(c->loop, &o->ready);
     return FLV_OK;

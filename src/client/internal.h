@@ -39,11 +39,13 @@ struct flv__spu_link {
 struct flv_client {
     struct flv_loop *loop; /* borrowed */
     struct flv_client_conf conf;
-    char *client_id, *address; /* owned */
-    struct flv_tls *tls;       /* owned; NULL: plain */
-    char *domain;              /* owned; of certificates, or NULL */
-    struct flv_budget budget;  /* of received frames */
-    struct flv__peer *sc;      /* owned */
+    char *client_id, *address;      /* owned */
+    struct flv_tls *tls;            /* owned; NULL: plain */
+    char *domain;                   /* owned; of certificates, or NULL */
+    struct flv_budget budget;       /* of received frames */
+    struct flv__peer *sc;           /* owned */
+    struct flv__peer_listener link; /* attached where somebody is told */
+    bool link_lost;                 /* as told */
     struct flv__meta meta;
     struct flv__spu_link *spus; /* owned hash */
     struct flv__op ops;         /* head of a ring */

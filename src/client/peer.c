@@ -427,10 +427,13 @@ static void go_down(struct flv__peer *p, const struct flv_err *why)
     set_state(p, PEER_WAITING);
     p->broken = false;
     p->last_err = err;
+    if (steady) {
+        p->attempts = 0; /* failures before it are past */
+    }
     if (flv_timer_start(&p->timer, backoff_ms(p), 0, NULL) != FLV_OK) {
         pump_later(p); /* no memory for a timer: try again at once */
     }
-    p->attempts = steady ? 0 : p->attempts + 1;
+    p->attempts++;
     fail_calls(p, false, &err);
     tell(p, &err);
 }

@@ -35,7 +35,7 @@ const char *flv__control_word(const struct flv_control *c)
     case FLV_CONTROL_UP:
         break;
     }
-    if (c->stream.on || c->source.on) {
+    if (c->stream.on || c->link.on || c->source.on) {
         return "retrying";
     }
     if (c->stall.rc != FLV_OK) {
@@ -49,7 +49,10 @@ const char *flv__control_word(const struct flv_control *c)
 static const struct flv_trouble *trouble_of(const struct flv_control *c)
 {
     static const struct flv_trouble none;
-    return c->stream.on ? &c->stream : c->source.on ? &c->source : &none;
+    return c->link.on     ? &c->link
+           : c->stream.on ? &c->stream
+           : c->source.on ? &c->source
+                          : &none;
 }
 
 static const char *cause_of(const struct flv_control *c)
@@ -220,12 +223,24 @@ void flv__control_source(struct flv_control *c,
     changed(c);
 }
 
-void flv__control_stream(struct flv_control *c, const struct flv_err *err)
+static void note_cluster(struct flv_control *c,
+                         struct flv_trouble *t,
+                         const struct flv_err *err)
 {
-    if (err != NULL || c->stream.on) {
-        note(&c->stream, err, 0);
+    if (err != NULL || t->on) {
+        note(t, err, 0);
         changed(c);
     }
+}
+
+void flv__control_stream(struct flv_control *c, const struct flv_err *err)
+{
+    note_cluster(c, &c->stream, err);
+}
+
+void flv__control_link(struct flv_control *c, const struct flv_err *err)
+{
+    note_cluster(c, &c->link, err);
 }
 
 void flv__control_stall(struct flv_control *c, const struct flv_err *err)

@@ -55,7 +55,8 @@ struct flv_control_conf {
     void *arg;
 };
 
-/* One side that may be in trouble: the source's or the stream's. */
+/* One side that may be in trouble: the source's, the stream's (what is under
+ * way), or the link to the cluster. */
 struct flv_trouble {
     bool on;
     uint32_t attempt;     /* tries since it was last well */
@@ -75,7 +76,7 @@ struct flv_control {
     struct flv_timer tick;
     struct flv_task tell; /* pushes the status in this turn */
     enum flv_control_phase phase;
-    struct flv_trouble source, stream;
+    struct flv_trouble source, stream, link;
     struct flv_err stall;           /* rc FLV_OK: none */
     bool source_well;               /* it said so since the start */
     const char *word;               /* state as last told */
@@ -95,6 +96,8 @@ void flv__control_source(struct flv_control *c,
                          const struct flv_err *err,
                          uint64_t retry_in_ms);
 void flv__control_stream(struct flv_control *c, const struct flv_err *err);
+/* Also when nothing is under way. */
+void flv__control_link(struct flv_control *c, const struct flv_err *err);
 /* Work without progress; NULL: it moves again. */
 void flv__control_stall(struct flv_control *c, const struct flv_err *err);
 /* "starting", "running", "retrying", "stalled", "paused", "draining" */

@@ -300,6 +300,24 @@ on_letter_trouble(void *user, const char *topic, const struct flv_err *err)
     trouble(user, topic, err);
 }
 
+/* The cluster is lost, also when nothing is under way. */
+static void on_link(void *user, const struct flv_err *err)
+{
+    struct run *r = user;
+    if (r->phase != PHASE_RUNNING) {
+        return; /* the start has its own words for it */
+    }
+    if (err == NULL && r->control.link.on) {
+        flv_log_info("stream", "the cluster is there again",
+                     FLV_KV_STR("cluster", flv_stream_address(r->stream)));
+    } else if (err != NULL && !r->control.link.on) {
+        flv_log_warn("stream", "the cluster is lost; it is tried again",
+                     FLV_KV_STR("cluster", flv_stream_address(r->stream)),
+                     FLV_KV_ERR(err));
+    }
+    flv__control_link(&r->control, err);
+}
+
 /* What the source says of its far side. */
 static void on_told(void *arg, const struct flv_err *err, uint64_t retry_in_ms)
 {
@@ -616,7 +634,9 @@ static flv_rc make_stream(struct run *r, struct flv_err *err)
                                       : r->setup->type->name);
     const struct flv_stream_conf conf = {.address = shared->cluster,
                                          .profile = shared->profile,
-                                         .client_id = client_id};
+                                         .client_id = client_id,
+                                         .link = on_link,
+                                         .user = r};
     flv_rc rc = flv_stream_create(&r->stream, r->loop, &conf, err);
     if (rc == FLV_E_NOT_FOUND) {
         char why[FLV_ERR_TEXT_MAX];

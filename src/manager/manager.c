@@ -384,7 +384,7 @@ const char *flv_manager_cluster(const struct flv_manager *m)
 
 bool flv_manager_connected(const struct flv_manager *m)
 {
-    return m->connected;
+    return m->connected && !m->lost;
 }
 
 /* ---- The settings of a file -------------------------------------------- */
@@ -465,11 +465,19 @@ static void on_connected(void *user, const struct flv_err *err)
     (void)!flv_timer_start(&m->reconnect, RECONNECT_MS, 0, NULL);
 }
 
+static void on_link(void *user, const struct flv_err *err)
+{
+    struct flv_manager *m = user;
+    m->lost = err != NULL;
+}
+
 static void connect_stream(struct flv_manager *m)
 {
     struct flv_err err = {0};
     const struct flv_stream_conf conf = {.address = m->conf.cluster,
-                                         .client_id = "fluvio_manager"};
+                                         .client_id = "fluvio_manager",
+                                         .link = on_link,
+                                         .user = m};
     flv_rc rc = FLV_OK;
     if (m->stream == NULL) {
         rc = flv_stream_create(&m->stream, m->conf.loop, &conf, &err);

@@ -65,7 +65,8 @@ struct flv_manager {
     struct flv_catalogue *catalogue;
     bool refreshing; /* the catalogue is */
     struct flv_stream *stream;
-    bool connected;
+    bool connected; /* it was, once */
+    bool lost;      /* and is not now */
     struct flv_timer reconnect;
     struct flv_timer tick;   /* logs */
     struct flv_mconn **list; /* owned array of owned, sorted */

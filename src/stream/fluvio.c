@@ -6,6 +6,9 @@
 #include <assert.h>
 
 #define ENSURE_TRIES_MAX 10
+/* A stream lives for long, and whoever looks at it wants to see it well within
+ * a second of its cluster. */
+#define RETRY_MAX_MS 500
 
 struct fluvio_writer {
     struct flv_writer base; /* first */
@@ -67,6 +70,9 @@ static flv_rc create_client(struct fluvio_stream *s,
     if (conf->client_id != NULL) {
         client.client_id = conf->client_id;
     }
+    client.retry_max_ms = RETRY_MAX_MS;
+    client.link = conf->link;
+    client.user = conf->user;
     if (rc == FLV_OK) {
         rc = flv_client_create(&s->client, loop, &client, err);
     }

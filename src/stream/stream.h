@@ -27,6 +27,11 @@ struct flv_stream_conf {
     const char *address;   /* "host:port"; NULL: the profile's */
     const char *profile;   /* NULL: the active one; not with address */
     const char *client_id; /* "fluvio_connector_NAME" */
+    /* From flv_stream_connect() on: the cluster is lost, or one more attempt
+     * to reach it failed (err); NULL: it is there again. Nothing has to be
+     * under way for that. May be NULL. */
+    void (*link)(void *user, const struct flv_err *err);
+    void *user; /* of link */
 };
 
 FLV_CHECKED flv_rc flv_stream_create(struct flv_stream **out,
@@ -34,7 +39,7 @@ FLV_CHECKED flv_rc flv_stream_create(struct flv_stream **out,
                                      const struct flv_stream_conf *conf,
                                      struct flv_err *err);
 /* Keeps trying for wait_ms (0: one attempt); `done` says how it went. Losses
- * after that are repaired without a word to the caller. */
+ * after that are repaired; only `link` hears of them. */
 FLV_CHECKED flv_rc flv_stream_connect(struct flv_stream *s,
                                       uint32_t wait_ms,
                                       flv_done_fn done,

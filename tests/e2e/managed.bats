@@ -165,6 +165,26 @@ is_gone() {
     run -0 fluvio cluster status
 }
 
+@test "an idle connector says that its server is gone, and that it is back" {
+    fluvio cluster start
+    make_file cats
+    sed -i 's/timeout: .*/timeout: 1h/' "$HOME/cats.yml"
+    api POST /connectors --data-binary "@$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    local pid connector_pid
+    pid=$(server_pid)
+    connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
+    kill -9 "$pid"
+    until_true 5 is_state cats Retrying
+    run -0 fluvio connector list -O wide
+    [[ $output == *"Retrying"*"$(address)"* ]]
+    run -0 api GET /health
+    [[ $output == *'"connected":false'* ]]
+    fluvio cluster start
+    until_true 5 is_state cats Running
+    [ "$(head -n 1 "$(manager)/run/cats.lock")" = "$connector_pid" ]
+}
+
 @test "delete takes the connectors along" {
     fluvio cluster start
     make_file cats

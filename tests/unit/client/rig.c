@@ -33,7 +33,8 @@ void rig_init(struct rig *r)
     fake_init(&r->f);
 }
 
-void rig_client(struct rig *r, uint32_t request_timeout_ms)
+static void
+create(struct rig *r, uint32_t request_timeout_ms, struct note *link)
 {
     const struct flv_client_conf conf = {
         .address = r->f.address,
@@ -45,12 +46,24 @@ void rig_client(struct rig *r, uint32_t request_timeout_ms)
             request_timeout_ms != 0 ? request_timeout_ms : 10000,
         .retry_min_ms = 5,
         .retry_max_ms = 20,
+        .link = link != NULL ? rig_done : NULL,
+        .user = link,
     };
     struct flv_err err;
 
     if (flv_client_create(&r->c, r->f.loop, &conf, &err) != FLV_OK) {
         fail_msg("%s", err.text);
     }
+}
+
+void rig_client(struct rig *r, uint32_t request_timeout_ms)
+{
+    create(r, request_timeout_ms, NULL);
+}
+
+void rig_client_link(struct rig *r, struct note *link)
+{
+    create(r, 0, link);
 }
 
 void rig_deinit(struct rig *r)

@@ -28,6 +28,8 @@ struct rig {
 void rig_init(struct rig *r);
 /* With short back-offs; request and metadata limits as given (0: 10 s). */
 void rig_client(struct rig *r, uint32_t request_timeout_ms);
+/* The same, and `link` hears of the connection, by rig_done(). */
+void rig_client_link(struct rig *r, struct note *link);
 /* Closes the client (unless NULL), then the fake. */
 void rig_deinit(struct rig *r);
 

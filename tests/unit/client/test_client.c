@@ -186,6 +186,36 @@ static void durability_needs_a_server_that_offers_it(void **state)
     rig_deinit(&r);
 }
 
+/* Nothing is under way: nobody but the link would notice. */
+static void a_lost_link_is_told_and_so_is_its_return(void **state)
+{
+    struct rig r;
+    struct note link = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    rig_client_link(&r, &link);
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    assert_false(link.came); /* it was never lost */
+    r.f.hello_sc = FAKE_HELLO_CLOSE;
+    fake_break(&r.f, FLV_WIRE_SC);
+    while (link.times < 3) { /* the loss, then each attempt */
+        link.came = false;
+        rig_wait(&r, &link);
+        assert_int_equal(link.err.rc, FLV_E_CLOSED);
+        assert_non_null(strstr(link.err.text, r.f.address));
+    }
+    r.f.hello_sc = FAKE_HELLO_ANSWER;
+    while (link.err.rc != FLV_OK) {
+        link.came = false;
+        rig_wait(&r, &link);
+    }
+    link = (struct note){.came = false};
+    fake_run(&r.f, 50);
+    assert_false(link.came); /* once is enough */
+    rig_deinit(&r);
+}
+
 struct listed {
     struct note n;
     size_t count;
@@ -352,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_request_without_an_answer_times_out),
         cmocka_unit_test(create_carries_the_servers_error),
         cmocka_unit_test(durability_needs_a_server_that_offers_it),
+        cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
         cmocka_unit_test(closing_cancels_what_is_under_way),
         cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),

@@ -182,6 +182,27 @@ static void trouble_keeps_its_first_cause_and_counts_tries(void **state)
     tear_down(&r);
 }
 
+static void a_lost_cluster_shows_when_nothing_is_under_way(void **state)
+{
+    struct rig r;
+    struct flv_err err = {0};
+    (void)state;
+    set_up(&r);
+    (void)flv_fail(&err, FLV_E_CLOSED, "127.0.0.1:9003: closed");
+    flv__control_phase(&r.control, FLV_CONTROL_UP);
+    flv__control_source(&r.control, NULL, 0);
+    wait_for(&r, "\"state\":\"running\"");
+    flv__control_link(&r.control, &err);
+    wait_for(&r, "\"state\":\"retrying\"");
+    wait_for(&r, "\"cause\":\"127.0.0.1:9003: closed\"");
+    /* A record that is safe says nothing of the link. */
+    flv__control_stream(&r.control, NULL);
+    assert_string_equal(flv__control_word(&r.control), "retrying");
+    flv__control_link(&r.control, NULL);
+    wait_for(&r, "\"state\":\"running\"");
+    tear_down(&r);
+}
+
 static void a_stall_is_a_state_with_a_reason(void **state)
 {
     struct rig r;
@@ -319,6 +340,7 @@ int main(void)
         cmocka_unit_test(running_needs_a_source_that_is_well),
         cmocka_unit_test(an_acknowledged_record_is_proof_enough),
         cmocka_unit_test(trouble_keeps_its_first_cause_and_counts_tries),
+        cmocka_unit_test(a_lost_cluster_shows_when_nothing_is_under_way),
         cmocka_unit_test(a_stall_is_a_state_with_a_reason),
         cmocka_unit_test(commands_arrive_and_are_answered),
         cmocka_unit_test(nonsense_is_answered_with_what_is_known),
