@@ -180,12 +180,14 @@ static void take_answer(struct http_state *s, struct flv_http_response *answer)
     }
     if (rc != FLV_OK) {
         flv_source_count(s->src, OVERSIZED, 1);
+        flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
         flv_log_error(TARGET, "answer skipped: its record would be too large",
                       FLV_KV_U64("body_bytes", answer->body.len),
                       FLV_KV_U64("largest_bytes", VALUE_BYTES_MAX));
         return;
     }
     s->has_value = true;
+    flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_PASSED, 1);
     flv_source_wake(s->src);
 }
 
@@ -200,6 +202,7 @@ static bool produce_anyway(struct http_state *s,
         flv_source_well(s->src);
         return true;
     }
+    flv_source_account(s->src, FLV_AT_PROTOCOL, FLV_FATE_FAILED, 1);
     if (s->conf->on_error == HTTP_ERROR_FAIL) {
         struct flv_err err = {0};
         (void)flv_fail(&err, FLV_E_REFUSED,
@@ -230,6 +233,7 @@ static void on_answer(void *arg,
     }
     if (answer == NULL) {
         flv_source_count(s->src, TRANSPORT_ERRORS, 1);
+        flv_source_account(s->src, FLV_AT_PROTOCOL, FLV_FATE_FAILED, 1);
         flv_source_trouble(s->src, err, wait_ms(s));
         flv_log_warn(TARGET, "no answer, this poll is skipped",
                      FLV_KV_ERR(err));

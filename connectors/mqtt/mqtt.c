@@ -129,6 +129,8 @@ static void pull(void *state, struct flv_batch *batch, uint32_t credit)
             return;
         }
         flv_source_count(s->src, MESSAGES, 1);
+        flv_source_account(s->src, FLV_AT_EXTRACT,
+                           rc == FLV_OK ? FLV_FATE_PASSED : FLV_FATE_FAILED, 1);
         mqtt_link_taken(s->link, flv_batch_next_number(batch) - 1);
     }
 }

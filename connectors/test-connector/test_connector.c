@@ -81,6 +81,7 @@ add_record(struct test_state *s, struct flv_batch *batch, struct flv_err *err)
     flv_rc rc = flv_batch_add(batch, NULL, 0, text, (size_t)len, err);
     if (rc == FLV_OK) {
         s->made++;
+        flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_PASSED, 1);
         (void)printf("Sending %s\n", text);
     }
     return rc;

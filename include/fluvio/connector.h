@@ -272,6 +272,24 @@ FLV_API void flv_source_trouble(struct flv_source *src,
 /* close() has completed; the state is freed soon after. */
 FLV_API void flv_source_closed(struct flv_source *src);
 
+/* What became of n things of the far side (messages, answers, rows). Each of
+ * them ends in one stage: Protocol reads it, Extract makes records of it. What
+ * ends in Extract has passed Protocol. A source that never says it is shown
+ * without these stages. */
+enum flv_stage_at {
+    FLV_AT_PROTOCOL,
+    FLV_AT_EXTRACT,
+};
+enum flv_fate {
+    FLV_FATE_PASSED, /* of Extract: records were made of it */
+    FLV_FATE_FILTERED,
+    FLV_FATE_FAILED,
+};
+FLV_API void flv_source_account(struct flv_source *src,
+                                enum flv_stage_at at,
+                                enum flv_fate fate,
+                                uint64_t n);
+
 /* Adds n to counter number `index` of flv_connector.counters. */
 FLV_API void
 flv_source_count(struct flv_source *src, unsigned index, uint64_t n);

@@ -56,6 +56,8 @@ wide_cells(struct cli_table *t, const struct flv_node *status, int64_t now_ms)
     cli_table_cellf(t, "%" PRIu64, counter(status, "in"));
     cli_table_cellf(t, "%" PRIu64, out_of(status));
     cli_table_cellf(t, "%" PRIu64, counter(status, "failed"));
+    cli_table_cellf(t, "%" PRIu64, counter(status, "discarded"));
+    cli_table_cellf(t, "%" PRIu64, counter(status, "dead_lettered"));
     cli_table_cellf(t, "%" PRIu64, cli_number(status, "restarts"));
     cli_table_cell(t, reason_of(status));
 }
@@ -85,8 +87,9 @@ flv_rc cli_managed_table(const struct flv_node *root,
 {
     static const char *const narrow[] = {"NAME", "STATUS", NULL};
     static const char *const wide[] = {
-        "NAME", "STATUS", "TYPE",   "VERSION",  "TOPIC",  "SINCE",
-        "IN",   "OUT",    "FAILED", "RESTARTS", "REASON", NULL};
+        "NAME",          "STATUS",   "TYPE",   "VERSION", "TOPIC",
+        "SINCE",         "IN",       "OUT",    "FAILED",  "DISCARDED",
+        "DEAD-LETTERED", "RESTARTS", "REASON", NULL};
     struct cli_table t;
     if (root == NULL || root->count == 0) {
         flv_rc rc = flv_buf_add_str(out, "no managed connectors\n");
@@ -162,6 +165,8 @@ static void doc_status(struct cli_doc *d, const struct flv_node *status)
     doc_number(d, "out", out_of(status));
     doc_number(d, "filtered", counter(status, "filtered"));
     doc_number(d, "failed", counter(status, "failed"));
+    doc_number(d, "discarded", counter(status, "discarded"));
+    doc_number(d, "deadLettered", counter(status, "dead_lettered"));
     cli_doc_end(d);
 }
 
@@ -331,6 +336,22 @@ state_lines(struct lines *l, const struct flv_node *status, int64_t now_ms)
     line(l, "Restarts", "%" PRIu64, cli_number(status, "restarts"));
 }
 
+static void stage_lines(struct lines *l, const struct flv_node *stages)
+{
+    for (size_t i = 0;
+         stages != NULL && stages->kind == FLV_NODE_LIST && i < stages->count;
+         i++) {
+        const struct flv_node *s = stages->items[i];
+        const char *module = cli_text(s, "module");
+        line(l, i == 0 ? "Stages" : "",
+             "%.30s%s%.64s: in %" PRIu64 ", passed %" PRIu64
+             ", filtered %" PRIu64 ", failed %" PRIu64,
+             cli_text(s, "name"), module[0] != '\0' ? " " : "", module,
+             cli_number(s, "in"), cli_number(s, "passed"),
+             cli_number(s, "filtered"), cli_number(s, "failed"));
+    }
+}
+
 static void counter_lines(struct lines *l, const struct flv_node *status)
 {
     const struct flv_node *own = flv_node_get(status, "own_counters");
@@ -339,10 +360,13 @@ static void counter_lines(struct lines *l, const struct flv_node *status)
     }
     line(l, "Records",
          "in %" PRIu64 ", passed %" PRIu64 ", filtered %" PRIu64
-         ", failed %" PRIu64 ", safe in the topic %" PRIu64,
+         ", failed %" PRIu64 " (discarded %" PRIu64 ", dead-lettered %" PRIu64
+         "), safe in the topic %" PRIu64,
          counter(status, "in"), counter(status, "passed"),
          counter(status, "filtered"), counter(status, "failed"),
+         counter(status, "discarded"), counter(status, "dead_lettered"),
          out_of(status));
+    stage_lines(l, flv_node_get(status, "stages"));
     for (size_t i = 0;
          own != NULL && own->kind == FLV_NODE_MAP && i < own->count; i++) {
         line(l, i == 0 ? "Counters" : "", "%.60s %.30s",

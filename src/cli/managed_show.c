@@ -86,7 +86,8 @@ const struct flv_cmd cli_cmd_managed_list = {
     .name = "list",
     .about = "List all Managed Connectors\n\n"
              "`-O wide` adds TYPE, VERSION, TOPIC, SINCE, IN, OUT (records "
-             "that are safe in the topic), FAILED, RESTARTS and REASON.",
+             "that are safe in the topic), FAILED (of them DISCARDED and "
+             "DEAD-LETTERED), RESTARTS and REASON.",
     .opts = list_opts,
     .conf_size = sizeof(struct list_conf),
     .run = list_run,

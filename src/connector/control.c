@@ -17,7 +17,8 @@
 #include "loop/watch.h"
 
 #define TARGET "control"
-#define STATUS_BYTES_MAX ((size_t)8 * 1024)
+#define STATUS_BYTES_MAX ((size_t)12 * 1024)
+#define MODULE_SHOWN_MAX 60
 #define PENDING_BYTES_MAX ((size_t)64 * 1024)
 #define TICK_MS 1000
 
@@ -91,6 +92,30 @@ static void add_counts(const struct flv_connector *type,
     add(rc, flv_buf_add_str(b, "}"));
 }
 
+/* "stages":[{"name":"protocol","in":5,...},...] */
+static void
+add_stages(const struct flv_control_counts *n, struct flv_buf *b, flv_rc *rc)
+{
+    add(rc, flv_buf_add_str(b, ",\"stages\":["));
+    for (size_t i = 0; i < n->stage_count; i++) {
+        const struct flv_control_stage *s = &n->stages[i];
+        add(rc,
+            flv_buf_addf(b, "%s{\"name\":\"%s\"", i > 0 ? "," : "", s->name));
+        if (s->module != NULL) {
+            char module[MODULE_SHOWN_MAX + 1];
+            (void)snprintf(module, sizeof(module), "%s", s->module);
+            add(rc, flv_buf_add_str(b, ",\"module\":"));
+            add(rc, flv_text_json_str(b, module));
+        }
+        add(rc,
+            flv_buf_addf(b,
+                         ",\"in\":%" PRIu64 ",\"passed\":%" PRIu64
+                         ",\"filtered\":%" PRIu64 ",\"failed\":%" PRIu64 "}",
+                         s->n.in, s->n.passed, s->n.filtered, s->n.failed));
+    }
+    add(rc, flv_buf_add_str(b, "]"));
+}
+
 flv_rc flv__control_status(const struct flv_control *c, struct flv_buf *out)
 {
     const struct flv_trouble *t = trouble_of(c);
@@ -108,6 +133,7 @@ flv_rc flv__control_status(const struct flv_control *c, struct flv_buf *out)
                           t->attempt, t->next_ms));
     add(&rc, flv_text_json_str(out, cause_of(c)));
     add_counts(c->conf.type, &c->told, out, &rc);
+    add_stages(&c->told, out, &rc);
     add(&rc, flv_buf_add_str(out, "}\n"));
     return rc;
 }
@@ -420,6 +446,7 @@ static flv_rc exit_text(const struct flv_control_exit *e, struct flv_buf *b)
                      flv_clock_wall_ms()));
     add(&rc, flv_text_json_str(b, e->cause != NULL ? e->cause->text : ""));
     add_counts(e->type, e->counts != NULL ? e->counts : &none, b, &rc);
+    add_stages(e->counts != NULL ? e->counts : &none, b, &rc);
     add(&rc, flv_buf_add_str(b, "}\n"));
     return rc;
 }

@@ -25,6 +25,8 @@
 #define FLV_CONTROL_LINE_MAX 1024
 /* Version of the contract, in --describe and in every status. */
 #define FLV_CONTROL_VERSION 1
+/* Protocol, Extract, and each SmartModule. */
+#define FLV_CONTROL_STAGES_MAX 18
 
 enum flv_control_command {
     FLV_CONTROL_PAUSE,
@@ -39,8 +41,17 @@ enum flv_control_phase {
     FLV_CONTROL_DRAINING,
 };
 
+struct flv_control_stage {
+    char name[24];      /* "protocol", "smartmodule-1" */
+    const char *module; /* borrowed; what runs there, or NULL */
+    struct flv_stage_counts n;
+};
+
 struct flv_control_counts {
     struct flv_pipeline_counts pipeline;
+    /* In the order in which a record goes through them. */
+    struct flv_control_stage stages[FLV_CONTROL_STAGES_MAX];
+    size_t stage_count;
     uint64_t own[FLV_COUNTERS_MAX];
 };
 

@@ -524,6 +524,36 @@ void flv_source_trouble(struct flv_source *src,
     }
 }
 
+static void add_fate(struct flv_stage_counts *c, enum flv_fate fate, uint64_t n)
+{
+    c->in += n;
+    switch (fate) {
+    case FLV_FATE_PASSED:
+        c->passed += n;
+        break;
+    case FLV_FATE_FILTERED:
+        c->filtered += n;
+        break;
+    case FLV_FATE_FAILED:
+        c->failed += n;
+        break;
+    }
+    assert(flv__stage_adds_up(c));
+}
+
+void flv_source_account(struct flv_source *src,
+                        enum flv_stage_at at,
+                        enum flv_fate fate,
+                        uint64_t n)
+{
+    bool first = at == FLV_AT_PROTOCOL;
+    assert(!first || fate != FLV_FATE_PASSED); /* it ends in Extract */
+    add_fate(&src->counts.protocol, first ? fate : FLV_FATE_PASSED, n);
+    if (!first) {
+        add_fate(&src->counts.extract, fate, n);
+    }
+}
+
 void flv_source_count(struct flv_source *src, unsigned index, uint64_t n)
 {
     assert(index < FLV_COUNTERS_MAX);

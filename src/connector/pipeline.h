@@ -70,10 +70,12 @@ struct flv_pipeline_conf {
 
 struct flv_pipeline_counts {
     struct flv_stage_counts stages; /* in = passed + filtered + failed */
-    uint64_t out;                   /* records handed to the topic */
-    uint64_t acked;                 /* of those, durable */
-    uint64_t letters;               /* records handed to dead letters */
-    uint64_t dead_lettered;         /* of those, durable */
+    /* As the source accounts for it; in 0: it does not. */
+    struct flv_stage_counts protocol, extract;
+    uint64_t out;           /* records handed to the topic */
+    uint64_t acked;         /* of those, durable */
+    uint64_t letters;       /* records handed to dead letters */
+    uint64_t dead_lettered; /* of those, durable */
 };
 
 /* Opens the source and begins to pull. On failure nothing is left and `done`

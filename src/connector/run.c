@@ -114,12 +114,41 @@ static void give_up(struct run *r, const struct flv_err *err)
     wind_up(r);
 }
 
+static void add_stage(struct flv_control_counts *c,
+                      const char *name,
+                      const char *module,
+                      const struct flv_stage_counts *n)
+{
+    assert(c->stage_count < FLV_CONTROL_STAGES_MAX);
+    struct flv_control_stage *s = &c->stages[c->stage_count++];
+    (void)snprintf(s->name, sizeof(s->name), "%.23s", name);
+    s->module = module;
+    s->n = *n;
+}
+
+static void count_stages(const struct run *r, struct flv_control_counts *c)
+{
+    const struct flv_plan *plan = &r->setup->plan;
+    if (c->pipeline.protocol.in > 0) {
+        add_stage(c, "protocol", NULL, &c->pipeline.protocol);
+        add_stage(c, "extract", NULL, &c->pipeline.extract);
+    }
+    for (size_t i = 0; r->smart != NULL && i < plan->count; i++) {
+        struct flv_stage_counts n;
+        char name[24];
+        (void)snprintf(name, sizeof(name), "smartmodule-%u", (unsigned)i + 1);
+        flv__smart_counts(r->smart, i, &n);
+        add_stage(c, name, plan->steps[i].uses, &n);
+    }
+}
+
 static void counts(void *arg, struct flv_control_counts *out)
 {
     const struct run *r = arg;
     *out = (struct flv_control_counts){0};
     if (r->source != NULL) {
         flv__pipeline_counts(r->source, &out->pipeline);
+        count_stages(r, out);
         for (unsigned i = 0; i < FLV_COUNTERS_MAX; i++) {
             out->own[i] = flv__pipeline_counter(r->source, i);
         }

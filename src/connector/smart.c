@@ -346,6 +346,7 @@ static void work_done(struct flv_work *work, flv_rc rc)
 {
     struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, work);
     s->in = NULL;
+    memcpy(s->shown, s->each, sizeof(s->shown));
     if (rc == FLV_OK && s->source != NULL) {
         flv__pipeline_staged(s->source, &s->result);
     }
@@ -385,8 +386,8 @@ void flv__smart_counts(const struct flv_smart *s,
                        size_t i,
                        struct flv_stage_counts *out)
 {
-    assert(i < s->conf.plan->count && s->in == NULL);
-    *out = s->each[i];
+    assert(i < s->conf.plan->count);
+    *out = s->shown[i];
     assert(flv__stage_adds_up(out));
 }
 

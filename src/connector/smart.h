@@ -53,8 +53,8 @@ void flv__smart_look_back(struct flv_smart *s, flv_done_fn done, void *user);
 const struct flv_stage *flv__smart_stage(const struct flv_smart *s);
 void flv__smart_attach(struct flv_smart *s, struct flv_source *src);
 
-/* What became of the records that step i was given; not while a batch is in
- * work. */
+/* What became of the records that step i was given, up to the last batch that
+ * was answered. */
 void flv__smart_counts(const struct flv_smart *s,
                        size_t i,
                        struct flv_stage_counts *out);

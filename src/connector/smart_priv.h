@@ -53,6 +53,7 @@ struct flv_smart {
     size_t letter_count, letter_cap;
     struct flv_stage_result result;
     struct flv_stage_counts each[FLV_SM_STEPS_MAX];
+    struct flv_stage_counts shown[FLV_SM_STEPS_MAX]; /* the loop's copy */
     struct flv__complaint complaints[FLV_SM_STEPS_MAX];
 };
 

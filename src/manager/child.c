@@ -28,7 +28,8 @@
 #define LINE_MAX_BYTES ((size_t)16 * 1024)
 #define PENDING_MAX_BYTES ((size_t)16 * 1024)
 #define COUNT_BYTES 1536
-#define SMALL_FILE_MAX 8192
+#define SMALL_FILE_MAX (FLV_TALLY_BYTES + 1)
+#define TALLY_BLOCK ((size_t)1024)
 /* After the end: how often, how many times it is looked whether the lock is
  * free. */
 #define LOCK_LOOK_MS 20
@@ -126,6 +127,26 @@ static flv_rc write_file(const struct flv_deployer *d,
                         "cannot write run/%.80s", file);
 }
 
+/* Blanks behind the text: a shorter one leaves no rest of the longer one. */
+static bool cover(int fd, struct flv_buf *b)
+{
+    struct stat st;
+    size_t want = b->len + (TALLY_BLOCK - b->len % TALLY_BLOCK) % TALLY_BLOCK;
+    if (fstat(fd, &st) != 0) {
+        return false;
+    }
+    if ((uint64_t)st.st_size > want) {
+        want = (uint64_t)st.st_size < FLV_TALLY_BYTES ? (size_t)st.st_size
+                                                      : FLV_TALLY_BYTES;
+    }
+    if (flv_buf_reserve(b, want - b->len) != FLV_OK) {
+        return false;
+    }
+    memset(b->data + b->len, ' ', want - b->len);
+    b->len = want;
+    return true;
+}
+
 /* One write in place, no sync: what is shown once is not taken back when we
  * are killed. */
 static void child_save(struct flv_deployer *d,
@@ -136,17 +157,12 @@ static void child_save(struct flv_deployer *d,
     struct flv_buf b;
     flv_buf_init(&b, FLV_TALLY_BYTES);
     flv_rc rc = flv__tally_format(tally, &b);
-    /* A shorter text leaves no rest of the longer one behind. */
-    if (rc == FLV_OK &&
-        flv_buf_reserve(&b, FLV_TALLY_BYTES - b.len) == FLV_OK) {
-        memset(b.data + b.len, ' ', FLV_TALLY_BYTES - b.len);
-        b.len = FLV_TALLY_BYTES;
-    }
     file_name(name, ".tally", file);
     int fd = rc == FLV_OK
                  ? openat(d->run_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)
                  : -1;
-    if (fd < 0 || pwrite(fd, b.data, b.len, 0) != (ssize_t)b.len) {
+    if (fd < 0 || !cover(fd, &b) ||
+        pwrite(fd, b.data, b.len, 0) != (ssize_t)b.len) {
         flv_log_warn(TARGET, "the counters cannot be kept",
                      FLV_KV_STR("name", name));
     }

@@ -46,7 +46,7 @@ FLV_CHECKED flv_rc flv__ended_parse(struct flv_slice text,
                                     struct flv_err *err);
 
 /* The tally as text and back; at most FLV_TALLY_BYTES. */
-#define FLV_TALLY_BYTES 4096
+#define FLV_TALLY_BYTES ((size_t)48 * 1024)
 FLV_CHECKED flv_rc flv__tally_format(const struct flv_tally *t,
                                      struct flv_buf *out);
 FLV_CHECKED flv_rc flv__tally_parse(struct flv_slice text,

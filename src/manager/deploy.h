@@ -19,9 +19,13 @@
 #include <sys/types.h>
 
 #define FLV_NAME_MAX 64 /* of a connector, with its NUL */
-#define FLV_COUNTS 6    /* in, passed, filtered, failed, out, acked */
+#define FLV_COUNTS 8    /* enum flv_counter */
 #define FLV_OWN_MAX 16
 #define FLV_OWN_NAME_MAX 32
+#define FLV_STAGES_MAX 18 /* Protocol, Extract, each SmartModule */
+#define FLV_STAGE_NAME_MAX 24
+#define FLV_STAGE_MODULE_MAX 64
+#define FLV_STAGE_COUNTS 4 /* of enum flv_counter, up to FAILED */
 
 struct flv_deploy_spec {
     const char *name;
@@ -38,11 +42,24 @@ enum flv_counter {
     FLV_C_FILTERED,
     FLV_C_FAILED,
     FLV_C_OUT,
-    FLV_C_ACKED
+    FLV_C_ACKED,
+    FLV_C_DISCARDED, /* of failed */
+    FLV_C_DEAD_LETTERED
+};
+/* "in", ...: as connectors say it, and as we do. */
+extern const char *const flv_counter_names[FLV_COUNTS];
+
+/* A stage that a record goes through. */
+struct flv_stage_count {
+    char name[FLV_STAGE_NAME_MAX];
+    char module[FLV_STAGE_MODULE_MAX]; /* what runs there, or "" */
+    uint64_t all[FLV_STAGE_COUNTS];
 };
 
 struct flv_counts {
     uint64_t all[FLV_COUNTS];
+    struct flv_stage_count stages[FLV_STAGES_MAX]; /* in order */
+    size_t stage_count;
     struct {
         char name[FLV_OWN_NAME_MAX];
         uint64_t value;

@@ -45,9 +45,6 @@ static void moment(struct flv_out *o, const char *key, int64_t ms)
 
 /* ---- STATUS ------------------------------------------------------------ */
 
-static const char *const count_names[FLV_COUNTS] = {
-    "in", "passed", "filtered", "failed", "out", "acked"};
-
 static const struct flv_descriptor *descriptor_of(const struct flv_mconn *c)
 {
     const struct flv_cat_entry *t =
@@ -83,13 +80,27 @@ kafka_state(struct flv_out *o, const struct flv_mconn *c, uint16_t port)
     }
 }
 
+static void
+add_stage(struct flv_out *o, const struct flv_stage_count *s, bool more)
+{
+    flv_out_str(o, more ? ",{\"name\":" : "{\"name\":");
+    flv_out_json_str(o, s->name);
+    if (s->module[0] != '\0') {
+        member(o, "module", s->module);
+    }
+    for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
+        number(o, flv_counter_names[k], s->all[k]);
+    }
+    flv_out_str(o, "}");
+}
+
 static void add_counts(struct flv_out *o, const struct flv_mconn *c)
 {
     struct flv_counts n;
     flv_unit_counts(&c->unit, &n);
     flv_out_str(o, ",\"counters\":{");
     for (int i = 0; i < FLV_COUNTS; i++) {
-        addf(o, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", count_names[i],
+        addf(o, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", flv_counter_names[i],
              n.all[i]);
     }
     flv_out_str(o, "},\"own_counters\":{");
@@ -98,7 +109,11 @@ static void add_counts(struct flv_out *o, const struct flv_mconn *c)
         flv_out_json_str(o, n.own[i].name);
         addf(o, ":%" PRIu64, n.own[i].value);
     }
-    flv_out_str(o, "}");
+    flv_out_str(o, "},\"stages\":[");
+    for (size_t i = 0; i < n.stage_count; i++) {
+        add_stage(o, &n.stages[i], i > 0);
+    }
+    flv_out_str(o, "]");
 }
 
 static const char *cause_of(const struct flv_unit *u)
@@ -349,6 +364,24 @@ static void add_states(struct flv_out *o, const struct flv_manager *m)
     }
 }
 
+static void stage_samples(struct flv_out *o,
+                          const char *name,
+                          const struct flv_mconn *c,
+                          const struct flv_stage_count *s)
+{
+    for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
+        sample(o, name, c);
+        flv_out_str(o, ",");
+        label(o, "stage", s->name);
+        if (s->module[0] != '\0') {
+            flv_out_str(o, ",");
+            label(o, "module", s->module);
+        }
+        addf(o, ",result=\"%s\"} %" PRIu64 "\n", flv_counter_names[k],
+             s->all[k]);
+    }
+}
+
 static void add_records(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_records_total";
@@ -357,10 +390,13 @@ static void add_records(struct flv_out *o, const struct flv_manager *m)
         const struct flv_mconn *c = flv_manager_at(m, i);
         struct flv_counts n;
         flv_unit_counts(&c->unit, &n);
-        for (int k = 0; k <= FLV_C_FAILED; k++) {
+        for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
             sample(o, name, c);
             addf(o, ",stage=\"all\",result=\"%s\"} %" PRIu64 "\n",
-                 count_names[k], n.all[k]);
+                 flv_counter_names[k], n.all[k]);
+        }
+        for (size_t s = 0; s < n.stage_count; s++) {
+            stage_samples(o, name, c, &n.stages[s]);
         }
     }
 }
@@ -409,6 +445,16 @@ static uint64_t acked_of(const struct flv_mconn *c)
     return count_of(c, FLV_C_ACKED);
 }
 
+static uint64_t discarded_of(const struct flv_mconn *c)
+{
+    return count_of(c, FLV_C_DISCARDED);
+}
+
+static uint64_t dead_lettered_of(const struct flv_mconn *c)
+{
+    return count_of(c, FLV_C_DEAD_LETTERED);
+}
+
 static const struct simple simples[] = {
     {"fluvio_connector_restarts_total", "counter",
      "Starts after an end that nobody asked for.", restarts_of},
@@ -416,6 +462,11 @@ static const struct simple simples[] = {
      "Records handed to the topic, or by a sink to the far side.", out_of},
     {"fluvio_connector_acked_total", "counter", "Of those, confirmed as safe.",
      acked_of},
+    {"fluvio_connector_discarded_total", "counter",
+     "Failed records that were dropped by policy.", discarded_of},
+    {"fluvio_connector_dead_lettered_total", "counter",
+     "Failed records that are safe in a topic of dead letters.",
+     dead_lettered_of},
 };
 
 flv_rc flv__show_metrics(const struct flv_manager *m, struct flv_buf *b)

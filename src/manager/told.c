@@ -47,8 +47,29 @@ static uint64_t get_count(const json_t *o, const char *key)
     return v > 0 ? (uint64_t)v : 0;
 }
 
-static const char *const names[FLV_COUNTS] = {"in",     "passed", "filtered",
-                                              "failed", "out",    "acked"};
+const char *const flv_counter_names[FLV_COUNTS] = {
+    "in",  "passed", "filtered",  "failed",
+    "out", "acked",  "discarded", "dead_lettered"};
+
+static void get_stages(const json_t *root, struct flv_counts *out)
+{
+    const json_t *list = json_object_get(root, "stages");
+    for (size_t i = 0;
+         i < json_array_size(list) && out->stage_count < FLV_STAGES_MAX; i++) {
+        const json_t *from = json_array_get(list, i);
+        struct flv_stage_count *s = &out->stages[out->stage_count];
+        get_text(from, "name", s->name, sizeof(s->name));
+        get_text(from, "module", s->module, sizeof(s->module));
+        for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
+            s->all[k] = get_count(from, flv_counter_names[k]);
+        }
+        if (s->name[0] != '\0') {
+            out->stage_count++;
+        } else {
+            *s = (struct flv_stage_count){.name = ""};
+        }
+    }
+}
 
 static void get_counts(json_t *root, struct flv_counts *out)
 {
@@ -58,8 +79,9 @@ static void get_counts(json_t *root, struct flv_counts *out)
     json_t *value;
     *out = (struct flv_counts){.own_count = 0};
     for (int i = 0; i < FLV_COUNTS; i++) {
-        out->all[i] = get_count(all, names[i]);
+        out->all[i] = get_count(all, flv_counter_names[i]);
     }
+    get_stages(root, out);
     json_object_foreach(own, key, value)
     {
         size_t n = out->own_count;
@@ -143,13 +165,29 @@ static void add(flv_rc *rc, flv_rc next)
     *rc = *rc == FLV_OK ? next : *rc;
 }
 
+static void format_stage(const struct flv_stage_count *s,
+                         bool more,
+                         struct flv_buf *b,
+                         flv_rc *rc)
+{
+    add(rc, flv_buf_add_str(b, more ? ",{\"name\":" : "{\"name\":"));
+    add(rc, flv_text_json_str(b, s->name));
+    add(rc, flv_buf_add_str(b, ",\"module\":"));
+    add(rc, flv_text_json_str(b, s->module));
+    for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
+        add(rc, flv_buf_addf(b, ",\"%s\":%" PRIu64, flv_counter_names[k],
+                             s->all[k]));
+    }
+    add(rc, flv_buf_add_str(b, "}"));
+}
+
 static void
 format_counts(const struct flv_counts *c, struct flv_buf *b, flv_rc *rc)
 {
     add(rc, flv_buf_add_str(b, "{\"counters\":{"));
     for (int i = 0; i < FLV_COUNTS; i++) {
-        add(rc, flv_buf_addf(b, "%s\"%s\":%" PRIu64, i > 0 ? "," : "", names[i],
-                             c->all[i]));
+        add(rc, flv_buf_addf(b, "%s\"%s\":%" PRIu64, i > 0 ? "," : "",
+                             flv_counter_names[i], c->all[i]));
     }
     add(rc, flv_buf_add_str(b, "},\"own\":{"));
     for (size_t i = 0; i < c->own_count; i++) {
@@ -157,7 +195,11 @@ format_counts(const struct flv_counts *c, struct flv_buf *b, flv_rc *rc)
         add(rc, flv_text_json_str(b, c->own[i].name));
         add(rc, flv_buf_addf(b, ":%" PRIu64, c->own[i].value));
     }
-    add(rc, flv_buf_add_str(b, "}}"));
+    add(rc, flv_buf_add_str(b, "},\"stages\":["));
+    for (size_t i = 0; i < c->stage_count; i++) {
+        format_stage(&c->stages[i], i > 0, b, rc);
+    }
+    add(rc, flv_buf_add_str(b, "]}"));
 }
 
 flv_rc flv__tally_format(const struct flv_tally *t, struct flv_buf *out)

@@ -143,10 +143,33 @@ static struct flv_counts *own_slot(struct flv_counts *c, const char *name)
     return NULL;
 }
 
+static void add_stage(struct flv_counts *to, const struct flv_stage_count *n)
+{
+    struct flv_stage_count *s = NULL;
+    for (size_t i = 0; i < to->stage_count && s == NULL; i++) {
+        s = strcmp(to->stages[i].name, n->name) == 0 ? &to->stages[i] : NULL;
+    }
+    if (s == NULL && to->stage_count == FLV_STAGES_MAX) {
+        return;
+    }
+    if (s == NULL) {
+        s = &to->stages[to->stage_count++];
+        memcpy(s->name, n->name, sizeof(s->name));
+        memset(s->all, 0, sizeof(s->all));
+    }
+    memcpy(s->module, n->module, sizeof(s->module));
+    for (int i = 0; i < FLV_STAGE_COUNTS; i++) {
+        s->all[i] += n->all[i];
+    }
+}
+
 void flv_counts_add(struct flv_counts *to, const struct flv_counts *n)
 {
     for (int i = 0; i < FLV_COUNTS; i++) {
         to->all[i] += n->all[i];
+    }
+    for (size_t i = 0; i < n->stage_count; i++) {
+        add_stage(to, &n->stages[i]);
     }
     for (size_t i = 0; i < n->own_count; i++) {
         if (own_slot(to, n->own[i].name) == NULL) {
@@ -222,6 +245,10 @@ static void raise_counts(struct flv_counts *c, const struct flv_counts *n)
     if (n->own_count > 0) {
         memcpy(c->own, n->own, sizeof(c->own));
         c->own_count = n->own_count;
+    }
+    if (n->stage_count > 0) {
+        memcpy(c->stages, n->stages, sizeof(c->stages));
+        c->stage_count = n->stage_count;
     }
 }
 

@@ -221,6 +221,32 @@ make() {
     [[ $output == *'fluvio_manager_connectors 1'* ]]
 }
 
+has_discarded() {
+    [[ $(api GET "/connectors/$1/status") =~ \"discarded\":[1-9] ]]
+}
+
+@test "GET /metrics and STATUS tell each stage and what became of failed records" {
+    fluvio smartmodule create picky --wasm-file "$FLV_SMARTMODULES/json-field.wasm"
+    make_file a
+    cat >>"$HOME/a.yml" <<YML
+transforms:
+  - uses: picky
+    with: {field: fact}
+    on-error: discard
+YML
+    api POST /connectors --data-binary "@$HOME/a.yml"
+    until_true 20 has_discarded a
+    run -0 api GET /connectors/a/status
+    [ "$(json '[s["name"] for s in d["stages"]]')" = \
+        "['protocol', 'extract', 'smartmodule-1']" ]
+    [ "$(json 'd["stages"][2]["module"]')" = picky ]
+    run -0 api GET /metrics
+    [[ $output == *'fluvio_connector_records_total{connector="a",stage="extract",result="passed"} '* ]]
+    [[ $output == *'fluvio_connector_records_total{connector="a",stage="smartmodule-1",module="picky",result="failed"} '* ]]
+    [[ $output =~ fluvio_connector_discarded_total\{connector=\"a\"\}\ [1-9] ]]
+    [[ $output == *'fluvio_connector_dead_lettered_total{connector="a"} 0'* ]]
+}
+
 @test "a secret is in no answer, log, argument, environment or file of a connector" {
     local secret=s3cr3t-5f0c
     echo "TOKEN=$secret" >"$(manager)/secrets"

@@ -16,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (flv__told_parse(text, &told, &err) == FLV_OK) {
         assert(memchr(told.cause, '\0', sizeof(told.cause)) != NULL);
         assert(told.counts.own_count <= FLV_OWN_MAX);
+        assert(told.counts.stage_count <= FLV_STAGES_MAX);
     }
     if (flv__ended_parse(text, &ended, &err) == FLV_OK) {
         assert(ended.reason != FLV_END_UNKNOWN && ended.code < 256);

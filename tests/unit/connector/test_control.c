@@ -133,7 +133,7 @@ static void a_peer_is_told_at_once_who_it_is(void **state)
     (void)snprintf(pid, sizeof(pid), "\"pid\":%ld,", (long)getpid());
     wait_for(&r, pid);
     wait_for(&r, "{\"control\":1,\"type\":\"t\\\"est\",\"version\":\"1.2.3\"");
-    wait_for(&r, "\"own\":{\"polls\":0}}");
+    wait_for(&r, "\"own\":{\"polls\":0},\"stages\":[]}");
     tear_down(&r);
 }
 
@@ -279,7 +279,16 @@ static void counters_are_pushed_when_they_move(void **state)
     set_up(&r);
     r.counts.own[0] = 7;
     r.counts.pipeline.stages.in = 9;
+    r.counts.stage_count = 2;
+    r.counts.stages[0] = (struct flv_control_stage){
+        .name = "protocol", .n = {.in = 4, .passed = 3, .failed = 1}};
+    r.counts.stages[1] = (struct flv_control_stage){
+        .name = "smartmodule-1", .module = "a\"b", .n = {.filtered = 2}};
     wait_for(&r, "\"own\":{\"polls\":7}");
+    wait_for(&r, "\"stages\":[{\"name\":\"protocol\",\"in\":4,\"passed\":3,"
+                 "\"filtered\":0,\"failed\":1},{\"name\":\"smartmodule-1\","
+                 "\"module\":\"a\\\"b\",\"in\":0,\"passed\":0,\"filtered\":2,"
+                 "\"failed\":0}]}");
     wait_for(&r, "\"counters\":{\"in\":9,");
     tear_down(&r);
 }
@@ -306,7 +315,7 @@ static void the_exit_file_is_whole(void **state)
     assert_non_null(strstr(text, "\"code\":1,\"reason\":\"failed\","));
     assert_non_null(strstr(text, "\"cause\":\"a \\\"cause\\\"\""));
     assert_non_null(strstr(text, "\"acked\":4,"));
-    assert_non_null(strstr(text, "}}\n"));
+    assert_non_null(strstr(text, "]}\n"));
     struct stat st;
     assert_int_equal(stat(r.exit, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);

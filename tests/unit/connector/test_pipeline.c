@@ -720,6 +720,27 @@ static void counters_belong_to_the_connector(void **state)
     finish(src);
 }
 
+static void what_ends_in_extract_has_passed_protocol(void **state)
+{
+    (void)state;
+    struct plan p = {.burst = 1};
+    struct flv_pipeline_counts n;
+    struct flv_source *src = open_plan(&p);
+    flv_source_account(src, FLV_AT_PROTOCOL, FLV_FATE_FAILED, 2);
+    flv_source_account(src, FLV_AT_EXTRACT, FLV_FATE_FILTERED, 1);
+    flv_source_account(src, FLV_AT_EXTRACT, FLV_FATE_PASSED, 4);
+    flv__pipeline_counts(src, &n);
+    assert_int_equal(n.protocol.in, 7);
+    assert_int_equal(n.protocol.passed, 5);
+    assert_int_equal(n.protocol.failed, 2);
+    assert_int_equal(n.extract.in, 5);
+    assert_int_equal(n.extract.filtered, 1);
+    assert_int_equal(n.extract.passed, 4);
+    flv__pipeline_stop(src);
+    fake_out_run(&out);
+    finish(src);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -760,6 +781,7 @@ int main(void)
         cmocka_unit_test(one_record_may_become_several_appends),
         cmocka_unit_test(slow_batches_become_smaller_and_quick_ones_larger),
         cmocka_unit_test(counters_belong_to_the_connector),
+        cmocka_unit_test(what_ends_in_extract_has_passed_protocol),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

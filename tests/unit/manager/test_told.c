@@ -7,8 +7,11 @@
     "{\"control\":1,\"type\":\"http\",\"version\":\"0.1.0\",\"pid\":7,"        \
     "\"state\":\"retrying\",\"since_ms\":5,\"attempt\":3,\"next_ms\":99,"      \
     "\"cause\":\"no \\\"way\\\"\",\"counters\":{\"in\":5,\"passed\":4,"        \
-    "\"filtered\":1,\"failed\":0,\"out\":4,\"acked\":3},"                      \
-    "\"own\":{\"polls\":6,\"odd\":\"x\",\"minus\":-4}}"
+    "\"filtered\":1,\"failed\":0,\"out\":4,\"acked\":3,\"discarded\":8,"       \
+    "\"dead_lettered\":9},"                                                    \
+    "\"own\":{\"polls\":6,\"odd\":\"x\",\"minus\":-4},"                        \
+    "\"stages\":[{\"name\":\"protocol\",\"in\":7,\"passed\":7},{\"in\":1},3,"  \
+    "{\"name\":\"smartmodule-1\",\"module\":\"a\",\"failed\":2}]}"
 
 static void a_status_is_read(void **state)
 {
@@ -27,6 +30,13 @@ static void a_status_is_read(void **state)
     assert_string_equal(t.counts.own[0].name, "polls");
     assert_int_equal(t.counts.own[0].value, 6);
     assert_int_equal(t.counts.own[1].value, 0); /* nothing counts backwards */
+    assert_int_equal(t.counts.all[FLV_C_DISCARDED], 8);
+    assert_int_equal(t.counts.all[FLV_C_DEAD_LETTERED], 9);
+    assert_int_equal(t.counts.stage_count, 2); /* of those with a name */
+    assert_string_equal(t.counts.stages[0].name, "protocol");
+    assert_int_equal(t.counts.stages[0].all[FLV_C_PASSED], 7);
+    assert_string_equal(t.counts.stages[1].module, "a");
+    assert_int_equal(t.counts.stages[1].all[FLV_C_FAILED], 2);
 }
 
 static void nonsense_is_refused_with_a_sentence(void **state)
@@ -87,6 +97,13 @@ static void a_tally_comes_back_as_it_was(void **state)
     for (size_t i = 0; i < FLV_OWN_MAX; i++) {
         (void)snprintf(t.base.own[i].name, FLV_OWN_NAME_MAX, "counter-%zu", i);
         t.base.own[i].value = i;
+    }
+    t.now.stage_count = FLV_STAGES_MAX;
+    for (size_t i = 0; i < FLV_STAGES_MAX; i++) {
+        struct flv_stage_count *s = &t.now.stages[i];
+        (void)snprintf(s->name, sizeof(s->name), "stage-%zu", i);
+        memset(s->module, '\x01', sizeof(s->module) - 1); /* six each */
+        s->all[FLV_C_FILTERED] = i;
     }
     flv_buf_init(&b, FLV_TALLY_BYTES);
     assert_int_equal(flv__tally_format(&t, &b), FLV_OK);

@@ -562,6 +562,25 @@ static void counters_add_up_over_runs_and_never_fall(void **state)
     tear_down(&r);
 }
 
+static void stages_add_up_by_their_names(void **state)
+{
+    struct flv_counts sum = {.stage_count = 1}, one = {.stage_count = 2};
+    (void)state;
+    sum.stages[0] = (struct flv_stage_count){.name = "b", .all = {1, 2, 3, 4}};
+    one.stages[0] =
+        (struct flv_stage_count){.name = "a", .module = "m", .all = {5}};
+    one.stages[1] =
+        (struct flv_stage_count){.name = "b", .module = "n", .all = {10, 20}};
+    flv_counts_add(&sum, &one);
+    flv_counts_add(&sum, &one);
+    assert_int_equal(sum.stage_count, 2);
+    assert_string_equal(sum.stages[0].module, "n"); /* the newest */
+    assert_int_equal(sum.stages[0].all[FLV_C_IN], 21);
+    assert_int_equal(sum.stages[0].all[FLV_C_FAILED], 4);
+    assert_string_equal(sum.stages[1].name, "a");
+    assert_int_equal(sum.stages[1].all[FLV_C_IN], 10);
+}
+
 static void a_new_manager_adopts_what_runs(void **state)
 {
     struct rig r;
@@ -686,6 +705,7 @@ int main(void)
         cmocka_unit_test(renewal_revives_what_is_over),
         cmocka_unit_test(silence_is_a_stall),
         cmocka_unit_test(counters_add_up_over_runs_and_never_fall),
+        cmocka_unit_test(stages_add_up_by_their_names),
         cmocka_unit_test(a_new_manager_adopts_what_runs),
         cmocka_unit_test(counters_outlive_runs_that_were_not_written_down),
         cmocka_unit_test(a_new_manager_learns_how_it_ended),
