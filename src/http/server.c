@@ -17,6 +17,7 @@
 #define CONNECTIONS_MAX 64
 #define IDLE_S 30
 #define BODY_BYTES_MAX ((size_t)1024 * 1024)
+#define BODIES_MAX 8
 /* Request line, headers and read buffer of a connection. */
 #define CONNECTION_BYTES_MAX ((size_t)32 * 1024)
 #define STREAM_BLOCK_BYTES 8192
@@ -28,6 +29,7 @@ struct flv_http_req {
     char *method, *path;              /* owned */
     struct flv_buf body;              /* owned */
     size_t discarded;                 /* bytes of a body that is too large */
+    bool crowded;                     /* the bodies together are */
     struct MHD_Response *response;    /* owned until queued */
     unsigned status;
     struct flv_http_stream stream;
@@ -44,6 +46,7 @@ struct flv_http_server {
     struct flv_watch *watch;
     struct flv_timer timer;
     struct flv_http_req *reqs; /* owned: with a connection or a handler */
+    size_t bodies_bytes;       /* of all requests */
     bool stopping;
 };
 
@@ -62,6 +65,8 @@ static void req_free(struct flv_http_req *r)
     if (r->response != NULL) {
         MHD_destroy_response(r->response);
     }
+    assert(r->server->bodies_bytes >= r->body.len);
+    r->server->bodies_bytes -= r->body.len;
     flv_buf_deinit(&r->body);
     flv_free(r->method);
     flv_free(r->path);
@@ -233,14 +238,14 @@ void flv_http_wake(struct flv_http_req *r)
 
 /* ---- The library's callbacks ------------------------------------------- */
 
-static enum MHD_Result refuse(struct flv_http_req *r, unsigned status)
+static enum MHD_Result
+refuse(struct flv_http_req *r, unsigned status, const char *why)
 {
-    static const char text[] = "{\"error_code\":413,\"message\":\"the body is "
-                               "too large\"}";
     struct flv_buf body;
-    flv_buf_init(&body, sizeof(text));
-    if (status == MHD_HTTP_CONTENT_TOO_LARGE &&
-        flv_buf_add_str(&body, text) != FLV_OK) {
+    flv_buf_init(&body, 500);
+    if (flv_buf_addf(&body, "{\"error_code\":%u,\"message\":\"%s\"}", status,
+                     why) != FLV_OK) {
+        flv_buf_deinit(&body);
         return MHD_NO;
     }
     const struct flv_http_answer a = {
@@ -248,6 +253,11 @@ static enum MHD_Result refuse(struct flv_http_req *r, unsigned status)
     r->response = make_response(&a);
     r->status = status;
     return queue_now(r);
+}
+
+static enum MHD_Result refuse_large(struct flv_http_req *r)
+{
+    return refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large");
 }
 
 static bool announced_too_large(const struct flv_http_req *r)
@@ -263,19 +273,31 @@ static bool announced_too_large(const struct flv_http_req *r)
 static enum MHD_Result
 take_body(struct flv_http_req *r, const char *data, size_t len)
 {
-    if (r->discarded > 0 || flv_buf_add(&r->body, data, len) != FLV_OK) {
+    struct flv_http_server *s = r->server;
+    bool fits = r->body.len + len <= s->conf.body_bytes_max;
+    if (fits && s->bodies_bytes + len > s->conf.bodies_bytes_max) {
+        r->crowded = true;
+    }
+    if (r->crowded || r->discarded > 0 ||
+        flv_buf_add(&r->body, data, len) != FLV_OK) {
         r->discarded += len;
+    } else {
+        s->bodies_bytes += len;
     }
     /* A client that does not stop gets no answer in the end. */
-    return r->discarded <= r->server->conf.body_bytes_max ? MHD_YES : MHD_NO;
+    return r->discarded <= s->conf.body_bytes_max ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result hand_over(struct flv_http_req *r)
 {
     struct flv_http_server *s = r->server;
     if (!r->handed) {
+        if (r->crowded) {
+            return refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                          "too much is being sent at once; try again");
+        }
         if (r->discarded > 0) {
-            return refuse(r, MHD_HTTP_CONTENT_TOO_LARGE);
+            return refuse_large(r);
         }
         if (s->stopping) {
             return MHD_NO;
@@ -289,6 +311,21 @@ static enum MHD_Result hand_over(struct flv_http_req *r)
     r->suspended = true;
     MHD_suspend_connection(r->conn);
     return MHD_YES;
+}
+
+/* The head is there, the body is not. */
+static enum MHD_Result begin(struct flv_http_req *r)
+{
+    const struct flv_http_server_conf *c = &r->server->conf;
+    if (c->admit != NULL) {
+        r->handed = true; /* it may answer */
+        if (!c->admit(c->arg, r)) {
+            assert(r->answered);
+            return queue_now(r);
+        }
+        r->handed = false;
+    }
+    return announced_too_large(r) ? refuse_large(r) : MHD_YES;
 }
 
 /* The library's signature. NOLINTNEXTLINE(readability-function-size) */
@@ -310,8 +347,7 @@ static enum MHD_Result on_request(void *arg,
         if (r == NULL) {
             return MHD_NO;
         }
-        return announced_too_large(r) ? refuse(r, MHD_HTTP_CONTENT_TOO_LARGE)
-                                      : MHD_YES;
+        return begin(r);
     }
     if (*data_len > 0) {
         size_t len = *data_len;
@@ -414,6 +450,9 @@ flv_rc flv_http_server_create(struct flv_http_server **out,
     s->conf.idle_s = c->idle_s > 0 ? c->idle_s : IDLE_S;
     s->conf.body_bytes_max =
         c->body_bytes_max > 0 ? c->body_bytes_max : BODY_BYTES_MAX;
+    s->conf.bodies_bytes_max = c->bodies_bytes_max > 0
+                                   ? c->bodies_bytes_max
+                                   : BODIES_MAX * s->conf.body_bytes_max;
     flv_timer_init(&s->timer, c->loop, on_timer);
     flv_rc rc = start_daemon(s, err);
     if (rc == FLV_OK) {
@@ -498,6 +537,37 @@ static const char *value_of(const struct flv_http_req *r,
 const char *flv_http_req_query(const struct flv_http_req *r, const char *name)
 {
     return value_of(r, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct each_query {
+    const char *name;
+    void (*fn)(void *arg, const char *text);
+    void *arg;
+};
+
+static enum MHD_Result next_query(void *ctx,
+                                  enum MHD_ValueKind kind,
+                                  const char *key,
+                                  const char *value)
+{
+    const struct each_query *e = ctx;
+    (void)kind;
+    if (strcmp(key, e->name) == 0) {
+        e->fn(e->arg, value != NULL ? value : "");
+    }
+    return MHD_YES;
+}
+
+void flv_http_req_each_query(const struct flv_http_req *r,
+                             const char *name,
+                             void (*fn)(void *arg, const char *text),
+                             void *arg)
+{
+    struct each_query e = {.name = name, .fn = fn, .arg = arg};
+    if (r->conn != NULL) {
+        (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND,
+                                        next_query, &e);
+    }
 }
 
 const char *flv_http_req_header(const struct flv_http_req *r, const char *name)

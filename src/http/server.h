@@ -6,9 +6,9 @@
  *            later. libmicrohttpd does the protocol in its epoll mode without
  *            threads; its descriptor is watched by the loop. Knows nothing of
  *            what paths and bodies mean.
- * Bounds     Connections, headers, bodies and silence have ceilings; what is
- *            above is refused with the status for it (413, 414, 431) or
- *            disconnected.
+ * Bounds     Connections, headers, bodies (each, and all together) and silence
+ *            have ceilings; what is above is refused with the status for it
+ *            (413, 414, 431, 503) or disconnected.
  * Threads    Loop thread only.
  * Ownership  A request is the handler's from `handle` until it is answered,
  *            whether or not the client is still there; texts and body are
@@ -33,6 +33,10 @@ struct flv_http_server_conf {
     unsigned connections_max; /* 0: 64 */
     unsigned idle_s;          /* longest silence; 0: 30 */
     size_t body_bytes_max;    /* 0: 1 MiB */
+    size_t bodies_bytes_max;  /* of all requests together; 0: 8 bodies */
+    /* Before a body is read: true lets the request in; false: it has been
+     * answered, and the body is not looked at. May be NULL. */
+    bool (*admit)(void *arg, struct flv_http_req *req);
     /* Runs once per request and must see to one flv_http_answer() or
      * flv_http_answer_stream(), at once or later. */
     void (*handle)(void *arg, struct flv_http_req *req);
@@ -53,6 +57,11 @@ const char *flv_http_req_method(const struct flv_http_req *r);
 const char *flv_http_req_path(const struct flv_http_req *r); /* unescaped */
 /* The text behind NAME= ("" for a bare NAME), or NULL. */
 const char *flv_http_req_query(const struct flv_http_req *r, const char *name);
+/* Each of several NAME=TEXT, in order. */
+void flv_http_req_each_query(const struct flv_http_req *r,
+                             const char *name,
+                             void (*fn)(void *arg, const char *text),
+                             void *arg);
 const char *flv_http_req_header(const struct flv_http_req *r, const char *name);
 struct flv_slice flv_http_req_body(const struct flv_http_req *r);
 

@@ -254,20 +254,34 @@ static flv_rc expand_one(const struct flv_rest *r,
     return rc == FLV_OK ? flv_buf_add_str(b, "}") : rc;
 }
 
+struct expansion {
+    bool any, status, info, unknown;
+};
+
+static void read_expand(void *arg, const char *text)
+{
+    struct expansion *e = arg;
+    bool status = strstr(text, "status") != NULL;
+    bool info = strstr(text, "info") != NULL;
+    e->any = true;
+    e->status = e->status || status;
+    e->info = e->info || info;
+    e->unknown = e->unknown || (!status && !info);
+}
+
 /* ?expand=status&expand=info, as in Kafka Connect, or expand=status,info. */
 static void
 get_connectors(struct flv_rest *r, struct flv_http_req *req, const char *name)
 {
-    const char *expand = flv_http_req_query(req, "expand");
+    struct expansion e = {.any = false};
     struct flv_buf b;
     (void)name;
-    if (expand == NULL) {
+    flv_http_req_each_query(req, "expand", read_expand, &e);
+    if (!e.any) {
         list_names(r, req);
         return;
     }
-    bool status = strstr(expand, "status") != NULL;
-    bool info = strstr(expand, "info") != NULL;
-    if (!status && !info) {
+    if (e.unknown) {
         send_error(req, 400, "expand: write status, info, or both", NULL);
         return;
     }
@@ -277,7 +291,7 @@ get_connectors(struct flv_rest *r, struct flv_http_req *req, const char *name)
          i++) {
         rc = flv_buf_add_str(&b, i > 0 ? "," : "");
         rc = rc == FLV_OK ? expand_one(r, flv_manager_at(r->conf.manager, i),
-                                       status, info, &b)
+                                       e.status, e.info, &b)
                           : rc;
     }
     rc = rc == FLV_OK ? flv_buf_add_str(&b, "}") : rc;
@@ -450,14 +464,16 @@ static void on_follow(struct flv_timer *t)
     }
 }
 
+/* Takes what `from` has. */
 static void start_follow(struct flv_rest *r,
                          struct flv_http_req *req,
-                         const struct follower *from)
+                         struct follower *from)
 {
     struct follower *f = flv_zalloc(1, sizeof(*f));
     if (f == NULL || flv_timer_start(&r->follow_timer, FOLLOW_MS, FOLLOW_MS,
                                      NULL) != FLV_OK) {
         flv_free(f);
+        flv_buf_deinit(&from->head);
         send_error(req, 503, "out of memory", NULL);
         return;
     }
@@ -782,7 +798,7 @@ static void serve(struct flv_rest *r, struct flv_http_req *req)
     }
 }
 
-static void handle_unix(void *arg, struct flv_http_req *req)
+static void handle(void *arg, struct flv_http_req *req)
 {
     serve(arg, req);
 }
@@ -801,7 +817,8 @@ static bool same(const char *a, const char *b)
     return differs == 0;
 }
 
-static void handle_tcp(void *arg, struct flv_http_req *req)
+/* On TCP nobody's body is read who has not shown the token. */
+static bool admit_tcp(void *arg, struct flv_http_req *req)
 {
     struct flv_rest *r = arg;
     static const char bearer[] = "Bearer ";
@@ -811,8 +828,7 @@ static void handle_tcp(void *arg, struct flv_http_req *req)
     if (open ||
         (given != NULL && strncmp(given, bearer, sizeof(bearer) - 1) == 0 &&
          same(r->conf.token, given + sizeof(bearer) - 1))) {
-        serve(r, req);
-        return;
+        return true;
     }
     struct flv_buf b;
     flv_buf_init(&b, BODY_BYTES_MAX);
@@ -827,6 +843,7 @@ static void handle_tcp(void *arg, struct flv_http_req *req)
                                                    .body = &b,
                                                    .header = "WWW-Authenticate",
                                                    .value = "Bearer"});
+    return false;
 }
 
 /* ---- Life -------------------------------------------------------------- */
@@ -844,12 +861,12 @@ flv_rc flv_rest_create(struct flv_rest **out,
     struct flv_http_server_conf server = {.loop = conf->loop,
                                           .fd = conf->unix_fd,
                                           .body_bytes_max = FLV_MFILE_BYTES_MAX,
-                                          .handle = handle_unix,
+                                          .handle = handle,
                                           .arg = r};
     flv_rc rc = flv_http_server_create(&r->unix_server, &server, err);
     if (rc == FLV_OK && conf->tcp_fd >= 0) {
         server.fd = conf->tcp_fd;
-        server.handle = handle_tcp;
+        server.admit = admit_tcp;
         rc = flv_http_server_create(&r->tcp_server, &server, err);
     }
     if (rc != FLV_OK) {

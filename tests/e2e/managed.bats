@@ -209,6 +209,15 @@ is_gone() {
     [ "$output" = 401 ]
     run -0 curl -sS -m 10 -H "Authorization: Bearer $(cat "$(manager)/token")" "$url"
     [ "$output" = '[]' ]
+    # A body is not even waited for.
+    run -0 timeout 5 python3 - "$port" <<'PY'
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b"POST /connectors HTTP/1.1\r\nHost: h\r\n"
+          b"Content-Length: 1000000\r\n\r\n")
+print(s.recv(100).split()[1].decode())
+PY
+    [ "$output" = 401 ]
     run -0 curl -sS -m 10 "http://127.0.0.1:$port/health"
     [[ $output == *'"status":"ok"'* ]]
 }

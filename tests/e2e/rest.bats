@@ -80,6 +80,14 @@ make() {
     [ "${lines[-1]}" = 400 ]
 }
 
+@test "expand may come twice, as Kafka Connect has it" {
+    make a
+    run -0 api GET '/connectors?expand=status&expand=info'
+    [ "$(json 'sorted(d["a"])')" = "['info', 'status']" ]
+    run -0 api GET '/connectors?expand=info&expand=nonsense'
+    [ "${lines[-1]}" = 400 ]
+}
+
 @test "GET status speaks Kafka Connect's words and ours" {
     make a
     run -0 api GET /connectors/a/status

@@ -26,7 +26,8 @@ static struct {
     enum { ECHO, LATER, STREAM, NEVER } how;
     struct flv_http_req *req;
     unsigned calls, streams_closed;
-    int parts; /* of a stream, left to send */
+    unsigned refused; /* by admit() */
+    int parts;        /* of a stream, left to send */
 } plan;
 
 static void
@@ -42,16 +43,24 @@ answer_text(struct flv_http_req *req, unsigned status, const char *text)
                                                    .value = "yes"});
 }
 
+static void add_query(void *arg, const char *text)
+{
+    char *all = arg;
+    size_t len = strlen(all);
+    (void)snprintf(all + len, 100 - len, "%s,", text);
+}
+
 static void echo(struct flv_http_req *req)
 {
-    char text[BODY_MAX + 500];
+    char text[BODY_MAX + 500], all[100] = "";
     const char *q = flv_http_req_query(req, "q");
     const char *h = flv_http_req_header(req, "x-in");
     struct flv_slice body = flv_http_req_body(req);
-    (void)snprintf(text, sizeof(text), "%s %s q=%s h=%s body=%.*s",
+    flv_http_req_each_query(req, "q", add_query, all);
+    (void)snprintf(text, sizeof(text), "%s %s q=%s h=%s body=%.*s all=%s",
                    flv_http_req_method(req), flv_http_req_path(req),
                    q != NULL ? q : "-", h != NULL ? h : "-", (int)body.len,
-                   body.len > 0 ? (const char *)body.data : "");
+                   body.len > 0 ? (const char *)body.data : "", all);
     answer_text(req, 200, text);
 }
 
@@ -95,6 +104,19 @@ static void handle(void *arg, struct flv_http_req *req)
     }
 }
 
+/* Whoever says X-Out stays out; bodies are nobody's business yet. */
+static bool admit(void *arg, struct flv_http_req *req)
+{
+    (void)arg;
+    assert_int_equal(flv_http_req_body(req).len, 0);
+    if (flv_http_req_header(req, "X-Out") == NULL) {
+        return true;
+    }
+    plan.refused++;
+    answer_text(req, 401, "stay out");
+    return false;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -110,7 +132,10 @@ static int set_up(void **state)
                                               .fd = fd,
                                               .body_bytes_max = BODY_MAX,
                                               .connections_max = 4,
+                                              .bodies_bytes_max =
+                                                  BODY_MAX + 100,
                                               .idle_s = 1,
+                                              .admit = admit,
                                               .handle = handle};
     assert_int_equal(flv_http_server_create(&server, &conf, NULL), FLV_OK);
     return 0;
@@ -310,6 +335,54 @@ static void an_announced_body_above_the_ceiling_is_413(void **state)
     assert_int_equal(plan.calls, 0);
 }
 
+static void who_is_not_admitted_sends_no_body(void **state)
+{
+    static const char head[] = "PUT /x HTTP/1.1\r\nHost: h\r\nX-Out: 1\r\n"
+                               "Content-Length: 4000\r\n\r\n";
+    (void)state;
+    int fd = dial();
+    say(fd, head, sizeof(head) - 1); /* and not a byte more */
+    assert_true(hear(fd, "stay out"));
+    assert_non_null(strstr(heard, "HTTP/1.1 401"));
+    close(fd);
+    exchange("GET /x HTTP/1.1\r\nHost: h\r\nX-Out: 1\r\n\r\n", "stay out");
+    assert_int_equal(plan.refused, 2);
+    assert_int_equal(plan.calls, 0);
+    exchange("GET /next HTTP/1.1\r\nHost: h\r\n\r\n", "GET /next");
+}
+
+static void bodies_together_have_a_ceiling(void **state)
+{
+    static const char head[] =
+        "PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 4000\r\n\r\n";
+    static char body[4000];
+    (void)state;
+    memset(body, 'b', sizeof(body));
+    int first = dial(), second = dial();
+    say(first, head, sizeof(head) - 1);
+    say(first, body, sizeof(body) - 1); /* one byte is still to come */
+    for (int i = 0; i < 50; i++) {
+        (void)flv_loop_turn(loop, false);
+    }
+    say(second, head, sizeof(head) - 1);
+    say(second, body, sizeof(body));
+    assert_true(hear(second, "HTTP/1.1 503"));
+    close(second);
+    say(first, body, 1);
+    assert_true(hear(first, "PUT /x"));
+    close(first);
+    exchange("PUT /y HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+             "PUT /y q=- h=- body=hello");
+    assert_int_equal(plan.calls, 2);
+}
+
+static void a_query_may_come_more_than_once(void **state)
+{
+    (void)state;
+    exchange("GET /a?q=one&z=two&q=%33 HTTP/1.1\r\nHost: h\r\n\r\n",
+             "all=one,3,");
+}
+
 static void a_chunked_body_above_the_ceiling_is_not_kept(void **state)
 {
     static const char head[] =
@@ -437,6 +510,9 @@ int main(void)
         T(a_stream_comes_bit_by_bit),
         T(a_stream_ends_when_the_client_leaves),
         T(an_announced_body_above_the_ceiling_is_413),
+        T(who_is_not_admitted_sends_no_body),
+        T(bodies_together_have_a_ceiling),
+        T(a_query_may_come_more_than_once),
         T(a_chunked_body_above_the_ceiling_is_not_kept),
         T(long_lines_and_headers_are_refused),
         T(nonsense_reaches_nobody),
