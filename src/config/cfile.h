@@ -82,6 +82,11 @@ FLV_CHECKED flv_rc flv__cfile_transforms(struct flv__cread *r,
 /* The document is one entry of such a list. */
 FLV_CHECKED flv_rc flv__cfile_one_transform(struct flv__cread *r);
 
+/* {"name": N, "config": {...}}, as Kafka Connect has it, becomes the flat form
+ * it stands for; everything keeps its place. Other documents stay as they
+ * are. */
+FLV_CHECKED flv_rc flv__cfile_unwrap(struct flv_doc *doc, struct flv_err *err);
+
 /* map.key as one setting of that name, when it is there. */
 FLV_CHECKED flv_rc flv__cfile_on_error_setting(struct flv__cread *r,
                                                const struct flv_node *map);

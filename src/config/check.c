@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "config/try.h"
+#include "config/cfile.h"
 
 /* Short, so that sentences behind it have room. */
 #define NAME "file"
@@ -477,6 +477,11 @@ static const char *find_section(const struct check *k,
 static flv_rc
 check_doc(struct check *k, struct flv_doc *doc, struct flv_err *err)
 {
+    flv_rc rc = flv__cfile_unwrap(doc, err);
+    if (rc != FLV_OK) {
+        flv_doc_destroy(doc);
+        return rc;
+    }
     const struct flv_node *root = flv_doc_root(doc);
     struct flv_cfile_conf conf = {.secret = k->conf->secret,
                                   .secret_arg = k->conf->secret_arg,

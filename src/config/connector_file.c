@@ -387,6 +387,7 @@ static flv_rc read_root(struct flv_cfile *f,
                         struct flv_err *err)
 {
     struct flv__cread r = {.f = f, .conf = conf, .err = err};
+    FLV_TRY(flv__cfile_unwrap(f->doc, err));
     const struct flv_node *root = flv_doc_root(f->doc);
     if (root == NULL || flv_node_is_null(root)) {
         return flv__cfile_keep(

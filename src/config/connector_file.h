@@ -2,7 +2,8 @@
  * connector_file.h - a connector's file, whatever dialect it is written in.
  *
  * Purpose    Reads the flat format of Fluvio 0.9 and 0.10 (name, type, topic,
- *            parameters) and the `meta:` format of the connector development
+ *            parameters), the same as Kafka Connect would have it (name,
+ *            config), and the `meta:` format of the connector development
  *            kit (apiVersion 0.0.0, 0.1.0, 0.2.0) into one model. The settings
  *            of the connector, the producer's included, come out as a list of
  *            key and text with their places: exactly what a command line would

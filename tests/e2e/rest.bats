@@ -55,6 +55,25 @@ make() {
     [ "${lines[-1]}" = 201 ]
 }
 
+@test "Kafka Connect's envelope does, too, and mistakes have their places" {
+    run -0 api POST /connectors --json '{"name": "k", "config": {
+ "connector.class": "test-connector", "tasks.max": "1", "topic": "k",
+ "create_topic": "true", "timeout": "1h"}}'
+    [ "${lines[-1]}" = 201 ]
+    [ "$(json 'd["config"]["type"], d["config"]["timeout"]')" = \
+        "('test-connector', '1h')" ]
+    run -0 api POST /connectors --json '{"name": "l", "config": {
+ "connector.class": "test-connector", "topic": "k",
+ "timeuot": "1h"}}'
+    [ "${lines[-1]}" = 400 ]
+    [ "$(json '[(p["line"], p["column"], p["hint"]) for p in d["problems"]]')" = \
+        "[(3, 2, 'timeout')]" ]
+    # What GET says of its settings can be sent back.
+    run -0 api GET /connectors/k/config
+    run -0 api POST /connectors --json "{\"name\": \"k\", \"config\": ${lines[0]}}"
+    [ "${lines[-1]}" = 409 ]
+}
+
 @test "a file with mistakes is refused with all of them and their places" {
     run -0 api POST /connectors --data-binary \
         $'name: x\ntype: test-connector\ntopic: x\ncreate_topic: true\nparameters:\n  timeot: 5\n  count: many\n'

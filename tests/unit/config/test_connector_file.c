@@ -69,6 +69,38 @@ static void seed_file_is_read(void **state)
     flv_cfile_deinit(&f);
 }
 
+static void kafka_connects_envelope_is_the_same_file(void **state)
+{
+    (void)state;
+    struct flv_cfile f;
+    parse(&f, "{\"name\": \"cat-facts\",\n"
+              " \"config\": {\n"
+              "  \"connector.class\": \"http\",\n"
+              "  \"tasks.max\": \"1\",\n"
+              "  \"name\": \"cat-facts\",\n"
+              "  \"endpoint\": \"http://h/\",\n"
+              "  \"topic\": \"facts\",\n"
+              "  \"create_topic\": \"true\",\n"
+              "  \"restart\": \"never\",\n"
+              "  \"interval\": 10}}\n");
+    assert_int_equal(f.dialect, FLV_CFILE_FLAT);
+    assert_string_equal(f.name, "cat-facts");
+    assert_string_equal(f.type, "http");
+    assert_int_equal(f.type_node->line, 3);
+    assert_string_equal(f.topic.name, "facts");
+    assert_true(f.create_topic);
+    assert_int_equal(f.restart, FLV_CFILE_NEVER);
+    assert_string_equal(settings(&f), "endpoint=http://h/\ninterval=10\n");
+    assert_int_equal(f.settings[1].node->line, 10); /* its own place */
+    assert_int_equal(f.warning_count, 0);
+    flv_cfile_deinit(&f);
+    parse(&f, "{\"name\":\"n\",\"config\":{\"type\":\"http\","
+              "\"topics\":\"t\",\"parameters\":{\"endpoint\":\"e\"}}}");
+    assert_string_equal(f.topic.name, "t");
+    assert_string_equal(settings(&f), "endpoint=e\n");
+    flv_cfile_deinit(&f);
+}
+
 static void repeated_topic_is_dropped_when_equal(void **state)
 {
     (void)state;
@@ -586,6 +618,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seed_file_is_read),
+        cmocka_unit_test(kafka_connects_envelope_is_the_same_file),
         cmocka_unit_test(repeated_topic_is_dropped_when_equal),
         cmocka_unit_test(late_flat_file_is_read),
         cmocka_unit_test(types_with_suffixes_are_normalised),
