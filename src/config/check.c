@@ -474,6 +474,23 @@ static const char *find_section(const struct check *k,
     return NULL;
 }
 
+/* One that would read the template as the value. */
+static void check_secrets(struct check *k)
+{
+    const struct flv_cfile *f = &k->c->file;
+    const struct flv_node *node = key_of(k->head, "secrets");
+    if (!f->secrets_used || (k->c->type->features & FLV_FEATURE_SECRETS) != 0) {
+        return;
+    }
+    for (size_t i = f->setting_count; i > 0; i--) {
+        node = f->settings[i - 1].secret ? f->settings[i - 1].node : node;
+    }
+    mistake(k, node != NULL ? node : f->type_node, NULL, NULL,
+            "the connector \"%.40s\" takes no secrets: its --describe does not "
+            "list the feature \"secrets\"; write the value itself",
+            k->c->type->name);
+}
+
 static flv_rc
 check_doc(struct check *k, struct flv_doc *doc, struct flv_err *err)
 {
@@ -507,6 +524,7 @@ check_doc(struct check *k, struct flv_doc *doc, struct flv_err *err)
     }
     if (k->c->type != NULL) {
         check_required(k);
+        check_secrets(k);
     }
     return FLV_OK;
 }

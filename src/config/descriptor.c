@@ -385,14 +385,22 @@ static flv_rc read_versions(struct read *r, const struct flv_node *root)
 /* Features of later versions are not known here and not missed. */
 static flv_rc read_features(struct read *r, const struct flv_node *root)
 {
+    static const struct {
+        const char *word;
+        unsigned feature;
+    } known[] = {{"check", FLV_FEATURE_CHECK},
+                 {"probe", FLV_FEATURE_PROBE},
+                 {"secrets", FLV_FEATURE_SECRETS}};
     const char *const *words = NULL;
     FLV_TRY(get_words(r, root, "features", &words));
     FLV_TRY(get_u64(r, root, "control", &r->d->control));
     for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
-        r->d->features |= strcmp(words[i], "check") == 0   ? FLV_FEATURE_CHECK
-                          : strcmp(words[i], "probe") == 0 ? FLV_FEATURE_PROBE
-                                                           : 0U;
+        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+            r->d->features |=
+                strcmp(words[i], known[k].word) == 0 ? known[k].feature : 0U;
+        }
     }
+    r->d->features |= r->d->control > 0 ? FLV_FEATURE_SECRETS : 0U;
     return FLV_OK;
 }
 

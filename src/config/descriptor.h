@@ -31,7 +31,8 @@
 enum {
     FLV_FEATURE_CHECK = 1 << 0, /* --check: reads everything, starts nothing */
     FLV_FEATURE_PROBE = 1 << 1, /* --probe: looks once at the far side */
-    FLV_FEATURE_CONTROL = 1 << 2, /* control socket, lock, exit file */
+    /* --secrets FILE: values for ${{ secrets.X }}; all that speak `control`. */
+    FLV_FEATURE_SECRETS = 1 << 2,
 };
 
 struct flv_descriptor {

@@ -10,14 +10,18 @@
 void flv__secrets_init(struct flv_secrets *s)
 {
     flv_buf_init(&s->text, BYTES_MAX);
+    flv_buf_init(&s->used, BYTES_MAX);
 }
 
 void flv__secrets_deinit(struct flv_secrets *s)
 {
-    if (s->text.data != NULL) {
-        explicit_bzero(s->text.data, s->text.len);
+    struct flv_buf *bufs[] = {&s->text, &s->used};
+    for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++) {
+        if (bufs[i]->data != NULL) {
+            explicit_bzero(bufs[i]->data, bufs[i]->cap);
+        }
+        flv_buf_deinit(bufs[i]);
     }
-    flv_buf_deinit(&s->text);
 }
 
 static flv_rc take_line(struct flv_secrets *s,
@@ -95,4 +99,32 @@ const char *flv__secrets_get(void *secrets, const char *name)
 {
     const char *value = flv__secrets_find(secrets, name);
     return value != NULL ? value : getenv(name);
+}
+
+/* Is there a line NAME=...? */
+static bool is_used(const struct flv_secrets *s, const char *name)
+{
+    const char *p = (const char *)s->used.data;
+    const char *end = p != NULL ? p + s->used.len : p;
+    size_t len = strlen(name);
+    while (p < end) {
+        const char *feed = memchr(p, '\n', (size_t)(end - p));
+        if ((size_t)(end - p) > len && memcmp(p, name, len) == 0 &&
+            p[len] == '=') {
+            return true;
+        }
+        p = feed != NULL ? feed + 1 : end;
+    }
+    return false;
+}
+
+const char *flv__secrets_use(void *secrets, const char *name)
+{
+    struct flv_secrets *s = secrets;
+    const char *value = flv__secrets_find(secrets, name);
+    if (value == NULL || is_used(s, name)) {
+        return value;
+    }
+    return flv_buf_addf(&s->used, "%s=%s\n", name, value) == FLV_OK ? value
+                                                                    : NULL;
 }

@@ -487,14 +487,14 @@ static void make_words(struct start *s, const struct flv_deployer *d)
                    s->secrets_fd);
     add_word(s, s->spec->program);
     add_option(s, "--config", s->config);
+    if (s->secrets_fd >= 0) {
+        add_option(s, "--secrets", s->secrets_path);
+    }
     if (!s->spec->control) {
         return;
     }
     if (d->conf.cluster != NULL) {
         add_option(s, "--cluster", d->conf.cluster);
-    }
-    if (s->secrets_fd >= 0) {
-        add_option(s, "--secrets", s->secrets_path);
     }
     add_option(s, "--lock-fd", s->lock);
     add_option(s, "--control-fd", s->control);
@@ -506,7 +506,7 @@ static void make_words(struct start *s, const struct flv_deployer *d)
 static flv_rc hand_secrets(struct start *s, struct flv_err *err)
 {
     struct flv_slice text = s->spec->secrets;
-    if (text.len == 0 || !s->spec->control) {
+    if (text.len == 0) {
         return FLV_OK;
     }
     s->secrets_fd = memfd_create("secrets", MFD_CLOEXEC);

@@ -141,49 +141,82 @@ void flv__summary_of(const struct flv_cfile *f, struct flv_msummary *out)
                    f->version != NULL ? f->version : "");
 }
 
-/* What a start needs: the program that is installed now, the secrets as they
- * are now. */
-static flv_rc
-unit_spec(void *arg, struct flv_deploy_spec *out, struct flv_err *err)
+flv_rc flv__manager_secrets(const struct flv_manager *m,
+                            struct flv_secrets *out,
+                            struct flv_err *err)
 {
-    struct flv_mconn *c = arg;
-    struct flv_manager *m = c->m;
-    const struct flv_cat_entry *type =
-        flv_catalogue_find(m->catalogue, c->is.type);
-    struct flv_msecrets secrets;
-    struct flv_cfile file;
-    if (type == NULL) {
-        return flv_fail(err, FLV_E_NOT_FOUND,
-                        "the program fluvio-connect-%.60s is not installed",
-                        c->is.type);
+    struct flv_err why = {0};
+    flv__secrets_init(out);
+    flv_rc rc = flv__secrets_read(out, m->secrets_path, &why);
+    if (rc != FLV_OK && rc != FLV_E_NOT_FOUND) {
+        *err = why;
+        return rc;
     }
-    bool control = type->problem[0] == '\0' && type->descriptor.control > 0;
-    flv_rc rc = flv__msecrets_read(&secrets, m->secrets_path, err);
-    if (rc == FLV_OK && control) {
+    return FLV_OK;
+}
+
+/* The values that the file names, as they are now. */
+static flv_rc secrets_of(struct flv_mconn *c,
+                         const struct flv_descriptor *d,
+                         struct flv_err *err)
+{
+    struct flv_secrets secrets;
+    struct flv_cfile file;
+    flv_rc rc = flv__manager_secrets(c->m, &secrets, err);
+    if (rc == FLV_OK) {
         const struct flv_cfile_conf conf = {
-            .section = type->descriptor.section,
-            .secret = flv__msecrets_get,
+            .section = d != NULL ? d->section : NULL,
+            .secret = flv__secrets_use,
             .secret_arg = &secrets,
             .secret_help = "set it with `fluvio secret set NAME`"};
         rc = flv_cfile_parse(&file, c->is.name, flv_slice(c->file, c->file_len),
                              &conf, err);
         flv_cfile_deinit(&file);
     }
+    if (rc == FLV_OK && secrets.used.len > 0 &&
+        (d == NULL || (d->features & FLV_FEATURE_SECRETS) == 0)) {
+        rc = flv_fail(err, FLV_E_UNSUPPORTED,
+                      "the file names secrets, and the program of \"%.60s\" "
+                      "that is installed now takes none",
+                      c->is.type);
+    }
     if (rc == FLV_OK) {
         flv_buf_deinit(&c->secrets);
         c->secrets = secrets.used;
         flv_buf_init(&secrets.used, 1);
+    }
+    flv__secrets_deinit(&secrets);
+    return rc;
+}
+
+/* What a start needs: the program that is installed now, the secrets as they
+ * are now. */
+static flv_rc
+unit_spec(void *arg, struct flv_deploy_spec *out, struct flv_err *err)
+{
+    struct flv_mconn *c = arg;
+    const struct flv_manager_conf *conf = &c->m->conf;
+    const struct flv_cat_entry *type =
+        flv_catalogue_find(c->m->catalogue, c->is.type);
+    if (type == NULL) {
+        return flv_fail(err, FLV_E_NOT_FOUND,
+                        "the program fluvio-connect-%.60s is not installed",
+                        c->is.type);
+    }
+    const struct flv_descriptor *d =
+        type->problem[0] == '\0' ? &type->descriptor : NULL;
+    flv_rc rc = secrets_of(c, d, err);
+    if (rc == FLV_OK) {
         out->program = type->path;
-        out->control = control;
+        out->control = d != NULL && d->control > 0;
         out->file = flv_slice(c->file, c->file_len);
         out->secrets = flv_buf_slice(&c->secrets);
         out->memory_bytes_max = c->is.memory_bytes_max > 0
                                     ? c->is.memory_bytes_max
-                                    : m->conf.memory_bytes_max;
+                                    : conf->memory_bytes_max;
         out->files_max =
-            c->is.files_max > 0 ? c->is.files_max : m->conf.files_max;
+            c->is.files_max > 0 ? c->is.files_max : conf->files_max;
     }
-    flv__msecrets_deinit(&secrets);
     return rc;
 }
 

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "config/secrets.h"
 #include "manager/child.h"
 #include "manager/journal.h"
 #include "manager/manager.h"
@@ -117,19 +118,10 @@ void flv__mops_end(struct flv_manager *m);
 /* Goes on with a removal that was under way when the manager ended. */
 void flv__manager_finish_removal(struct flv_manager *m, struct flv_mconn *c);
 
-/* ---- Secrets (secrets.c) ------------------------------------------------- */
-
-/* The file DIR/secrets, and which names of it a connector's file uses. */
-struct flv_msecrets {
-    struct flv_buf text; /* owned: NAME\0VALUE\0... */
-    struct flv_buf used; /* owned: NAME=VALUE lines */
-};
-/* A file that is not there has no secrets. */
-FLV_CHECKED flv_rc flv__msecrets_read(struct flv_msecrets *s,
-                                      const char *path,
-                                      struct flv_err *err);
-void flv__msecrets_deinit(struct flv_msecrets *s);
-/* A flv_secret_fn that remembers what it was asked for. */
-const char *flv__msecrets_get(void *secrets, const char *name);
+/* The values of secrets as they are now; a file that is not there has none.
+ * flv__secrets_deinit() in any case. */
+FLV_CHECKED flv_rc flv__manager_secrets(const struct flv_manager *m,
+                                        struct flv_secrets *out,
+                                        struct flv_err *err);
 
 #endif

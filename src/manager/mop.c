@@ -406,7 +406,7 @@ static void on_asked(void *arg, enum flv_ask_outcome outcome, const char *text)
     }
 }
 
-static void ask_program(struct flv_mop *op, struct flv_msecrets *secrets)
+static void ask_program(struct flv_mop *op, struct flv_secrets *secrets)
 {
     const struct flv_cat_entry *type =
         flv_catalogue_find(op->m->catalogue, op->is.type);
@@ -456,7 +456,7 @@ static void refuse_all_hidden(struct flv_checked *c)
     }
 }
 
-static void judge(struct flv_mop *op, struct flv_msecrets *secrets)
+static void judge(struct flv_mop *op, struct flv_secrets *secrets)
 {
     struct flv_checked *c = &op->checked;
     refuse_all_hidden(c);
@@ -477,12 +477,12 @@ static void judge(struct flv_mop *op, struct flv_msecrets *secrets)
 
 static void check_file(struct flv_mop *op)
 {
-    struct flv_msecrets secrets;
+    struct flv_secrets secrets;
     struct flv_err err = {0};
-    flv_rc rc = flv__msecrets_read(&secrets, op->m->secrets_path, &err);
+    flv_rc rc = flv__manager_secrets(op->m, &secrets, &err);
     if (rc == FLV_OK) {
         struct flv_check_conf conf = {
-            .secret = flv__msecrets_get,
+            .secret = flv__secrets_use,
             .secret_arg = &secrets,
             .secret_help = "set it with `fluvio secret set NAME`"};
         flv_catalogue_check(op->m->catalogue, &conf);
@@ -495,7 +495,7 @@ static void check_file(struct flv_mop *op)
     } else {
         judge(op, &secrets);
     }
-    flv__msecrets_deinit(&secrets);
+    flv__secrets_deinit(&secrets);
 }
 
 /* ---- The catalogue before it ------------------------------------------- */

@@ -238,3 +238,24 @@ PY
     [ "${lines[-1]}" = 204 ]
     run -1 pgrep -f "config $(manager)/run/wall-clock.yml"
 }
+
+@test "a program in another language gets the secrets it says it takes" {
+    mkdir "$HOME/types"
+    sed 's/"features": .*/"features": [],/' \
+        "$ROOT/examples/python/fluvio-connect-clock" >"$HOME/types/fluvio-connect-plain"
+    sed -i 's/"name": "clock"/"name": "plain"/' "$HOME/types/fluvio-connect-plain"
+    chmod +x "$HOME/types/fluvio-connect-plain"
+    PATH=$HOME/types:$ROOT/examples/python:$PATH fluvio cluster start
+    fluvio secret set FORM <<<zx81-%H
+    { cat "$ROOT/examples/python/clock.yml"
+      echo '  format: ${{ secrets.FORM }}'; } >"$HOME/clock.yml"
+    run -0 api POST /connectors --data-binary "@$HOME/clock.yml"
+    [ "${lines[-1]}" = 201 ]
+    until_true 20 eval '[[ $(fluvio consume time -B -d) == *zx81-[012]* ]]'
+    pid=$(head -n 1 "$(manager)/run/wall-clock.lock")
+    run -1 grep -aF zx81 "/proc/$pid/cmdline" "/proc/$pid/environ"
+    sed 's/^type: .*/type: plain/; s/^name: .*/name: other/' "$HOME/clock.yml" >"$HOME/plain.yml"
+    run -0 api POST /connectors --data-binary "@$HOME/plain.yml"
+    [ "${lines[-1]}" = 400 ]
+    [[ ${lines[0]} == *'\"plain\" takes no secrets'* ]]
+}
