@@ -426,7 +426,8 @@ static void check_required(struct check *k)
             (o->flags & FLV_OPT_LINE) != 0 ||
             strcmp(o->name, "fluvio-topic") == 0 ||
             same_before(k, f->setting_count, o) != NULL || is_written(k, o) ||
-            in_environment(f, o->env)) {
+            in_environment(f, o->env) ||
+            (k->conf->given != NULL && k->conf->given(k->conf->arg, o->name))) {
             continue;
         }
         const struct flv_node *key = settings_key(k);

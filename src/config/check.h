@@ -28,6 +28,8 @@ struct flv_check_conf {
     const char *(*problem)(void *arg, const char *type);
     /* Name of the i-th installed type, NULL behind the last one. */
     const char *(*installed)(void *arg, size_t i);
+    /* Is a setting given elsewhere, so that it may be missing here? Or NULL. */
+    bool (*given)(void *arg, const char *name);
     void *arg;
     flv_secret_fn secret; /* NULL: there are none */
     void *secret_arg;

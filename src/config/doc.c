@@ -645,29 +645,32 @@ read_fd(struct flv_buf *buf, int fd, const char *path, struct flv_err *err)
     }
 }
 
-flv_rc flv_doc_read(struct flv_doc **out, const char *path, struct flv_err *err)
+flv_rc flv_doc_load(struct flv_buf *out, const char *path, struct flv_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
         return flv_fail_sys(err, errno == ENOENT ? FLV_E_NOT_FOUND : FLV_E_IO,
                             errno, "cannot read %s", path);
     }
-    struct flv_buf buf;
-    flv_buf_init(&buf, FLV_DOC_BYTES_MAX);
-    flv_rc rc;
+    flv_buf_init(out, FLV_DOC_BYTES_MAX);
     struct stat st;
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        rc = flv_fail(err, FLV_E_INVALID,
-                      "%s is a directory; name a file in it", path);
-        goto out;
-    }
-    rc = read_fd(&buf, fd, path, err);
-    if (rc == FLV_OK) {
-        rc = flv_doc_parse(out, path, flv_buf_slice(&buf), err);
-    }
-out:
-    flv_buf_deinit(&buf);
+    flv_rc rc = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)
+                    ? flv_fail(err, FLV_E_INVALID,
+                               "%s is a directory; name a file in it", path)
+                    : read_fd(out, fd, path, err);
     (void)close(fd);
+    if (rc != FLV_OK) {
+        flv_buf_deinit(out);
+    }
+    return rc;
+}
+
+flv_rc flv_doc_read(struct flv_doc **out, const char *path, struct flv_err *err)
+{
+    struct flv_buf buf;
+    FLV_TRY(flv_doc_load(&buf, path, err));
+    flv_rc rc = flv_doc_parse(out, path, flv_buf_slice(&buf), err);
+    flv_buf_deinit(&buf);
     return rc;
 }
 

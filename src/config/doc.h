@@ -63,6 +63,10 @@ FLV_CHECKED flv_rc flv_doc_json(struct flv_doc **out,
                                 const char *name,
                                 struct flv_slice text,
                                 struct flv_err *err);
+/* The text of a file; on success the caller deinits it. */
+FLV_CHECKED flv_rc flv_doc_load(struct flv_buf *out,
+                                const char *path,
+                                struct flv_err *err);
 /* Reads and parses a regular file. */
 FLV_CHECKED flv_rc flv_doc_read(struct flv_doc **out,
                                 const char *path,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "connector/describe.h"
+#include "connector/mistakes.h"
 
 #define TEXT_MAX ((size_t)1024 * 1024)
 
@@ -296,7 +297,7 @@ bool flv__setup_read(struct flv_setup *s,
     if (read_files(s, &err) != FLV_OK || set_log(s, &err) != FLV_OK ||
         flv_args_finish(&s->args, &err) != FLV_OK || check(s, &err) != FLV_OK) {
         s->cause = err;
-        *out_exit = usage(s, &err);
+        *out_exit = flv__mistakes_print(s) ? FLV_EXIT_FAILURE : usage(s, &err);
         return false;
     }
     log_warnings(s);

@@ -250,7 +250,7 @@ static void bad_files_are_told_with_their_place(void **state)
         {FLAT "  endpoint: http://h/\n  output_type: xml\n",
          "c.yml:6:16: output-type: "},
         {FLAT "  endpoint: http://h/\n  config: x\n",
-         "c.yml:6:3: \"config\" is not a setting of http"},
+         "c.yml:6:3: \"config\" belongs on a command line, not in a file"},
         {"name: n\ntype: mqtt\ntopic: t\n",
          "c.yml:2:7: the type is \"mqtt\" but this program is the connector "
          "\"http\"; run fluvio-connect-mqtt"},
@@ -260,7 +260,7 @@ static void bad_files_are_told_with_their_place(void **state)
          "c.yml:7:5: missing field `uses`"},
         {FLAT "  endpoint: http://h/\n  filter: x\n  map: y\n  aggregate: z\n",
          "cannot be used with"},
-        {FLAT "  interval: 3\n", "--endpoint <endpoint>"},
+        {FLAT "  interval: 3\n", "the setting \"endpoint\" of http is missing"},
         {FLAT "  endpoint: http://h/\n  method: ${{ secrets.NOPE_X }}\n",
          "c.yml:6:11: value not found for secret name NOPE_X"},
         {"a: b: c\n", "c.yml:1:5: this is not YAML"},
@@ -277,6 +277,26 @@ static void bad_files_are_told_with_their_place(void **state)
     struct spawn s;
     assert_int_equal(RUN(&s, HTTP, "--config", "/no/such/file.yml"), 1);
     assert_non_null(strstr(s.text[ERR], "cannot read /no/such/file.yml"));
+    spawn_end(&s);
+}
+
+static void all_mistakes_of_a_file_are_told_at_once(void **state)
+{
+    (void)state;
+    struct spawn s;
+    const char *file = write_file("many.yml", FLAT "  intervall: 3\n"
+                                                   "  timeout: soon\n"
+                                                   "  method: GET\n");
+    assert_int_equal(RUN(&s, HTTP, "--config", file), 1);
+    assert_non_null(strstr(s.text[ERR], "many.yml:5:3: \"intervall\" is not"));
+    assert_non_null(strstr(s.text[ERR], "many.yml:6:12: timeout: "));
+    assert_non_null(strstr(s.text[ERR], "\"endpoint\" of http is missing"));
+    spawn_end(&s);
+    /* What the command line has is not missing in the file. */
+    assert_int_equal(RUN(&s, HTTP, "--config", file, "--endpoint=http://h/"),
+                     1);
+    assert_non_null(strstr(s.text[ERR], "many.yml:6:12: timeout: "));
+    assert_null(strstr(s.text[ERR], "missing"));
     spawn_end(&s);
 }
 
@@ -374,6 +394,7 @@ int main(void)
         cmocka_unit_test(bad_smartmodule_options_are_told_before_anything_runs),
         cmocka_unit_test(test_runner_options_are_refused),
         cmocka_unit_test(bad_files_are_told_with_their_place),
+        cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(no_cluster_is_told_within_two_seconds),
         cmocka_unit_test(no_profile_is_told),
