@@ -13,6 +13,9 @@
 #define COPY_BYTES ((size_t)64 * 1024)
 /* A rotated file that still grows past this many ceilings is cut. */
 #define STALE_FACTOR 2
+/* Of file systems that can take the front of a file away. */
+#define BLOCK ((uint64_t)4096)
+#define LOOKS_MAX 8
 
 static void path_of(const struct flv_logs *l,
                     const char *name,
@@ -51,46 +54,79 @@ static void shift(const struct flv_logs *l, const char *name)
     }
 }
 
-/* The end of the file, as much as one file may have. */
-static bool copy_end(const char *from, const char *to, uint64_t max)
+/* Copies [from, upto) of one file behind the other. */
+static bool copy_part(int in, int out, uint64_t from, uint64_t upto, char *buf)
 {
-    bool ok = false;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    struct stat st;
-    char *buf = flv_alloc(COPY_BYTES);
-    if (in >= 0 && out >= 0 && buf != NULL && fstat(in, &st) == 0) {
-        uint64_t size = (uint64_t)st.st_size;
-        off_t pos = size > max ? (off_t)(size - max) : 0;
-        ssize_t n = 0;
-        ok = true;
-        while (ok && (uint64_t)pos < size &&
-               (n = pread(in, buf, COPY_BYTES, pos)) > 0) {
-            ok = write(out, buf, (size_t)n) == n;
-            pos += n;
+    while (from < upto) {
+        size_t want =
+            upto - from < COPY_BYTES ? (size_t)(upto - from) : COPY_BYTES;
+        ssize_t n = pread(in, buf, want, (off_t)from);
+        if (n <= 0 || write(out, buf, (size_t)n) != n) {
+            return false;
         }
+        from += (uint64_t)n;
     }
-    if (in >= 0) {
-        (void)close(in);
+    return true;
+}
+
+static uint64_t bytes_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Where the file system can take the front of a file away, no line is lost:
+ * what the writer appends meanwhile stays behind the cut, which lies on a
+ * block and may go through a line. */
+static bool cut_front(int fd, int out, uint64_t max, char *buf)
+{
+    uint64_t size = bytes_of(fd);
+    uint64_t cut = size > BLOCK ? (size - 1) / BLOCK * BLOCK : 0;
+    return cut > 0 && copy_part(fd, out, cut > max ? cut - max : 0, cut, buf) &&
+           fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, (off_t)cut) == 0;
+}
+
+/* Everywhere else what is written between the last look and the cut is lost:
+ * the look is made so short that it is next to nothing. */
+static void cut_all(int fd, int out, uint64_t max, char *buf)
+{
+    uint64_t size = bytes_of(fd), done = size > max ? size - max : 0;
+    if (out >= 0 && ftruncate(out, 0) != 0) {
+        out = -1;
+    }
+    for (int i = 0; i < LOOKS_MAX && done < size; i++) {
+        if (out < 0 || !copy_part(fd, out, done, size, buf)) {
+            break; /* on a full disk the lines are lost, the disk is not */
+        }
+        done = size;
+        size = bytes_of(fd);
+    }
+    (void)!ftruncate(fd, 0);
+}
+
+/* The writer keeps the file, which begins anew under it. */
+static enum flv_rotate cut_file(const struct flv_logs *l, const char *name)
+{
+    char path[PATH_MAX], old[PATH_MAX];
+    path_of(l, name, 0, path);
+    path_of(l, name, 1, old);
+    int fd = open(path, O_RDWR | O_CLOEXEC), out = -1;
+    char *buf = flv_alloc(COPY_BYTES);
+    if (l->files_max > 0 && buf != NULL) {
+        shift(l, name);
+        out = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+                   0600);
+    }
+    if (fd >= 0 && (out < 0 || !cut_front(fd, out, l->bytes_max, buf))) {
+        cut_all(fd, out, l->bytes_max, buf);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
     }
     if (out >= 0) {
         (void)close(out);
     }
     flv_free(buf);
-    return ok;
-}
-
-static enum flv_rotate cut_file(const struct flv_logs *l, const char *name)
-{
-    char path[PATH_MAX], old[PATH_MAX];
-    path_of(l, name, 0, path);
-    if (l->files_max > 0) {
-        shift(l, name);
-        path_of(l, name, 1, old);
-        /* On a full disk the lines are lost, the disk is not. */
-        (void)copy_end(path, old, l->bytes_max);
-    }
-    (void)truncate(path, 0);
     return FLV_ROTATE_CUT;
 }
 
@@ -262,7 +298,9 @@ size_t flv_logs_follow(const struct flv_logs *l,
     int fd = open_followed(l, name, *ino, &number);
     if (fd >= 0) {
         if (fstat(fd, &st) == 0 && (uint64_t)st.st_size < *pos) {
-            *pos = 0; /* it was cut */
+            /* It was cut: what went stands in the first old one. */
+            uint64_t gone = size_of(l, name, 1);
+            *pos = *pos > gone ? *pos - gone : 0;
         }
         ssize_t n = pread(fd, to, max, (off_t)*pos);
         (void)close(fd);

@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -168,6 +170,74 @@ static void following_goes_on_through_a_rotation(void **state)
     assert_memory_equal(got + 1190, "line  129\n", 10);
 }
 
+/* ---- A writer that does not stop for a rotation -------------------------- */
+
+#define BUSY_LINES 30000u
+#define BUSY_MAX ((uint64_t)64 * 1024)
+
+static void *write_on(void *arg)
+{
+    int log = *(const int *)arg;
+    for (unsigned i = 0; i < BUSY_LINES; i++) {
+        char line[16];
+        struct stat st = {.st_size = 0};
+        (void)snprintf(line, sizeof(line), "busy %8u\n", i);
+        if (write(log, line, 14) != 14) {
+            return arg;
+        }
+        /* More than a file may have is cut on purpose. */
+        while (fstat(log, &st) == 0 && (uint64_t)st.st_size > BUSY_MAX + 2048) {
+            (void)sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static bool can_take_the_front_away(void)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/try", tmp.path);
+    int f = open(path, O_RDWR | O_CREAT, 0600);
+    bool ok = f >= 0 && ftruncate(f, 8192) == 0 &&
+              fallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, 4096) == 0;
+    close(f);
+    (void)unlink(path);
+    return ok;
+}
+
+static void no_line_is_lost_while_a_file_is_cut(void **state)
+{
+    pthread_t writer;
+    void *failed = NULL;
+    struct flv_buf b;
+    uint64_t ino, pos;
+    unsigned cuts = 0, next = 0;
+    (void)state;
+    if (!can_take_the_front_away()) {
+        skip(); /* this file system cannot: a line may be lost */
+    }
+    logs.bytes_max = BUSY_MAX;
+    logs.files_max = 90;
+    assert_int_equal(pthread_create(&writer, NULL, write_on, &fd), 0);
+    while (size_of("cats.log") + (off_t)cuts * (off_t)BUSY_MAX <
+           (off_t)(BUSY_LINES * 14)) {
+        cuts += flv_logs_rotate(&logs, "cats", true) == FLV_ROTATE_CUT;
+    }
+    assert_int_equal(pthread_join(writer, &failed), 0);
+    assert_null(failed);
+    assert_true(cuts > 3);
+    flv_buf_init(&b, 1 << 20);
+    assert_int_equal(flv_logs_tail(&logs, "cats", 100000, &b, &ino, &pos),
+                     FLV_OK);
+    assert_int_equal(b.len, BUSY_LINES * 14);
+    for (size_t at = 0; at < b.len; at += 14) {
+        char line[16];
+        (void)snprintf(line, sizeof(line), "busy %8u\n", next++);
+        assert_memory_equal(b.data + at, line, 14);
+    }
+    flv_buf_deinit(&b);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -179,6 +249,7 @@ int main(void)
         T(a_writer_that_cannot_reopen_gets_its_file_cut),
         T(a_writer_that_does_not_hear_is_cut_in_the_end),
         T(following_goes_on_through_a_rotation),
+        T(no_line_is_lost_while_a_file_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
