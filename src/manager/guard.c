@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* The first start again is at once; one that dies young waits longer. */
+/* The first start again is at once; while it dies young the wait doubles. */
 #define WAIT_MS_MAX 5000
-#define WAIT_MS_STEP 100
+#define WAIT_MS_MIN 20
 #define HEALTHY_MS 2000
 
 static volatile sig_atomic_t asked; /* the signal that asked for the end */
@@ -73,8 +73,8 @@ static uint32_t say_and_wait_ms(int status, uint32_t wait_ms, uint64_t lived_ms)
     if (lived_ms >= HEALTHY_MS) {
         return 0;
     }
-    return wait_ms + WAIT_MS_STEP < WAIT_MS_MAX ? wait_ms + WAIT_MS_STEP
-                                                : WAIT_MS_MAX;
+    wait_ms = wait_ms > 0 ? 2 * wait_ms : WAIT_MS_MIN;
+    return wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX;
 }
 
 bool flv_guard(int *out_status)
