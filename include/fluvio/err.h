@@ -93,6 +93,9 @@ void flv_err_raise(struct flv_err *err,
 /* Puts "prefix: " in front of the text on the way up; cuts at the end. */
 void flv_err_prefix(struct flv_err *err, const char *fmt, ...) FLV_PRINTF(2, 3);
 
+/* Puts a text behind the text; cuts at the end. */
+void flv_err_suffix(struct flv_err *err, const char *text);
+
 /* Back to success. */
 void flv_err_clear(struct flv_err *err);
 

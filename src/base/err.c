@@ -84,6 +84,15 @@ void flv_err_prefix(struct flv_err *err, const char *fmt, ...)
     snprintf(err->text + len, sizeof(err->text) - len, ": %s", old);
 }
 
+void flv_err_suffix(struct flv_err *err, const char *text)
+{
+    if (err != NULL) {
+        size_t len = strlen(err->text);
+
+        (void)snprintf(err->text + len, sizeof(err->text) - len, "%s", text);
+    }
+}
+
 void flv_err_clear(struct flv_err *err)
 {
     if (err != NULL) {

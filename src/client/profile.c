@@ -1,5 +1,6 @@
 #include <fluvio/client.h>
 
+#include "base/container.h"
 #include "base/mem.h"
 #include "client/toml.h"
 #include <assert.h>
@@ -83,6 +84,18 @@ static flv_rc read_all(int fd, struct flv_buf *out, int *out_sys)
     }
 }
 
+static flv_rc unreadable(const char *path, int sys, struct flv_err *err)
+{
+    char hint[FLV_CONTAINER_HINT_MAX] = "";
+
+    if (flv_container_here()) {
+        flv_container_unreadable(path, sys, hint);
+    }
+    (void)flv_fail_sys(err, FLV_E_IO, sys, "cannot read %s", path);
+    flv_err_suffix(err, hint);
+    return FLV_E_IO;
+}
+
 /* A missing file reads as an empty one. */
 static flv_rc
 read_file(const char *path, struct flv_buf *out, struct flv_err *err)
@@ -96,7 +109,7 @@ read_file(const char *path, struct flv_buf *out, struct flv_err *err)
         if (sys == ENOENT) {
             return FLV_OK;
         }
-        return flv_fail_sys(err, FLV_E_IO, sys, "cannot read %s", path);
+        return unreadable(path, sys, err);
     }
     rc = read_all(fd, out, &sys);
     (void)close(fd);
@@ -104,6 +117,9 @@ read_file(const char *path, struct flv_buf *out, struct flv_err *err)
         return flv_fail(err, rc,
                         "%s has more than %u bytes: not a profile file", path,
                         FLV__TOML_SIZE_MAX);
+    }
+    if (rc == FLV_E_IO) {
+        return unreadable(path, sys, err);
     }
     if (rc != FLV_OK) {
         return flv_fail_sys(err, rc, sys, "cannot read %s", path);

@@ -1,11 +1,13 @@
 #include "connector/run.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/container.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "connector/control.h"
@@ -620,13 +622,17 @@ static void open_modules(struct run *r)
     flv__smart_open(r->smart, r->stream, on_modules, r);
 }
 
-static void no_cluster(struct run *r, const char *why)
+static void no_cluster(struct run *r, flv_rc rc, int sys)
 {
+    const char *address = flv_stream_address(r->stream);
     struct flv_err err = {0};
     (void)flv_fail(&err, FLV_E_CONNECT,
-                   "no Fluvio cluster answers at %.60s (%.60s); start one with "
+                   "no Fluvio cluster answers at %.60s (%s); start one with "
                    "`fluvio cluster start`",
-                   flv_stream_address(r->stream), why);
+                   address, flv_rc_text(rc));
+    if (sys == ECONNREFUSED && flv_container_here()) {
+        flv_err_suffix(&err, flv_container_refused(address));
+    }
     give_up(r, &err);
 }
 
@@ -640,7 +646,7 @@ static void on_connected(void *user, const struct flv_err *err)
     if (err == NULL) {
         open_modules(r);
     } else if (flv_rc_class(err->rc) == FLV_CLASS_RETRY) {
-        no_cluster(r, flv_rc_text(err->rc));
+        no_cluster(r, err->rc, err->sys);
     } else {
         give_up(r, err);
     }
@@ -650,7 +656,7 @@ static void on_connect_limit(struct flv_timer *timer)
 {
     struct run *r = FLV_OWNER_OF(timer, struct run, connect_limit);
     if (r->phase == PHASE_CONNECTING) {
-        no_cluster(r, flv_rc_text(FLV_E_TIMEOUT));
+        no_cluster(r, FLV_E_TIMEOUT, 0);
     }
 }
 
@@ -670,10 +676,14 @@ static flv_rc make_stream(struct run *r, struct flv_err *err)
     if (rc == FLV_E_NOT_FOUND) {
         char why[FLV_ERR_TEXT_MAX];
         (void)snprintf(why, sizeof(why), "%s", err->text);
+        const char *fix =
+            flv_container_here()
+                ? "mount the host's with -v "
+                  "\"$HOME/.fluvio/config:/home/fluvio/.fluvio/config\""
+                : "start a cluster with `fluvio cluster start`";
         return flv_fail(err, rc,
-                        "%.90s; start a cluster with `fluvio cluster start`, "
-                        "or name one with --cluster HOST:PORT",
-                        why);
+                        "%.60s; %s, or name one with --cluster HOST:PORT", why,
+                        fix);
     }
     return rc;
 }

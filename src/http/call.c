@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
+#include "base/container.h"
 #include "base/mem.h"
 
 #define CONNECT_TIMEOUT_MS 10000
@@ -227,6 +229,18 @@ static flv_rc rc_of(CURLcode code)
     }
 }
 
+/* libcurl's text is what knows to whom the connection was to be made. */
+static void explain(struct flv_http_call *call, CURLcode code)
+{
+    static const char words[] = "Failed to connect to ";
+    const char *host = strstr(call->curl_text, words);
+
+    if (code == CURLE_COULDNT_CONNECT && host != NULL && flv_container_here()) {
+        flv_err_suffix(&call->err,
+                       flv_container_refused(host + sizeof(words) - 1));
+    }
+}
+
 flv_rc flv__http_call_result(struct flv_http_call *call, CURLcode code)
 {
     if (call->err.rc != FLV_OK) {
@@ -236,7 +250,9 @@ flv_rc flv__http_call_result(struct flv_http_call *call, CURLcode code)
         const char *text = call->curl_text[0] != '\0'
                                ? call->curl_text
                                : curl_easy_strerror(code);
-        return flv_fail(&call->err, rc_of(code), "%s: %s", call->shown, text);
+        (void)flv_fail(&call->err, rc_of(code), "%s: %s", call->shown, text);
+        explain(call, code);
+        return call->err.rc;
     }
     if (call->answer.status == 0) {
         return flv_fail(&call->err, FLV_E_PROTOCOL,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/container.h"
 #include "base/field.h"
 #include "base/mem.h"
 #include "loop/net.h"
@@ -67,6 +68,9 @@ static void note_error(struct attempt *a, int uv)
     if (a->err.sys != ECONNREFUSED) {
         (void)flv_fail_sys(&a->err, FLV_E_CONNECT, -uv,
                            "cannot connect to %.80s:%u", a->host, a->port);
+        if (uv == UV_ECONNREFUSED && flv_container_here()) {
+            flv_err_suffix(&a->err, flv_container_refused(a->host));
+        }
     }
 }
 
