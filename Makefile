@@ -6,7 +6,7 @@ DESTDIR ?=
 JOBS := $(shell nproc)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test bench fault lint fuzz install clean help
+.PHONY: all demo test bench fault lint fuzz images deb install clean help
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
@@ -23,7 +23,7 @@ demo: ## build, start a cluster, run the http connector, show records arriving
 	@scripts/demo
 
 test: ## install what is missing, build, run every test
-	@scripts/bootstrap build demo test wasm rust
+	@scripts/bootstrap build demo test wasm rust images deb
 	@scripts/test
 
 bench: ## measure, beside the machine's own limits
@@ -42,6 +42,16 @@ lint: ## formatting, clang-tidy, the include rules, banned functions
 fuzz: ## every fuzz harness for FUZZ_SECONDS (60) each
 	@scripts/bootstrap build fuzz wasm
 	@scripts/fuzz
+
+images: ## one container image per connector, loaded into podman or docker
+	@scripts/bootstrap build wasm
+	@$(MAKE) --no-print-directory all
+	@scripts/images
+
+deb: ## build the Debian packages into build/deb
+	@scripts/bootstrap build wasm deb
+	@$(MAKE) --no-print-directory all
+	@scripts/deb
 
 install: all ## install programs and headers below PREFIX (/usr/local)
 	@DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)

@@ -14,7 +14,9 @@ add_library(libfluvio STATIC ${objects})
 set_target_properties(libfluvio PROPERTIES LINKER_LANGUAGE C
     OUTPUT_NAME fluvio)
 configure_file(cmake/fluvio.pc.in fluvio.pc @ONLY)
-install(TARGETS libfluvio ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS libfluvio ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+    COMPONENT dev)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fluvio.pc
-    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-install(FILES src/loop/loop.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fluvio)
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
+install(FILES src/loop/loop.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fluvio
+    COMPONENT dev)

@@ -32,7 +32,7 @@ endif()
 cmake_path(SET libdir /prefix/${CMAKE_INSTALL_LIBDIR}/fluvio-c)
 cmake_path(RELATIVE_PATH libdir BASE_DIRECTORY
     /prefix/${CMAKE_INSTALL_BINDIR} OUTPUT_VARIABLE FLV_WASMTIME_INSTALLED)
-install(PROGRAMS ${FLV_WASMTIME_HERE}
+install(FILES ${FLV_WASMTIME_HERE}
     DESTINATION ${CMAKE_INSTALL_LIBDIR}/fluvio-c)
 
 add_library(flv_wasmtime INTERFACE)
