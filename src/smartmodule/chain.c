@@ -20,12 +20,12 @@
 struct flv_sm_chain {
     struct flv__step steps[FLV_SM_STEPS_MAX];
     size_t count;
-    bool dead;                       /* state was lost */
+    bool dead, canceled;             /* state was lost, why */
     struct flv__sm_records records;  /* of the result */
     struct flv_sm_failure *failures; /* owned */
     size_t failure_count, failure_cap;
     struct flv_buf input;  /* a copy that failures and rewriting need */
-    struct flv_buf single; /* one input record as a section */
+    struct flv_buf piece;  /* some input records as a section */
     struct flv_arena kept; /* outputs and hints of a replay */
 };
 
@@ -48,13 +48,17 @@ static flv_rc fail_step(const struct flv_sm_chain *c,
     char name[80];
 
     prefix(c, step, name, sizeof(name));
-    return flv_fail(err, f->host ? FLV_E_NOMEM : FLV_E_INVALID, "%s: %s", name,
-                    f->text);
+    return flv_fail(err,
+                    f->canceled ? FLV_E_CANCELED
+                    : f->host   ? FLV_E_NOMEM
+                                : FLV_E_INVALID,
+                    "%s: %s", name, f->text);
 }
 
 static flv_rc start_steps(struct flv_sm_chain *c,
                           const struct flv_sm_step *steps,
                           size_t count,
+                          struct flv_sm_making *making,
                           struct flv_err *err)
 {
     struct flv__fault f;
@@ -68,20 +72,28 @@ static flv_rc start_steps(struct flv_sm_chain *c,
                            c->steps[i].module->name);
             return rc;
         }
+        c->steps[i].cancel = making->cancel;
         if (!flv__step_ready(&c->steps[i], &f)) {
+            making->memory_wanted = f.memory_wanted;
+            making->memory_max = c->steps[i].budget.memory_bytes;
             return fail_step(c, i, &f, err);
         }
     }
     return FLV_OK;
 }
 
-flv_rc flv_sm_chain_create(struct flv_sm_chain **out,
-                           const struct flv_sm_step *steps,
-                           size_t count,
-                           struct flv_err *err)
+flv_rc flv_sm_chain_make(struct flv_sm_chain **out,
+                         const struct flv_sm_step *steps,
+                         size_t count,
+                         struct flv_sm_making *making,
+                         struct flv_err *err)
 {
+    struct flv_sm_making plain = {.cancel = NULL};
     struct flv_sm_chain *c;
     flv_rc rc;
+
+    making = making != NULL ? making : &plain;
+    making->memory_wanted = making->memory_max = 0;
 
     if (count > FLV_SM_STEPS_MAX) {
         return flv_fail(err, FLV_E_LIMIT, "chain of %zu modules, at most %d",
@@ -92,9 +104,9 @@ flv_rc flv_sm_chain_create(struct flv_sm_chain **out,
         return flv_fail(err, FLV_E_NOMEM, "chain of %zu modules", count);
     }
     flv_buf_init(&c->input, INPUT_BYTES_MAX);
-    flv_buf_init(&c->single, INPUT_BYTES_MAX);
+    flv_buf_init(&c->piece, INPUT_BYTES_MAX);
     flv_arena_init(&c->kept, 65536, RESULT_BYTES_MAX);
-    rc = start_steps(c, steps, count, err);
+    rc = start_steps(c, steps, count, making, err);
     if (rc != FLV_OK) {
         flv_sm_chain_destroy(c);
         return rc;
@@ -114,9 +126,16 @@ void flv_sm_chain_destroy(struct flv_sm_chain *c)
     flv__sm_records_deinit(&c->records);
     flv_free(c->failures);
     flv_buf_deinit(&c->input);
-    flv_buf_deinit(&c->single);
+    flv_buf_deinit(&c->piece);
     flv_arena_deinit(&c->kept);
     flv_free(c);
+}
+
+void flv_sm_chain_set_cancel(struct flv_sm_chain *c, const atomic_bool *cancel)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        flv__step_set_cancel(&c->steps[i], cancel);
+    }
 }
 
 size_t flv_sm_chain_steps(const struct flv_sm_chain *c)
@@ -141,7 +160,7 @@ void flv_sm_chain_stats(const struct flv_sm_chain *c,
 
 size_t flv_sm_chain_memory(const struct flv_sm_chain *c)
 {
-    size_t bytes = c->input.cap + c->single.cap + c->kept.used +
+    size_t bytes = c->input.cap + c->piece.cap + c->kept.used +
                    c->records.cap * sizeof(*c->records.at) +
                    c->failure_cap * sizeof(*c->failures);
 
@@ -202,19 +221,35 @@ static bool pass(struct flv_sm_chain *c,
     return true;
 }
 
+/* Input records first..first+count-1. */
 static struct flv__step_input input_of(const struct flv_sm_input *in,
                                        struct flv_slice section,
-                                       uint32_t count,
-                                       bool single)
+                                       uint32_t first,
+                                       uint32_t count)
 {
     return (struct flv__step_input){
         .section = section,
         .count = count,
         .base_offset = in->base_offset,
         .base_timestamp_ms = in->base_timestamp_ms,
-        .single = single,
-        .deltas_end = count,
+        .single = count == 1,
+        .deltas_begin = first,
+        .deltas_end = first + count,
     };
+}
+
+/* None of these `count` records failed. */
+static void add_counts(struct flv_sm_result *r,
+                       const uint32_t *reached,
+                       size_t steps,
+                       uint32_t count)
+{
+    r->in += count;
+    r->passed += reached[steps];
+    r->filtered += count - reached[steps];
+    for (size_t i = 0; i < steps; i++) {
+        r->reached[i] += reached[i];
+    }
 }
 
 static bool loses_origin(const struct flv_sm_chain *c)
@@ -227,33 +262,35 @@ static bool loses_origin(const struct flv_sm_chain *c)
     return false;
 }
 
-/* The whole batch at once. False: replay it (or f->host). */
+/* The whole batch at once. False: replay it (or f->host); *at is where it
+ * failed then. */
 static bool run_batch(struct flv_sm_chain *c,
                       const struct flv_sm_input *in,
                       struct flv_slice section,
                       uint32_t count,
                       struct flv_sm_result *r,
+                      size_t *at,
                       struct flv__fault *f)
 {
-    struct flv__step_input first = input_of(in, section, count, false);
+    struct flv__step_input first = input_of(in, section, 0, count);
     struct flv_slice out;
     uint32_t reached[FLV_SM_STEPS_MAX + 1] = {0};
-    size_t at;
 
+    *at = 0;
     for (size_t i = 0; i < c->count; i++) {
         if (!flv__step_begin(&c->steps[i], f)) {
             return false;
         }
     }
-    c->records.origin_known = loses_origin(c);
-    c->records.origin = FLV_SM_NO_ORIGIN;
-    if (!pass(c, first, &c->records, &out, reached, &at, f)) {
+    c->records.origin_known = count == 1 || loses_origin(c);
+    c->records.origin = count == 1 ? 0 : FLV_SM_NO_ORIGIN;
+    if (!pass(c, first, &c->records, &out, reached, at, f)) {
+        if (!f->host) {
+            memcpy(r->reached, reached, sizeof(r->reached));
+        }
         return false;
     }
-    r->in = count;
-    r->passed = reached[c->count];
-    r->filtered = count - r->passed;
-    memcpy(r->reached, reached, sizeof(r->reached));
+    add_counts(r, reached, c->count, count);
     return true;
 }
 
@@ -289,6 +326,9 @@ static flv_rc add_failure(struct flv_sm_chain *c,
         .input = input,
         .step = (uint32_t)step,
         .cause = f->cause,
+        .memory_wanted = f->memory_wanted,
+        .memory_max =
+            f->memory_wanted > 0 ? c->steps[step].budget.memory_bytes : 0,
         .hint = flv_slice(hint, hint != NULL ? hint_len : 0),
         .has_key = record->has_key,
         .key = record->key,
@@ -297,11 +337,11 @@ static flv_rc add_failure(struct flv_sm_chain *c,
     };
     prefix(c, step, name, sizeof(name));
     snprintf(to->text, sizeof(to->text), "%s: %.*s", name,
-             (int)(sizeof(to->text) - sizeof(name) - 3), f->text);
+             (int)(sizeof(to->text) - strlen(name) - 3), f->text);
     return FLV_OK;
 }
 
-/* Copies what one input record became. */
+/* Copies what input records became: one (its position), or several. */
 static bool keep(struct flv_sm_chain *c,
                  struct flv_slice section,
                  uint32_t origin,
@@ -325,7 +365,7 @@ static bool keep(struct flv_sm_chain *c,
                           RESULT_BYTES_MAX >> 20, RESULT_RECORDS_MAX);
     }
     copy = flv_slice(p, section.len);
-    c->records.origin_known = true;
+    c->records.origin_known = origin != FLV_SM_NO_ORIGIN || loses_origin(c);
     c->records.origin = origin;
     c->records.base_timestamp_ms = base_timestamp_ms;
     if (p == NULL || flv__sm_walk(&copy, &c->records, &walk, NULL) != FLV_OK) {
@@ -366,74 +406,32 @@ static bool save(struct flv_sm_chain *c, struct flv__fault *f)
     return true;
 }
 
-enum end { END_NONE, END_FAILED, END_FULL };
-
-/* One input record through the chain; false only for the host's own trouble.
- * *end says what became of it. */
-static bool run_single(struct flv_sm_chain *c,
-                       const struct flv_sm_input *in,
-                       uint32_t index,
-                       const struct flv_sm_record *record,
-                       struct flv_sm_result *r,
-                       enum end *end,
-                       struct flv__fault *f)
+/* One input record has failed at a step (which of them `reached` tells). */
+static bool fail_one(struct flv_sm_chain *c,
+                     uint32_t index,
+                     const struct flv_sm_record *record,
+                     size_t at,
+                     struct flv_sm_result *r,
+                     struct flv__fault *f)
 {
-    struct flv__step_input one =
-        input_of(in, flv_buf_slice(&c->single), 1, true);
-    struct flv_slice out;
-    uint32_t reached[FLV_SM_STEPS_MAX + 1] = {0};
-    enum flv_sm_cause cause;
-    size_t at;
-    bool ok;
+    enum flv_sm_cause cause = f->cause;
 
-    if (!save(c, f)) {
-        return false;
-    }
-    ok = pass(c, one, NULL, &out, reached, &at, f) &&
-         keep(c, out, index, in->base_timestamp_ms, f);
-    if (!ok && !f->host && at == c->count && r->in > 0 && in->stop != NULL) {
-        *end = END_FULL; /* of others' outputs: its turn is the next call */
-        return undo(c, at, f->cause, f);
-    }
-    r->in++;
-    for (size_t i = 0; i < c->count; i++) {
-        r->reached[i] += reached[i] > 0;
-    }
-    *end = ok ? END_NONE : END_FAILED;
-    if (ok) {
-        r->passed += reached[c->count] > 0;
-        r->filtered += reached[c->count] == 0;
-        return true;
-    }
-    if (f->host) {
-        return false;
-    }
     at = at < c->count ? at : c->count - 1;
     if (add_failure(c, index, at, f, record) != FLV_OK) {
         f->host = true;
         return false;
     }
+    r->in++;
     r->failed++;
-    cause = f->cause;
     return undo(c, at, cause, f);
 }
 
-static bool begin_replay(struct flv_sm_chain *c,
-                         struct flv_slice section,
-                         struct flv__fault *f)
+/* Failures hand their record out: the result must not borrow from the caller.
+ */
+static bool keep_input(struct flv_sm_chain *c,
+                       struct flv_slice section,
+                       struct flv__fault *f)
 {
-    c->records.len = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        struct flv__step *s = &c->steps[i];
-
-        flv__step_recycle(s);
-        s->stats.replays++;
-        if (!flv__step_restore(s, f)) {
-            return false;
-        }
-    }
-    /* Failures hand their record out: the result must not borrow from the
-     * caller. */
     if (c->input.data == section.data) {
         return true;
     }
@@ -446,6 +444,186 @@ static bool begin_replay(struct flv_sm_chain *c,
     return true;
 }
 
+static struct flv_sm_record record_of(const struct flv_sm_input *in,
+                                      const struct flv_wire_record *w)
+{
+    return (struct flv_sm_record){
+        .has_key = w->has_key,
+        .key = w->key,
+        .value = w->value,
+        .timestamp_ms = flv__sm_timestamp(in->base_timestamp_ms, w->ts_delta),
+    };
+}
+
+/* A batch of one record, whose failure needs no second look. The words of the
+ * module stay where they are until undo(). */
+static bool fail_only(struct flv_sm_chain *c,
+                      const struct flv_sm_input *in,
+                      struct flv_slice section,
+                      size_t at,
+                      struct flv_sm_result *r,
+                      struct flv__fault *f)
+{
+    struct flv_slice rest;
+    struct flv_wire_record w;
+    struct flv_sm_record record;
+    flv_rc rc;
+
+    c->records.len = 0;
+    if (!keep_input(c, section, f)) {
+        return false;
+    }
+    rest = flv_slice(c->input.data + COUNT_SIZE, c->input.len - COUNT_SIZE);
+    rc = flv_wire_record_get(&rest, &w, NULL);
+    assert(rc == FLV_OK); /* checked when the call began */
+    (void)rc;
+    record = record_of(in, &w);
+    return fail_one(c, 0, &record, at, r, f);
+}
+
+/* Where a replay is, and how many records it tries at once: more behind such
+ * that went well, half of those that did not, down to one, whose outcome
+ * counts. Attempts in vain have a budget of their own. */
+struct replay {
+    uint32_t next;         /* input record */
+    struct flv_slice rest; /* from there on */
+    uint32_t piece;
+    uint32_t bad; /* what a module complained of; below next: nothing */
+    uint64_t wasted, wasted_max;
+    bool failed, full;
+};
+
+/* What an attempt costs beside fuel and the bytes that it copies. */
+#define ATTEMPT_COST 100000
+
+static uint64_t fuel_used(const struct flv_sm_chain *c)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < c->count; i++) {
+        sum += c->steps[i].stats.fuel;
+    }
+    return sum;
+}
+
+/* The next attempt, after one of `n` > 1 records failed. */
+static void split(struct replay *p,
+                  const struct flv_sm_input *in,
+                  uint32_t n,
+                  const struct flv__fault *f)
+{
+    int64_t bad = f->offset - in->base_offset;
+
+    if (f->cause == FLV_SM_FUEL || f->cause == FLV_SM_DEADLINE ||
+        f->cause == FLV_SM_MEMORY || f->cause == FLV_SM_OUTPUT) {
+        /* Too much for one record: each needs its own. */
+        p->wasted = p->wasted_max;
+    }
+    if (f->offset >= 0 && bad >= p->next && bad < (int64_t)p->next + n) {
+        p->bad = (uint32_t)bad;
+        p->piece = p->bad > p->next ? p->bad - p->next : 1;
+    } else {
+        p->piece = n > 1 ? n / 2 : 1;
+    }
+    if (p->wasted >= p->wasted_max) {
+        p->piece = 1;
+    }
+}
+
+/* Behind `n` records whose outcome is known. */
+static void advance(struct replay *p, struct flv_slice behind, uint32_t n)
+{
+    p->next += n;
+    p->rest = behind;
+    if (p->next == p->bad || p->failed || p->wasted >= p->wasted_max) {
+        p->piece = 1;
+    } else {
+        p->piece = 2 * n;
+    }
+}
+
+/* The next records as a section; where they end, and the first of them. */
+static bool cut(struct flv_sm_chain *c,
+                const struct replay *p,
+                uint32_t n,
+                struct flv_slice *behind,
+                struct flv_wire_record *first,
+                struct flv__fault *f)
+{
+    struct flv_slice rest = p->rest;
+    flv_rc rc = flv_wire_record_get(&rest, first, NULL);
+
+    for (uint32_t i = 1; i < n && rc == FLV_OK; i++) {
+        struct flv_wire_record w;
+
+        rc = flv_wire_record_get(&rest, &w, NULL);
+    }
+    assert(rc == FLV_OK); /* checked when the call began */
+    *behind = rest;
+    flv_buf_reset(&c->piece);
+    rc = flv_buf_add_u32(&c->piece, n);
+    rc = rc == FLV_OK ? flv_buf_add(&c->piece, p->rest.data,
+                                    (size_t)(rest.data - p->rest.data))
+                      : rc;
+    if (rc != FLV_OK) {
+        flv__fault(f, FLV_SM_MEMORY, "the host is out of memory");
+        f->host = true;
+    }
+    return rc == FLV_OK;
+}
+
+/* The next attempt; false only for the host's own trouble. */
+static bool run_piece(struct flv_sm_chain *c,
+                      const struct flv_sm_input *in,
+                      struct replay *p,
+                      struct flv_sm_result *r,
+                      struct flv__fault *f)
+{
+    const uint32_t n = p->piece;
+    uint64_t fuel = fuel_used(c);
+    struct flv_wire_record first;
+    struct flv_slice behind, out;
+    struct flv__step_input input;
+    struct flv_sm_record record;
+    uint32_t reached[FLV_SM_STEPS_MAX + 1] = {0};
+    size_t at;
+
+    if (!cut(c, p, n, &behind, &first, f) || !save(c, f)) {
+        return false;
+    }
+    input = input_of(in, flv_buf_slice(&c->piece), p->next, n);
+    if (pass(c, input, NULL, &out, reached, &at, f) &&
+        keep(c, out, n == 1 ? p->next : FLV_SM_NO_ORIGIN, in->base_timestamp_ms,
+             f)) {
+        add_counts(r, reached, c->count, n);
+        p->failed = false;
+        advance(p, behind, n);
+        return true;
+    }
+    if (f->host) {
+        return false;
+    }
+    if (n > 1) {
+        p->wasted += fuel_used(c) - fuel + c->piece.len + ATTEMPT_COST;
+        split(p, in, n, f);
+        return undo(c, at, f->cause, f);
+    }
+    if (at == c->count && r->in > 0 && in->stop != NULL) {
+        p->full = true; /* of others' outputs: its turn is the next call */
+        return undo(c, at, f->cause, f);
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        r->reached[i] += reached[i];
+    }
+    record = record_of(in, &first);
+    p->failed = true;
+    if (!fail_one(c, p->next, &record, at, r, f)) {
+        return false;
+    }
+    advance(p, behind, 1);
+    return true;
+}
+
 static bool replay(struct flv_sm_chain *c,
                    const struct flv_sm_input *in,
                    struct flv_slice section,
@@ -454,42 +632,33 @@ static bool replay(struct flv_sm_chain *c,
                    struct flv_sm_result *r,
                    struct flv__fault *f)
 {
-    struct flv_slice rest;
-    enum end end = END_NONE;
+    struct replay p = {.piece = count};
 
-    r->replayed = true;
-    if (!begin_replay(c, section, f)) {
-        return false;
+    *r = (struct flv_sm_result){.replayed = true};
+    c->records.len = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        p.wasted_max = c->steps[i].budget.fuel > p.wasted_max
+                           ? c->steps[i].budget.fuel
+                           : p.wasted_max;
     }
-    rest = flv_slice(c->input.data + COUNT_SIZE, c->input.len - COUNT_SIZE);
-    for (uint32_t i = 0; i < count && end != END_FULL &&
-                         !(end == END_FAILED && stop_at_failure) &&
-                         !(in->stop != NULL && atomic_load(in->stop));
-         i++) {
-        const uint8_t *start = rest.data;
-        struct flv_wire_record w;
-        struct flv_sm_record record;
-        flv_rc rc = flv_wire_record_get(&rest, &w, NULL);
+    split(&p, in, count, f);
+    for (size_t i = 0; i < c->count; i++) {
+        struct flv__step *s = &c->steps[i];
 
-        assert(rc == FLV_OK); /* checked when the call began */
-        flv_buf_reset(&c->single);
-        rc = flv_buf_add_u32(&c->single, 1);
-        rc = rc == FLV_OK
-                 ? flv_buf_add(&c->single, start, (size_t)(rest.data - start))
-                 : rc;
-        if (rc != FLV_OK) {
-            flv__fault(f, FLV_SM_MEMORY, "the host is out of memory");
-            f->host = true;
+        flv__step_recycle(s);
+        s->stats.replays++;
+        if (!flv__step_restore(s, f)) {
             return false;
         }
-        record = (struct flv_sm_record){
-            .has_key = w.has_key,
-            .key = w.key,
-            .value = w.value,
-            .timestamp_ms =
-                flv__sm_timestamp(in->base_timestamp_ms, w.ts_delta),
-        };
-        if (!run_single(c, in, i, &record, r, &end, f)) {
+    }
+    if (!keep_input(c, section, f)) {
+        return false;
+    }
+    p.rest = flv_slice(c->input.data + COUNT_SIZE, c->input.len - COUNT_SIZE);
+    while (p.next < count && !p.full && !(p.failed && stop_at_failure) &&
+           !(in->stop != NULL && atomic_load(in->stop))) {
+        p.piece = p.piece < count - p.next ? p.piece : count - p.next;
+        if (!run_piece(c, in, &p, r, f)) {
             return false;
         }
     }
@@ -570,9 +739,9 @@ static void trim(struct flv_sm_chain *c)
         flv_buf_deinit(&c->input);
         flv_buf_init(&c->input, INPUT_BYTES_MAX);
     }
-    if (c->single.cap > KEPT_BYTES) {
-        flv_buf_deinit(&c->single);
-        flv_buf_init(&c->single, INPUT_BYTES_MAX);
+    if (c->piece.cap > KEPT_BYTES) {
+        flv_buf_deinit(&c->piece);
+        flv_buf_init(&c->piece, INPUT_BYTES_MAX);
     }
     if (c->records.cap > FLV_SM_RECORDS_MAX) {
         flv__sm_records_deinit(&c->records);
@@ -589,13 +758,39 @@ static void reset(struct flv_sm_chain *c, const struct flv_sm_input *in)
     flv_arena_reset(&c->kept);
 }
 
+/* Batch, then what a failure asks for; false: the host's own trouble. */
+static bool run_all(struct flv_sm_chain *c,
+                    const struct flv_sm_input *in,
+                    struct flv_slice section,
+                    uint32_t count,
+                    bool stop_at_failure,
+                    struct flv_sm_result *r,
+                    struct flv__fault *f)
+{
+    size_t at;
+
+    if (run_batch(c, in, section, count, r, &at, f)) {
+        return true;
+    }
+    if (f->host) {
+        return false;
+    }
+    return count == 1 && flv__step_is_final(&c->steps[at], f)
+               ? fail_only(c, in, section, at, r, f)
+               : replay(c, in, section, count, stop_at_failure, r, f);
+}
+
+/* Those of a canceled call that had run are its result. */
 static flv_rc fail_host(struct flv_sm_chain *c,
                         const struct flv__fault *f,
                         struct flv_err *err)
 {
     /* Half a batch has run, or state could not be brought back. */
     c->dead = true;
-    return flv_fail(err, FLV_E_NOMEM, "SmartModules: %s", f->text);
+    c->canceled = f->canceled;
+    return f->canceled
+               ? FLV_E_CANCELED
+               : flv_fail(err, FLV_E_NOMEM, "SmartModules: %s", f->text);
 }
 
 flv_rc flv_sm_chain_run(struct flv_sm_chain *c,
@@ -611,8 +806,9 @@ flv_rc flv_sm_chain_run(struct flv_sm_chain *c,
     flv_rc rc;
 
     if (c->dead) {
-        return flv_fail(err, FLV_E_POISONED,
-                        "SmartModules: an earlier batch ran out of memory");
+        return flv_fail(err, c->canceled ? FLV_E_CANCELED : FLV_E_POISONED,
+                        "SmartModules: an earlier batch %s",
+                        c->canceled ? "was ended" : "ran out of memory");
     }
     reset(c, in);
     rc = check_input(c, in, &section, &count, err);
@@ -621,9 +817,10 @@ flv_rc flv_sm_chain_run(struct flv_sm_chain *c,
     }
     if (c->count == 0 || count == 0) {
         r.in = r.passed = count;
-    } else if (!run_batch(c, in, section, count, &r, &f)) {
-        if (f.host || !replay(c, in, section, count, stop_at_failure, &r, &f)) {
-            return fail_host(c, &f, err);
+    } else if (!run_all(c, in, section, count, stop_at_failure, &r, &f)) {
+        rc = fail_host(c, &f, err);
+        if (rc != FLV_E_CANCELED) {
+            return rc;
         }
     }
     assert(r.in == r.passed + r.filtered + r.failed);
@@ -673,7 +870,11 @@ flv_rc flv_sm_chain_look_back(struct flv_sm_chain *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    return flv__step_look_back(&c->steps[step], section, &f)
-               ? FLV_OK
-               : fail_step(c, step, &f, err);
+    if (flv__step_look_back(&c->steps[step], section, &f)) {
+        return FLV_OK;
+    }
+    if (f.canceled) {
+        c->dead = c->canceled = true;
+    }
+    return fail_step(c, step, &f, err);
 }

@@ -5,13 +5,14 @@
  *            of each input record. One call per step and batch while all is
  *            well. When any step fails (its own error, a trap, a budget), the
  *            state of all steps goes back to where it was before the batch,
- *            and the input records run through the whole chain one by one, so
- *            that the outcome is per record, the same every time, and the
- *            others are unaffected.
+ *            and its parts run through the whole chain, ever smaller ones
+ *            until each record that fails has failed alone, so that the
+ *            outcome is per record, the same every time, and the others are
+ *            unaffected.
  *
  *              section --step 1--> successes --step 2--> ... --> records
  *                 |                                                 |
- *                 +-- fails: one input record at a time ------------+
+ *                 +-- fails: smaller parts, down to one record -----+
  *
  * Budget     Per step. A batch gets the budget of one record: a batch within
  *            it proves every record within it, a batch beyond it is replayed
@@ -29,7 +30,8 @@
  * Errors     What a record did is in the result, not an error. An error is
  *            one of the host: FLV_E_CORRUPT (input section), FLV_E_LIMIT (of
  *            records), FLV_E_NOMEM, which spends the chain: state may be
- *            lost, every later run is FLV_E_POISONED.
+ *            lost, every later run is FLV_E_POISONED. FLV_E_CANCELED: as
+ *            asked for, see struct flv_sm_making.
  * See        docs/smartmodules-abi.md, tests/unit/smartmodule/
  */
 #ifndef FLV_SMARTMODULE_CHAIN_H
@@ -72,12 +74,36 @@ struct flv_sm_step {
 
 struct flv_sm_chain;
 
+/* How a chain is made, besides its steps. */
+struct flv_sm_making {
+    /* Borrowed while the chain lives, or NULL. When it becomes true, a module
+     * that runs ends within two ticks (20 ms), whatever it does, and so does
+     * the call: making the chain and looking back with FLV_E_CANCELED, a batch
+     * as if `stop` of its input were set. The chain is spent then. */
+    const atomic_bool *cancel;
+    /* Out, when it fails because a module wants more memory than it may have:
+     * bytes; else 0. */
+    uint64_t memory_wanted, memory_max;
+};
+
 /* Instantiates every step and calls init. FLV_E_INVALID with step and text
- * when a module refuses its parameters or cannot start. */
-FLV_CHECKED flv_rc flv_sm_chain_create(struct flv_sm_chain **out,
-                                       const struct flv_sm_step *steps,
-                                       size_t count,
-                                       struct flv_err *err);
+ * when a module refuses its parameters or cannot start. `making` may be NULL.
+ */
+FLV_CHECKED flv_rc flv_sm_chain_make(struct flv_sm_chain **out,
+                                     const struct flv_sm_step *steps,
+                                     size_t count,
+                                     struct flv_sm_making *making,
+                                     struct flv_err *err);
+FLV_CHECKED static inline flv_rc
+flv_sm_chain_create(struct flv_sm_chain **out,
+                    const struct flv_sm_step *steps,
+                    size_t count,
+                    struct flv_err *err)
+{
+    return flv_sm_chain_make(out, steps, count, NULL, err);
+}
+/* Another one, between two calls. */
+void flv_sm_chain_set_cancel(struct flv_sm_chain *c, const atomic_bool *cancel);
 void flv_sm_chain_destroy(struct flv_sm_chain *c); /* NULL is allowed */
 
 size_t flv_sm_chain_steps(const struct flv_sm_chain *c);
@@ -93,7 +119,7 @@ struct flv_sm_input {
     struct flv_slice section;
     int64_t base_offset;
     int64_t base_timestamp_ms;
-    /* NULL, or looked at before each record of a replay: when true the call
+    /* NULL, or looked at before each part of a replay: when true the call
      * ends there, and the records behind are not counted. Such a caller runs
      * them again, so a replay also ends before a record whose outputs find
      * no room beside those of the others; without it that record fails. */
@@ -129,9 +155,10 @@ struct flv_sm_failure {
     uint32_t input; /* position in the batch */
     uint32_t step;
     enum flv_sm_cause cause;
-    struct flv_slice hint;       /* USER_ERROR: the module's own words */
-    char text[FLV_ERR_TEXT_MAX]; /* one sentence, always */
-    bool has_key;                /* the input record itself */
+    uint64_t memory_wanted, memory_max; /* MEMORY: bytes, if known; else 0 */
+    struct flv_slice hint;              /* USER_ERROR: the module's own words */
+    char text[FLV_ERR_TEXT_MAX];        /* one sentence, always */
+    bool has_key;                       /* the input record itself */
     struct flv_slice key, value;
     int64_t timestamp_ms;
 };

@@ -228,6 +228,7 @@ flv_rc flv__sm_walk(struct flv_slice *in,
             size > w.record_bytes_max ? size : w.record_bytes_max;
         grow = grow && r.offset_delta > last && r.offset_delta < UINT32_MAX - 1;
         last = r.offset_delta;
+        w.deltas_begin = i == 0 && grow ? (uint32_t)last : w.deltas_begin;
         w.in_place = w.in_place && r.offset_delta == i;
         if (to != NULL) {
             add_record(to, &r);
@@ -276,7 +277,7 @@ static bool skip_rdata(struct flv_slice *in)
 }
 
 /* opt<RuntimeError>: hint, offset, kind, opt key, value. Which record it is we
- * know better. */
+ * find out ourselves; the offset says where to look first. */
 static bool get_error(struct flv_slice *in, struct flv__sm_output *out)
 {
     uint8_t key;
@@ -289,9 +290,11 @@ static bool get_error(struct flv_slice *in, struct flv__sm_output *out)
     if (!out->has_error) {
         return true;
     }
-    if (!get_str(in, &out->hint) || !skip(in, 8 + 1) || in->len < 1) {
+    if (!get_str(in, &out->hint) || in->len < 8 + 1 + 1) {
         return false;
     }
+    out->error_offset = (int64_t)flv_get_u64(in->data);
+    skip(in, 8 + 1);
     key = in->data[0];
     skip(in, 1);
     return key <= 1 && (key == 0 || skip_rdata(in)) && skip_rdata(in);

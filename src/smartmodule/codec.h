@@ -54,8 +54,9 @@ int64_t flv__sm_timestamp(int64_t base_ms, int64_t delta);
 struct flv__sm_walk {
     uint32_t count;
     size_t record_bytes_max; /* the largest record, with its length */
-    /* The offset deltas grow strictly and stay below this; 0: they do not. */
-    uint32_t deltas_end;
+    /* The offset deltas grow strictly, from the first one, and stay below
+     * deltas_end; 0: they do not. */
+    uint32_t deltas_begin, deltas_end;
     bool in_place; /* delta k is k */
 };
 
@@ -71,6 +72,7 @@ struct flv__sm_output {
     struct flv__sm_walk walk;
     bool has_error;
     struct flv_slice hint;        /* of the error */
+    int64_t error_offset;         /* as the module has it */
     struct flv_slice accumulator; /* aggregate */
 };
 

@@ -38,6 +38,7 @@ void flv__sm_engine_leave(struct flv_sm_engine *e);
  * where to note that one was refused. The note has to outlive the store. */
 struct flv__sm_memory_limit {
     size_t bytes_max;
+    size_t wanted;    /* of the last growth that was refused */
     bool denied;      /* a growth beyond bytes_max */
     bool host_failed; /* one that the host could not give */
 };

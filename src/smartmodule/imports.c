@@ -150,10 +150,28 @@ static enum wasi_errno answer_read(const struct call *c)
  * trap. */
 static void keep_words(struct flv__inst *in, const uint8_t *p, size_t len)
 {
-    for (size_t i = 0; i < len && in->words_len < sizeof(in->words); i++) {
-        uint8_t b = p[i];
+    const size_t max = sizeof(in->words);
+    size_t gone;
 
-        in->words[in->words_len++] = (char)(b < ' ' || b == 127 ? ' ' : b);
+    if (len > max) {
+        p += len - max;
+        len = max;
+        in->words_cut = true;
+    }
+    if (in->words_len > max - len) {
+        gone = in->words_len - (max - len);
+        memmove(in->words, in->words + gone, in->words_len - gone);
+        in->words_len -= gone;
+        in->words_cut = true;
+    }
+    for (size_t i = 0; i < len; i++) {
+        uint8_t b = p[i];
+        bool plain = (b >= ' ' && b != 127) || b == '\n';
+
+        in->words[in->words_len++] = (char)(plain ? b : ' ');
+    }
+    if (in->words_cut) {
+        memcpy(in->words, "...", 3); /* never shorter then */
     }
 }
 

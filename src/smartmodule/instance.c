@@ -16,6 +16,9 @@
 #define TABLE_ELEMENTS_MAX 100000
 #define TABLES_MAX 4
 
+/* Of a fault's text; who hands it on puts the module's name before it. */
+#define SENTENCE_MAX 140
+
 bool flv__fault(struct flv__fault *f,
                 enum flv_sm_cause cause,
                 const char *fmt,
@@ -23,8 +26,10 @@ bool flv__fault(struct flv__fault *f,
 {
     va_list args;
 
-    f->host = false;
+    f->host = f->canceled = false;
     f->cause = cause;
+    f->memory_wanted = 0;
+    f->offset = -1;
     f->hint = flv_slice(NULL, 0);
     va_start(args, fmt);
     vsnprintf(f->text, sizeof(f->text), fmt, args);
@@ -34,14 +39,51 @@ bool flv__fault(struct flv__fault *f,
 
 /* --- how calls end ------------------------------------------------------ */
 
+/* A variable that the host cannot set is of no use to anybody. */
+static const char rust_note[] = "note: run with `RUST_BACKTRACE";
+
+/* What is in the sentence is cut at its front: the last words are the ones
+ * that explain a trap. All that was kept is the hint. */
+static bool trap_with_words(const struct flv__inst *in,
+                            const char *text,
+                            struct flv__fault *f)
+{
+    const char *note =
+        memmem(in->words, in->words_len, rust_note, sizeof(rust_note) - 1);
+    size_t len = note != NULL ? (size_t)(note - in->words) : in->words_len;
+    size_t room, skip;
+    int head;
+
+    while (len > 0 &&
+           (in->words[len - 1] == ' ' || in->words[len - 1] == '\n')) {
+        len--;
+    }
+    flv__fault(f, FLV_SM_TRAP, "trapped: %s", text);
+    if (len == 0) {
+        return false;
+    }
+    head =
+        snprintf(f->text, sizeof(f->text), "trapped: %.60s; it said: ", text);
+    assert(head > 0 && (size_t)head + 40 < sizeof(f->text));
+    room = SENTENCE_MAX - (size_t)head;
+    skip = len > room ? len - room + 3 : 0;
+    snprintf(f->text + head, sizeof(f->text) - (size_t)head, "%s%.*s",
+             skip > 0 ? "..." : "", (int)(len - skip), in->words + skip);
+    for (char *p = f->text; *p != '\0'; p++) {
+        *p = *p == '\n' ? ' ' : *p;
+    }
+    f->hint = flv_slice(in->words, len);
+    return false;
+}
+
 static bool fault_of_text(const struct flv__inst *in,
                           const char *text,
                           struct flv__fault *f)
 {
-    int words = (int)in->words_len;
-
-    while (words > 0 && in->words[words - 1] == ' ') {
-        words--;
+    if (in->canceled) {
+        flv__fault(f, FLV_SM_DEADLINE, "was ended by its host");
+        f->host = f->canceled = true;
+        return false;
     }
     if (in->late) {
         return flv__fault(f, FLV_SM_DEADLINE,
@@ -54,15 +96,13 @@ static bool fault_of_text(const struct flv__inst *in,
         return false;
     }
     if (in->limit.denied) {
-        return flv__fault(f, FLV_SM_MEMORY,
-                          "wanted more than its %zu MiB of memory, then: %s",
-                          in->budget->memory_bytes >> 20, text);
+        flv__fault(f, FLV_SM_MEMORY,
+                   "wanted more than its %zu MiB of memory, then: %s",
+                   in->budget->memory_bytes >> 20, text);
+        f->memory_wanted = in->limit.wanted;
+        return false;
     }
-    if (words > 0) {
-        return flv__fault(f, FLV_SM_TRAP, "trapped: %s; it said: %.*s", text,
-                          words, in->words);
-    }
-    return flv__fault(f, FLV_SM_TRAP, "trapped: %s", text);
+    return trap_with_words(in, text, f);
 }
 
 /* One of both is there. */
@@ -95,6 +135,10 @@ static wasmtime_error_t *at_deadline(const wasmtime_context_t *ctx,
     struct flv__inst *in = data;
 
     (void)ctx;
+    if (in->cancel != NULL && atomic_load(in->cancel)) {
+        in->canceled = true;
+        return flv__wt.wasmtime_error_new("canceled");
+    }
     if (flv_clock_thread_ns() >= in->cpu_end_ns) {
         in->late = true;
         return flv__wt.wasmtime_error_new("deadline");
@@ -156,6 +200,7 @@ static bool instantiate(struct flv__inst *in, struct flv__fault *f)
 bool flv__inst_create(struct flv__inst **out,
                       struct flv_sm_module *module,
                       const struct flv_sm_budget *budget,
+                      const atomic_bool *cancel,
                       struct flv__fault *f)
 {
     struct flv__inst *in = flv_zalloc(1, sizeof(*in));
@@ -168,6 +213,7 @@ bool flv__inst_create(struct flv__inst **out,
     }
     in->module = module;
     in->budget = budget;
+    in->cancel = cancel;
     in->limit.bytes_max = budget->memory_bytes;
     in->store = flv__wt.wasmtime_store_new(module->engine->wt, in, NULL);
     in->ctx = flv__wt.wasmtime_store_context(in->store);
@@ -201,9 +247,10 @@ void flv__inst_begin(struct flv__inst *in)
 {
     wasmtime_error_t *error;
 
-    in->late = false;
+    in->late = in->canceled = false;
     in->limit.denied = in->limit.host_failed = false;
     in->words_len = 0;
+    in->words_cut = false;
     in->cpu_end_ns =
         flv_clock_thread_ns() + (uint64_t)in->budget->cpu_ms * 1000000;
     error = flv__wt.wasmtime_context_set_fuel(in->ctx, in->budget->fuel);

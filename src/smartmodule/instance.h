@@ -17,8 +17,13 @@
 #include "smartmodule/engine_priv.h"
 
 struct flv__fault {
-    bool host; /* not the guest's doing: the host is out of memory */
+    bool host;     /* not the guest's doing: the host is out of memory */
+    bool canceled; /* with `host`: whoever asked wants it no more */
     enum flv_sm_cause cause;
+    int64_t offset;         /* of the record it complains of; -1: not known */
+    uint64_t memory_wanted; /* MEMORY: what was refused; 0: not known */
+    /* The module's words: of an error of its own, or behind a trap what it
+     * last wrote to standard error. */
     struct flv_slice hint; /* borrows from the instance's memory */
     char text[FLV_ERR_TEXT_MAX];
 };
@@ -37,7 +42,8 @@ enum flv__entry {
     FLV__ENTRY_COUNT,
 };
 
-#define FLV__SM_WORDS_MAX 160
+/* The last bytes that a call wrote to standard error. */
+#define FLV__SM_WORDS_MAX 1024
 
 struct flv__inst {
     struct flv_sm_module *module;       /* borrowed */
@@ -47,19 +53,23 @@ struct flv__inst {
     wasmtime_memory_t memory;
     wasmtime_func_t funcs[FLV__ENTRY_COUNT]; /* store_id 0: has none */
     struct flv__sm_memory_limit limit;
+    const atomic_bool *cancel; /* borrowed; NULL: nobody can */
     /* of the call that runs, or of the last one */
     uint64_t cpu_end_ns;
-    bool late;
+    bool late, canceled;
     bool announced;
     uint32_t out_ptr, out_len;
-    char words[FLV__SM_WORDS_MAX]; /* what it last wrote to stderr */
+    char words[FLV__SM_WORDS_MAX]; /* printable, and newlines */
     size_t words_len;
+    bool words_cut; /* there was more before; they begin with "..." */
 };
 
-/* Runs the start function, if there is one, under the budget. */
+/* Runs the start function, if there is one, under the budget. `cancel` may be
+ * NULL; when it becomes true, the call that runs ends with a fault. */
 bool flv__inst_create(struct flv__inst **out,
                       struct flv_sm_module *module,
                       const struct flv_sm_budget *budget,
+                      const atomic_bool *cancel,
                       struct flv__fault *f);
 void flv__inst_destroy(struct flv__inst *in); /* NULL is allowed */
 

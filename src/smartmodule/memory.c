@@ -39,6 +39,7 @@ static wasmtime_error_t *grow_memory(void *env, size_t new_size)
 
     if (new_size > m->limit->bytes_max) {
         m->limit->denied = true;
+        m->limit->wanted = new_size;
         return flv__wt.wasmtime_error_new("over the memory budget");
     }
     if (new_size > m->capacity ||

@@ -62,6 +62,14 @@ void flv__step_deinit(struct flv__step *s)
     memset(s, 0, sizeof(*s));
 }
 
+void flv__step_set_cancel(struct flv__step *s, const atomic_bool *cancel)
+{
+    s->cancel = cancel;
+    if (s->inst != NULL) {
+        s->inst->cancel = cancel;
+    }
+}
+
 static bool host_nomem(struct flv__fault *f)
 {
     flv__fault(f, FLV_SM_MEMORY, "the host is out of memory");
@@ -160,7 +168,7 @@ bool flv__step_ready(struct flv__step *s, struct flv__fault *f)
     if (s->inst != NULL) {
         return true;
     }
-    if (!flv__inst_create(&in, s->module, &s->budget, f)) {
+    if (!flv__inst_create(&in, s->module, &s->budget, s->cancel, f)) {
         return false;
     }
     if (!call_init(s, in, f)) {
@@ -170,6 +178,7 @@ bool flv__step_ready(struct flv__step *s, struct flv__fault *f)
         return false;
     }
     s->inst = in;
+    s->served = 0;
     s->stats.instances++;
     s->mark = flv__inst_memory(in) * 2;
     s->mark =
@@ -198,6 +207,12 @@ void flv__step_recycle_past_mark(struct flv__step *s)
     if (s->inst != NULL && flv__inst_memory(s->inst) > s->mark) {
         flv__step_recycle(s);
     }
+}
+
+bool flv__step_is_final(const struct flv__step *s, const struct flv__fault *f)
+{
+    return f->cause == FLV_SM_USER_ERROR || f->cause == FLV_SM_CODE ||
+           s->keeps_memory || s->served == 1;
 }
 
 /* --- state -------------------------------------------------------------- */
@@ -296,7 +311,8 @@ static bool check_output(const struct flv__step *s,
                           out->walk.count, b->output_records);
     }
     if (!together && out->walk.count > 0 &&
-        (out->walk.deltas_end == 0 || out->walk.deltas_end > in->deltas_end)) {
+        (out->walk.deltas_end == 0 || out->walk.deltas_end > in->deltas_end ||
+         out->walk.deltas_begin < in->deltas_begin)) {
         return flv__fault(f, FLV_SM_BROKEN,
                           "gave records whose offsets are not those of its "
                           "input");
@@ -325,7 +341,9 @@ static bool take_output(struct flv__step *s,
         return flv__fault(f, FLV_SM_BROKEN, "its output %s", err.text);
     }
     if (out->has_error) {
-        return user_error(f, out->hint);
+        user_error(f, out->hint);
+        f->offset = out->error_offset;
+        return false;
     }
     if (!check_output(s, in, out, f)) {
         return false;
@@ -391,6 +409,7 @@ bool flv__step_run(struct flv__step *s,
     flv__inst_begin(s->inst);
     ok = transform(s, in, to, out, f);
     flv__inst_end(s->inst, &s->stats);
+    s->served++;
     s->stats.calls++;
     s->stats.records += in->count;
     if (!ok && to != NULL) {

@@ -19,9 +19,11 @@ struct flv__step {
     enum flv_sm_kind kind;
     bool keeps_memory; /* its memory is state: it exports look_back */
     struct flv_sm_budget budget;
-    struct flv_buf init; /* InitInput */
+    const atomic_bool *cancel; /* borrowed; of the chain */
+    struct flv_buf init;       /* InitInput */
     uint64_t look_back_last, look_back_age_ms;
     struct flv__inst *inst; /* owned; NULL: made when needed */
+    uint64_t served;        /* transforms of that instance */
     size_t mark;            /* memory past which a fresh instance comes */
     /* keeps_memory past the mark: its outputs are given back to it. */
     bool reclaims, reclaim_fails;
@@ -34,6 +36,8 @@ FLV_CHECKED flv_rc flv__step_init(struct flv__step *s,
                                   const struct flv_sm_step *conf,
                                   struct flv_err *err);
 void flv__step_deinit(struct flv__step *s);
+
+void flv__step_set_cancel(struct flv__step *s, const atomic_bool *cancel);
 
 /* There is an instance, started and initialised. */
 bool flv__step_ready(struct flv__step *s, struct flv__fault *f);
@@ -50,14 +54,18 @@ size_t flv__step_memory(const struct flv__step *s);
 void flv__step_recycle(struct flv__step *s);
 /* The same only past the mark. */
 void flv__step_recycle_past_mark(struct flv__step *s);
+/* Its last failure would be the same on a fresh instance: the module said it
+ * in its own words, or nothing that came before can have caused it. */
+bool flv__step_is_final(const struct flv__step *s, const struct flv__fault *f);
 
 struct flv__step_input {
     struct flv_slice section;
     uint32_t count;
     int64_t base_offset, base_timestamp_ms;
-    bool single;         /* all of it comes from one input record */
-    bool lost;           /* offset deltas tell no origin */
-    uint32_t deltas_end; /* !single, !lost: they are below this */
+    bool single; /* all of it comes from one input record */
+    bool lost;   /* offset deltas tell no origin */
+    /* !single, !lost: they are from here to below there */
+    uint32_t deltas_begin, deltas_end;
 };
 /* One call of the transform. Outputs borrow from the guest's memory. */
 bool flv__step_run(struct flv__step *s,

@@ -135,11 +135,13 @@ flv_rc flv_sm_inspect(struct flv_slice wasm,
 /* --- chains ----------------------------------------------------------------
  */
 
-flv_rc flv_sm_chain_create(struct flv_sm_chain **out,
-                           const struct flv_sm_step *steps,
-                           size_t count,
-                           struct flv_err *err)
+flv_rc flv_sm_chain_make(struct flv_sm_chain **out,
+                         const struct flv_sm_step *steps,
+                         size_t count,
+                         struct flv_sm_making *making,
+                         struct flv_err *err)
 {
+    (void)making;
     (void)err;
     struct flv_sm_chain *c = calloc(1, sizeof(*c));
     assert(c != NULL);

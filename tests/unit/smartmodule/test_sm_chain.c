@@ -218,7 +218,8 @@ static void batch_and_replay_count_the_same(void **state)
     assert_int_equal(r.filtered, 0);
     assert_int_equal(r.failed, 1);
     assert_int_equal(r.failures[0].step, 0);
-    assert_int_equal(r.records[3].origin, 2); /* alone it can be told */
+    r = run(c, "ab", false);
+    assert_int_equal(r.records[1].origin, 0); /* alone it can be told */
     flv_sm_chain_destroy(c);
 }
 
@@ -308,6 +309,246 @@ static void a_damaged_input_is_the_callers_error(void **state)
     assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_E_CORRUPT);
     batch_free(&b);
     flv_sm_chain_destroy(c);
+}
+
+/* --- replays ------------------------------------------------------------ */
+
+static void one_record_is_run_once_unless_others_may_have_failed_it(void **s)
+{
+    static const char *const words[] = {"error", "code", "loop", "trap",
+                                        "memory"};
+
+    (void)s;
+    for (size_t i = 0; i < COUNT(words); i++) {
+        bool own = i < 2;
+        struct flv_sm_chain *c = chain_of(&small, 1, "filter");
+        struct flv_sm_stats stats;
+        struct flv_sm_result r = run(c, words[i], false);
+
+        assert_int_equal(r.failed, 1);
+        assert_false(r.replayed);
+        assert_int_equal(r.reached[0], 1);
+        assert_true(flv_slice_eq_str(r.failures[0].value, words[i]));
+        flv_sm_chain_stats(c, 0, &stats);
+        assert_int_equal(stats.calls, 1); /* a fresh instance: no doubt */
+        r = run(c, "k", false);
+        r = run(c, words[i], false);
+        assert_int_equal(r.failed, 1);
+        flv_sm_chain_stats(c, 0, &stats);
+        assert_int_equal(stats.calls, own ? 3 : 4);
+        assert_int_equal(stats.replays, own ? 0 : 1);
+        flv_sm_chain_destroy(c);
+    }
+}
+
+/* "k0 k1 ... kN", with another word at one place. */
+static char *words_with(size_t count, size_t at, const char *word)
+{
+    char *text = flv_alloc(count * 8), *p = text;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < count; i++) {
+        p += i == at ? snprintf(p, 8, "%s ", word)
+                     : snprintf(p, 8, "k%zu ", i % 1000);
+    }
+    return text;
+}
+
+/* A record in a thousand that fails costs a few calls, not a thousand. */
+static void a_failure_is_found_by_halves(void **state)
+{
+    static const struct {
+        const char *word;
+        uint64_t calls_max;
+    } cases[] = {{"error", 16}, {"trap", 45}, {"code", 45}, {"y", 45}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct flv_sm_chain *c = chain_of(NULL, 2, "filter", "map");
+        char *words = words_with(1000, 700, cases[i].word);
+        struct flv_sm_result r = run(c, words, false);
+        struct flv_sm_stats stats;
+
+        assert_int_equal(r.passed, 999);
+        assert_int_equal(r.failed, 1);
+        assert_int_equal(r.failures[0].input, 700);
+        assert_int_equal(r.record_count, 999);
+        for (uint32_t k = 0; k < 999; k++) {
+            assert_int_equal(r.records[k].origin, k < 700 ? k : k + 1);
+        }
+        flv_sm_chain_stats(c, 0, &stats);
+        if (stats.calls > cases[i].calls_max) {
+            fail_msg("%s: %llu calls", cases[i].word,
+                     (unsigned long long)stats.calls);
+        }
+        flv_free(words);
+        flv_sm_chain_destroy(c);
+    }
+}
+
+/* What took too much for one record is not tried in large parts again. */
+static void what_takes_too_much_is_replayed_one_by_one(void **state)
+{
+    struct flv_sm_chain *c = chain_of(&small, 1, "filter");
+    char *words = words_with(300, 200, "loop");
+    struct flv_sm_result r = run(c, words, false);
+    struct flv_sm_stats stats;
+
+    (void)state;
+    assert_int_equal(r.passed, 299);
+    assert_int_equal(r.failures[0].cause, FLV_SM_FUEL);
+    flv_sm_chain_stats(c, 0, &stats);
+    assert_int_equal(stats.calls, 1 + 300);
+    assert_true(stats.fuel < 3 * small.fuel);
+    flv_free(words);
+    flv_sm_chain_destroy(c);
+}
+
+/* What became of records, as a text: outputs, then failures. */
+static void
+note(char *text, size_t size, uint32_t first, const struct flv_sm_result *r)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < r->record_count; i++) {
+        n += (size_t)snprintf(text + n, size - n, "%.*s ",
+                              (int)r->records[i].value.len,
+                              (const char *)r->records[i].value.data);
+        assert_true(n < size);
+    }
+    for (size_t i = 0; i < r->failure_count; i++) {
+        n += (size_t)snprintf(text + n, size - n, "[%u %u %s] ",
+                              first + r->failures[i].input, r->failures[i].step,
+                              r->failures[i].text);
+        assert_true(n < size);
+    }
+}
+
+/* Outputs and failures apart: their order among each other is not told. */
+static void
+same_in_batches(size_t batch, const char *const *words, size_t count, char *out)
+{
+    static const char *const chains[][2] = {
+        {"filter", "map"}, {"seen", "aggregate"}, {"map", "array_map"}};
+
+    out[0] = '\0';
+    for (size_t i = 0; i < COUNT(chains); i++) {
+        struct flv_sm_chain *c =
+            chain_of(&small, 2, chains[i][0], chains[i][1]);
+        char failed[16384] = "";
+
+        for (size_t at = 0; at < count; at += batch) {
+            char text[1024] = "";
+            struct flv_sm_result r;
+
+            for (size_t k = at; k < count && k < at + batch; k++) {
+                snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                         "%s ", words[k]);
+            }
+            r = run(c, text, false);
+            for (size_t k = 0; k < r.failure_count; k++) {
+                struct flv_sm_result one = {.failures = &r.failures[k],
+                                            .failure_count = 1};
+
+                note(failed, sizeof(failed), (uint32_t)at, &one);
+            }
+            r.failure_count = 0;
+            note(out, 32768, 0, &r);
+        }
+        snprintf(out + strlen(out), 32768 - strlen(out), "| %s |", failed);
+        flv_sm_chain_destroy(c);
+    }
+}
+
+static void batches_of_any_size_have_the_same_outcome(void **state)
+{
+    static const char *const kinds[] = {"k",      "x",    "kz", "error", "trap",
+                                        "code",   "y",    "a",  "-",     "b",
+                                        "memory", "wild", "c",  "loop",  "K"};
+    static char alone[32768], together[32768];
+    uint32_t seed = 7;
+
+    (void)state;
+    for (int round = 0; round < 6; round++) {
+        const char *words[60];
+
+        for (size_t i = 0; i < COUNT(words); i++) {
+            seed = seed * 1103515245 + 12345;
+            /* Rarely and often failing ones. */
+            words[i] = kinds[(seed >> 16) % (round % 2 ? COUNT(kinds) : 4)];
+        }
+        same_in_batches(1, words, COUNT(words), alone);
+        same_in_batches(60, words, COUNT(words), together);
+        assert_string_equal(together, alone);
+        same_in_batches(13, words, COUNT(words), together);
+        assert_string_equal(together, alone);
+    }
+}
+
+/* --- canceling ---------------------------------------------------------- */
+
+static const struct flv_sm_budget endless = {.fuel = UINT64_MAX / 4,
+                                             .cpu_ms = 600000};
+
+static void what_nobody_waits_for_ends_at_once(void **state)
+{
+    static const char *const bodies[] = {
+        "(func $s (loop $l (br $l))) (start $s)",
+        "(func (export \"init\") (param i32 i32 i32) (result i32)"
+        " (loop $l (br $l)) (i32.const 0))"};
+    atomic_bool cancel = true;
+    struct flv_sm_making making = {.cancel = &cancel};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        char body[512];
+        struct flv_sm_step step = {.budget = endless};
+        struct flv_sm_chain *c = NULL;
+        struct flv_err err = {0};
+        struct flv_slice wasm;
+
+        snprintf(body, sizeof(body),
+                 "%s(func (export \"filter\") (param i32 i32 i32)"
+                 " (result i32) (i32.const 0))",
+                 bodies[i]);
+        wasm = assemble_body(true, body);
+        restore_signals();
+        assert_int_equal(
+            flv_sm_module_create(&step.module, engine, "slow", wasm, &err),
+            FLV_OK);
+        assert_int_equal(flv_sm_chain_make(&c, &step, 1, &making, &err),
+                         FLV_E_CANCELED);
+        flv_sm_module_unref(step.module);
+        free_slice(wasm);
+    }
+}
+
+static void a_canceled_batch_leaves_what_had_run(void **state)
+{
+    atomic_bool cancel = false;
+    struct flv_sm_making making = {.cancel = &cancel};
+    struct flv_sm_step step = {.module = module_of("filter"),
+                               .budget = endless};
+    struct flv_sm_chain *c = NULL;
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+    struct batch b;
+
+    (void)state;
+    restore_signals();
+    assert_int_equal(flv_sm_chain_make(&c, &step, 1, &making, &err), FLV_OK);
+    r = run(c, "k1 k2", false);
+    assert_int_equal(r.passed, 2);
+    atomic_store(&cancel, true);
+    r = run(c, "k1 loop k2", false);
+    assert_int_equal(r.in, 0);
+    assert_int_equal(r.record_count + r.failure_count + r.reached[0], 0);
+    batch_make(&b, "k");
+    const struct flv_sm_input in = {.section = flv_buf_slice(&b.section)};
+    assert_int_equal(flv_sm_chain_run(c, &in, false, &r, &err), FLV_E_CANCELED);
+    batch_free(&b);
+    flv_sm_chain_destroy(c);
+    flv_sm_module_unref(step.module);
 }
 
 /* --- state -------------------------------------------------------------- */
@@ -564,6 +805,13 @@ int main(void)
         cmocka_unit_test(a_failure_in_a_later_step_names_it),
         cmocka_unit_test(a_replay_gives_the_same_every_time),
         cmocka_unit_test(offset_deltas_that_are_no_positions_become_positions),
+        cmocka_unit_test(
+            one_record_is_run_once_unless_others_may_have_failed_it),
+        cmocka_unit_test(a_failure_is_found_by_halves),
+        cmocka_unit_test(what_takes_too_much_is_replayed_one_by_one),
+        cmocka_unit_test(batches_of_any_size_have_the_same_outcome),
+        cmocka_unit_test(what_nobody_waits_for_ends_at_once),
+        cmocka_unit_test(a_canceled_batch_leaves_what_had_run),
         cmocka_unit_test(a_damaged_input_is_the_callers_error),
         cmocka_unit_test(an_accumulator_lives_from_batch_to_batch),
         cmocka_unit_test(a_first_accumulator_is_taken),

@@ -210,6 +210,118 @@ static void outputs_are_read_as_fluvio_writes_them(void **state)
     flv__sm_records_deinit(&records);
 }
 
+/* What modules built from the public crate (fluvio-smartmodule 0.7.5) gave for
+ * two records at base offset 100, of which they took the first and failed on
+ * the second, with key "k" and without one. The bytes are the same for all
+ * versions of the ABI that they were called with: 16, 17, 19 to 23 and 25. */
+#define UTF8_WORDS                                                             \
+    "002e696e76616c6964207574662d382073657175656e6365206f662031206279746573"   \
+    "2066726f6d20696e6465782030"
+#define DIGIT_WORDS                                                            \
+    "001d696e76616c696420646967697420666f756e6420696e20737472696e67"
+#define OFFSET_101 "0000000000000065"
+
+static const struct {
+    const char *hex;
+    const char *first; /* value of the record that passed */
+    bool aggregate;
+} errors[] = {
+    {"000000010e000000000261"
+     "0001" UTF8_WORDS OFFSET_101 "00"
+     "00"
+     "02ff",
+     "a", false}, /* filter */
+    {"000000010e000000000261"
+     "0001" UTF8_WORDS OFFSET_101 "00"
+     "01026b"
+     "02ff",
+     "a", false},
+    {"000000010e000000000241"
+     "0001" UTF8_WORDS OFFSET_101 "01"
+     "00"
+     "02ff",
+     "A", false}, /* map */
+    {"000000010e000000000241"
+     "0001" UTF8_WORDS OFFSET_101 "01"
+     "01026b"
+     "02ff",
+     "A", false},
+    {"000000010e000000000261"
+     "0001" UTF8_WORDS OFFSET_101 "02"
+     "00"
+     "02ff",
+     "a", false}, /* array_map */
+    {"000000010e000000000261"
+     "0001" UTF8_WORDS OFFSET_101 "02"
+     "01026b"
+     "02ff",
+     "a", false},
+    {"000000010e000000000233"
+     "0001" DIGIT_WORDS OFFSET_101 "03"
+     "00"
+     "0278"
+     "0000000133",
+     "3", true}, /* aggregate */
+    {"000000010e000000000233"
+     "0001" DIGIT_WORDS OFFSET_101 "03"
+     "01026b"
+     "0278"
+     "0000000133",
+     "3", true},
+    {"000000010e000000000231"
+     "0001" DIGIT_WORDS OFFSET_101 "04"
+     "00"
+     "0278",
+     "1", false}, /* filter_map */
+    {"000000010e000000000231"
+     "0001" DIGIT_WORDS OFFSET_101 "04"
+     "01026b"
+     "0278",
+     "1", false},
+};
+
+static void errors_of_every_kind_are_read_as_the_crate_writes_them(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        struct flv__sm_records records = {.base_timestamp_ms = 1000};
+        struct flv__sm_output out;
+        struct flv_err err = {0};
+        bool digit = strstr(errors[i].hex, DIGIT_WORDS) != NULL;
+
+        assert_int_equal(flv__sm_output_get(unhex(errors[i].hex),
+                                            errors[i].aggregate, &records, &out,
+                                            &err),
+                         FLV_OK);
+        assert_int_equal(records.len, 1);
+        assert_true(flv_slice_eq_str(records.at[0].value, errors[i].first));
+        assert_true(out.has_error);
+        assert_true(flv_slice_eq_str(
+            out.hint, digit ? "invalid digit found in string"
+                            : "invalid utf-8 sequence of 1 bytes from index "
+                              "0"));
+        assert_int_equal(out.error_offset, 101);
+        if (errors[i].aggregate) {
+            assert_true(flv_slice_eq_str(out.accumulator, "3"));
+        }
+        flv__sm_records_deinit(&records);
+    }
+}
+
+/* The same of `init` (-2) and `look_back` (-99, the record at offset 103). */
+static void refusals_are_read_as_the_crate_writes_them(void **state)
+{
+    (void)state;
+    assert_true(flv_slice_eq_str(
+        flv__sm_hint_get(unhex("001d74686520706172616d6574657220776f7264206973"
+                               "206d697373696e67")),
+        "the parameter word is missing"));
+    assert_true(
+        flv_slice_eq_str(flv__sm_hint_get(unhex(DIGIT_WORDS "0000000000000067"
+                                                            "01026b0278")),
+                         "invalid digit found in string"));
+}
+
 static void outputs_that_are_cut_anywhere_are_refused(void **state)
 {
     struct flv_slice all = unhex(ONE_RECORD "01"
@@ -281,6 +393,9 @@ int main(void)
         cmocka_unit_test(parameters_have_ceilings),
         cmocka_unit_test(a_guest_gets_version_22_and_these_bytes),
         cmocka_unit_test(outputs_are_read_as_fluvio_writes_them),
+        cmocka_unit_test(
+            errors_of_every_kind_are_read_as_the_crate_writes_them),
+        cmocka_unit_test(refusals_are_read_as_the_crate_writes_them),
         cmocka_unit_test(outputs_that_are_cut_anywhere_are_refused),
         cmocka_unit_test(
             a_module_that_is_cut_or_changed_is_read_within_its_bytes),

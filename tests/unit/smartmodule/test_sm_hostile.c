@@ -171,6 +171,84 @@ static void alloc_may_lie_loop_and_trap(void **state)
     alloc_fails(ALONE("(i32.const 1024)"), FLV_SM_BROKEN, "did not announce");
 }
 
+/* Writes `text` to standard error `times` times, then `last`, then traps. */
+static void traps_with_words(const char *text,
+                             int times,
+                             const char *last,
+                             void (*check)(const struct flv_sm_failure *f))
+{
+    char body[4096];
+    struct flv_slice wasm;
+    struct flv_sm_step step = {.budget = small};
+    struct flv_sm_chain *c = NULL;
+    struct flv_err err = {0};
+    struct flv_sm_result r;
+
+    snprintf(body, sizeof(body),
+             "(import \"env\" \"copy_records\" (func (param i32 i32)))"
+             "(import \"wasi_snapshot_preview1\" \"fd_write\""
+             " (func $w (param i32 i32 i32 i32) (result i32)))"
+             "(memory (export \"memory\") 1)"
+             "(data (i32.const 1024) \"%s\") (data (i32.const 3072) \"%s\")"
+             "(func (export \"alloc\") (param i32) (result i32)"
+             " (i32.const 8192)) " FILTER_HEAD "(local $i i32)"
+             "(i32.store (i32.const 8) (i32.const 1024))"
+             "(i32.store (i32.const 12) (i32.const %zu))"
+             "(block $done (loop $more"
+             " (br_if $done (i32.ge_s (local.get $i) (i32.const %d)))"
+             " (local.set $i (i32.add (local.get $i) (i32.const 1)))"
+             " (drop (call $w (i32.const 2) (i32.const 8) (i32.const 1)"
+             "  (i32.const 16))) (br $more)))"
+             "(i32.store (i32.const 8) (i32.const 3072))"
+             "(i32.store (i32.const 12) (i32.const %zu))"
+             "(drop (call $w (i32.const 2) (i32.const 8) (i32.const 1)"
+             " (i32.const 16))) unreachable)",
+             text, last, strlen(text), times, strlen(last));
+    wasm = assemble_body(false, body);
+    assert_int_equal(
+        flv_sm_module_create(&step.module, engine, "says", wasm, &err), FLV_OK);
+    assert_int_equal(flv_sm_chain_create(&c, &step, 1, &err), FLV_OK);
+    r = run(c, "a", false);
+    assert_int_equal(r.failures[0].cause, FLV_SM_TRAP);
+    check(&r.failures[0]);
+    flv_sm_chain_destroy(c);
+    flv_sm_module_unref(step.module);
+    free_slice(wasm);
+}
+
+static void check_all(const struct flv_sm_failure *f)
+{
+    assert_true(flv_slice_eq_str(f->hint, "panicked at src/lib.rs:1: boom"));
+    assert_non_null(
+        strstr(f->text, "; it said: panicked at src/lib.rs:1: boom"));
+    assert_null(strstr(f->text, "note:"));
+}
+
+static void check_cut(const struct flv_sm_failure *f)
+{
+    assert_int_equal(f->hint.len, 1024);
+    assert_memory_equal(f->hint.data, "...", 3);
+    assert_memory_equal(f->hint.data + 1024 - 14, "the last words", 14);
+    assert_non_null(strstr(f->text, "; it said: ..."));
+    assert_string_equal(f->text + strlen(f->text) - 14, "the last words");
+}
+
+static void the_last_words_of_a_module_are_kept(void **state)
+{
+    static char line[1200];
+
+    (void)state;
+    restore_signals();
+    traps_with_words("", 0,
+                     "panicked at src/lib.rs:1: boom note: run with "
+                     "`RUST_BACKTRACE=1` environment variable",
+                     check_all);
+    traps_with_words("some words that nobody needs ", 300, "the last words",
+                     check_cut);
+    memset(line, 'x', sizeof(line) - 1);
+    traps_with_words(line, 3, "the last words", check_cut);
+}
+
 static void tables_are_few(void)
 {
     refuses("(table 1 funcref) (table 1 funcref) (table 1 funcref)"
@@ -374,6 +452,7 @@ int main(void)
         cmocka_unit_test(more_records_than_there_were_are_broken),
         cmocka_unit_test(huge_outputs_are_refused),
         cmocka_unit_test(alloc_may_lie_loop_and_trap),
+        cmocka_unit_test(the_last_words_of_a_module_are_kept),
         cmocka_unit_test(memory_and_tables_have_ceilings),
         cmocka_unit_test(a_deadline_ends_what_fuel_does_not),
         cmocka_unit_test(calls_into_the_host_end_at_the_deadline),

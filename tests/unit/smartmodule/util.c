@@ -98,7 +98,7 @@ compose(bool prelude, const char *file, const char *text)
     struct flv_slice wasm;
     struct flv_buf b;
 
-    flv_buf_init(&b, 1 << 20);
+    flv_buf_init(&b, 16 << 20);
     assert_int_equal(flv_buf_add_str(&b, "(module\n"), FLV_OK);
     if (prelude) {
         add_file(&b, "prelude");

@@ -3,6 +3,7 @@
 (import "env" "copy_records" (func $copy_records (param i32 i32)))
 (memory (export "memory") 2)
 (global $top (mut i32) (i32.const 4096))   ;; next free byte
+(global $base (mut i32) (i32.const 0))     ;; offset of the input, low half
 (global $next (mut i32) (i32.const 0))     ;; behind what was read last
 (global $ts (mut i32) (i32.const 0))       ;; of the record read last
 (global $delta (mut i32) (i32.const 0))
@@ -117,6 +118,7 @@
   (global.set $end (i32.add (global.get $out) (i32.const 4)))
   (global.set $made (i32.const 0))
   (global.set $next (i32.add (local.get $input) (i32.const 16)))
+  (global.set $base (call $get32 (i32.add (local.get $input) (i32.const 4))))
   (call $get32 (i32.add (local.get $input) (i32.const 12))))
 ;; No error, and the announcement.
 (func $finish (result i32)
@@ -135,6 +137,8 @@
   (memory.copy (global.get $end) (local.get $p) (local.get $n))
   (global.set $end (i32.add (global.get $end) (local.get $n)))
   (memory.fill (global.get $end) (i32.const 0) (i32.const 10))
+  (call $put32 (i32.add (global.get $end) (i32.const 4))
+               (i32.add (global.get $base) (global.get $delta)))
   (global.set $end (i32.add (global.get $end) (i32.const 10)))
   (call $put_varint (global.get $len))
   (memory.copy (global.get $end) (global.get $value) (global.get $len))
