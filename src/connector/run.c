@@ -25,6 +25,8 @@
 #define WATCH_MS 1000
 #define STALL_LOOKS 2
 #define LOG_LOOKS 5
+/* A stop does not wait longer for a compiler, which cannot be interrupted. */
+#define COMPILER_WAIT_MS 500
 /* Delivery after a stop; containers are killed after 10 s. */
 #define DRAIN_MS 8000
 
@@ -766,9 +768,9 @@ static void log_counters(const struct run *r)
                  kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
 }
 
-static int report(struct run *r)
+static int report(struct run *r, bool ended)
 {
-    if (r->smart != NULL) {
+    if (r->smart != NULL && ended) {
         flv__smart_log(r->smart);
     }
     if (r->source != NULL) {
@@ -795,8 +797,14 @@ int flv__connector_run(struct flv_setup *setup)
     } else {
         keep_cause(r, &err);
     }
-    int code = report(r);
+    bool ended = flv__smart_end(r->smart, COMPILER_WAIT_MS);
+    int code = report(r, ended);
     flv__control_close(&r->control);
+    if (!ended) {
+        /* All that others see is done; what is left is memory. */
+        (void)fflush(NULL);
+        _exit(code);
+    }
     flv__smart_destroy(r->smart);
     flv__dead_destroy(r->dead);
     flv__pipeline_destroy(r->source);

@@ -93,11 +93,14 @@ static flv_rc make_chain(struct flv_smart *s, struct flv_err *err)
     }
     flv_rc rc = FLV_OK;
     for (size_t i = 0; rc == FLV_OK && i < plan->count; i++) {
-        rc = make_step(s, i, &steps[i], params + used, err);
+        rc = atomic_load(&s->hurry)
+                 ? flv_fail(err, FLV_E_CANCELED, "stopped")
+                 : make_step(s, i, &steps[i], params + used, err);
         used += plan->steps[i].param_count;
     }
     if (rc == FLV_OK) {
-        rc = flv_sm_chain_create(&s->chain, steps, plan->count, err);
+        struct flv_sm_making making = {.cancel = &s->hurry};
+        rc = flv_sm_chain_make(&s->chain, steps, plan->count, &making, err);
     }
     for (size_t i = 0; i < plan->count; i++) {
         flv_sm_module_unref(steps[i].module);
@@ -452,6 +455,17 @@ flv_rc flv__smart_create(struct flv_smart **out,
     }
     *out = s;
     return FLV_OK;
+}
+
+bool flv__smart_end(struct flv_smart *s, uint32_t wait_ms)
+{
+    if (s == NULL) {
+        return true;
+    }
+    s->done = NULL;
+    s->source = NULL;
+    atomic_store(&s->hurry, true);
+    return s->pool == NULL || flv_pool_wait(s->pool, wait_ms);
 }
 
 void flv__smart_destroy(struct flv_smart *s)

@@ -15,8 +15,9 @@
  * Threads    Loop thread; the work is done on the thread. The batch, the
  *            chain and what came out of it belong to the thread from run() to
  *            the answer, to the loop otherwise.
- * Ownership  Borrows the plan. _destroy waits for a run that is under way,
- *            which takes as long as one record may take.
+ * Ownership  Borrows the plan. A stage that has to hurry, or is destroyed,
+ *            ends a module that runs within moments; only the compiler cannot
+ *            be interrupted: see _end.
  * Errors     Opening: sentences that name the option and the module. Running:
  *            the policy's business, see stage.h.
  * See        docs/connectors.md, tests/unit/connector/test_smart.c
@@ -60,6 +61,10 @@ void flv__smart_counts(const struct flv_smart *s,
                        struct flv_stage_counts *out);
 /* One log line for each step. */
 void flv__smart_log(const struct flv_smart *s);
+/* Ends what the thread does and waits so long for that. False: it still
+ * compiles, for up to seconds that _destroy would wait; a program that has
+ * nothing else to do may exit instead. NULL is allowed. */
+bool flv__smart_end(struct flv_smart *s, uint32_t wait_ms);
 /* After the stream has been closed; NULL is allowed. */
 void flv__smart_destroy(struct flv_smart *s);
 

@@ -56,8 +56,8 @@ struct flv_stage {
     /* Begins with `in`; ends with one flv__pipeline_staged(), never from
      * inside. One batch at a time. */
     void (*run)(void *state, const struct flv_batch *in);
-    /* Time is up: records that were not begun are left out of the answer,
-     * which comes as usual. May come more than once. */
+    /* Time is up: records that are not through are left out of the answer,
+     * which comes soon. May come more than once. */
     void (*hurry)(void *state);
     void *state; /* borrowed */
 };

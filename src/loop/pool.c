@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/mem.h"
 #include "loop/loop_priv.h"
@@ -228,6 +230,29 @@ void flv_pool_drain(struct flv_pool *pool)
         pthread_mutex_unlock(&pool->gate);
         deliver(pool);
     }
+}
+
+bool flv_pool_wait(struct flv_pool *pool, uint32_t timeout_ms)
+{
+    const uint64_t until_ns =
+        flv_clock_mono_ns() + (uint64_t)timeout_ms * 1000000;
+    const struct timespec until = {
+        .tv_sec = (time_t)(until_ns / 1000000000),
+        .tv_nsec = (long)(until_ns % 1000000000),
+    };
+    int late = 0;
+
+    assert(!pool->delivering && flv_loop_here(pool->loop));
+    while (pool->pending > 0 && late == 0) {
+        pthread_mutex_lock(&pool->gate);
+        while (pool->over.count == 0 && late == 0) {
+            late = pthread_cond_clockwait(&pool->quiet, &pool->gate,
+                                          CLOCK_MONOTONIC, &until);
+        }
+        pthread_mutex_unlock(&pool->gate);
+        deliver(pool);
+    }
+    return pool->pending == 0;
 }
 
 flv_rc flv_pool_submit(struct flv_pool *pool, struct flv_work *w)

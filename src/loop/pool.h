@@ -19,6 +19,7 @@
 #include <fluvio/err.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "loop/loop.h"
 
@@ -52,6 +53,8 @@ void flv_pool_destroy(struct flv_pool *pool);
 /* Blocks until everything accepted has run, calling every `done` from inside
  * this call (also of works they submit). For orderly ends. */
 void flv_pool_drain(struct flv_pool *pool);
+/* The same for at most so long; false: something waits or runs still. */
+bool flv_pool_wait(struct flv_pool *pool, uint32_t timeout_ms);
 
 /* FLV_E_BUSY when the queue is full, FLV_E_NOMEM when not even one thread
  * could be started, FLV_E_CANCELED during destroy; `done` is then not called.

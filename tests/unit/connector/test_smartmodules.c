@@ -1,10 +1,13 @@
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cm.h"
 #include "nginx.h"
@@ -331,6 +334,85 @@ static void a_stop_is_not_held_up_by_a_hostile_module(void **state)
     spawn_end(&s);
 }
 
+/* The thread that compiles and runs modules is there. */
+static bool has_smart_thread(pid_t pid)
+{
+    char path[64], name[32];
+    bool found = false;
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    struct dirent *task;
+    while (dir != NULL && !found && (task = readdir(dir)) != NULL) {
+        char comm[400];
+        (void)snprintf(comm, sizeof(comm), "%s/%s/comm", path, task->d_name);
+        FILE *f = fopen(comm, "r");
+        found = f != NULL && fgets(name, sizeof(name), f) != NULL &&
+                strcmp(name, "smartmodule\n") == 0;
+        if (f != NULL) {
+            (void)fclose(f);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return found;
+}
+
+/* A module at `path` that ends by itself only after minutes. */
+static void write_slow(const char *path, bool to_compile)
+{
+    struct flv_buf b;
+    flv_buf_init(&b, 64U << 20);
+    assert_int_equal(
+        flv_buf_add_str(&b, "(func (export \"filter\") (param i32 i32 i32)"
+                            " (result i32) (i32.const 0))"),
+        FLV_OK);
+    for (unsigned i = 0; to_compile && i < 60000; i++) {
+        assert_int_equal(
+            flv_buf_add_str(&b, "(func (param $a i32) (result i32)"
+                                " (loop $l (br_if $l (local.tee $a (i32.mul"
+                                " (local.get $a) (local.get $a)))))"
+                                " (i32.div_u (local.get $a) (i32.add"
+                                " (local.get $a) (i32.const 3))))"),
+            FLV_OK);
+    }
+    if (!to_compile) {
+        assert_int_equal(
+            flv_buf_add_str(&b, "(func $s (loop $l (br $l))) (start $s)"),
+            FLV_OK);
+    }
+    struct flv_slice wasm = assemble_body(true, flv_buf_str(&b));
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(wasm.data, 1, wasm.len, f), wasm.len);
+    assert_int_equal(fclose(f), 0);
+    free_slice(wasm);
+    flv_buf_deinit(&b);
+}
+
+static void a_stop_waits_neither_for_compiling_nor_for_starting(void **state)
+{
+    (void)state;
+    char path[96];
+    topic_create("never");
+    for (int to_compile = 0; to_compile < 2; to_compile++) {
+        struct spawn s;
+        (void)snprintf(path, sizeof(path), "%s/slow.wasm", tmp.path);
+        write_slow(path, to_compile);
+        START(&s, TEST, "--topic=never", "--filter", path,
+              "--smartmodule-fuel=1000000000000",
+              "--smartmodule-cpu-ms=600000");
+        while (!has_smart_thread(s.pid)) {
+            assert_int_equal(kill(s.pid, 0), 0);
+        }
+        uint64_t start_ms = flv_clock_mono_ms();
+        stop(&s);
+        /* A second or two; a machine that others use adds what it likes. */
+        assert_true(flv_clock_mono_ms() - start_ms < 10000);
+        spawn_end(&s);
+    }
+}
+
 /* Killed without a word while batches are in the chain: what is in the topic
  * are beginnings of what it would have written, one for each life. */
 static void a_killed_connector_invents_and_reorders_nothing(void **state)
@@ -416,6 +498,7 @@ int main(void)
         cmocka_unit_test(dead_letters_hold_the_original_bytes),
         cmocka_unit_test(a_file_holds_the_chain),
         cmocka_unit_test(a_stop_is_not_held_up_by_a_hostile_module),
+        cmocka_unit_test(a_stop_waits_neither_for_compiling_nor_for_starting),
         cmocka_unit_test(a_killed_connector_invents_and_reorders_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
