@@ -232,6 +232,10 @@ static void look_done(struct flv_cpu_job *j, flv_rc rc)
 static void past_next(struct flv_past *p)
 {
     struct flv_making *k = p->making;
+    if (k->left) {
+        failed(k, "the client left");
+        return;
+    }
     if (p->searching && p->low < p->high) {
         past_read(p, p->low + (p->high - p->low) / 2, 1);
         return;
@@ -318,7 +322,7 @@ static void make_run(struct flv_cpu_job *j, struct flv_bench *b)
 {
     struct flv_making *k = FLV_OWNER_OF(j, struct flv_making, job);
     (void)b;
-    k->chain = flv_plan_chain(k->plan, &k->why);
+    k->chain = flv_plan_chain(k->plan, &j->cancel, &k->why);
 }
 
 static void make_done(struct flv_cpu_job *j, flv_rc rc)
@@ -351,6 +355,7 @@ bool flv_making_cancel(struct flv_making *k)
         STAILQ_REMOVE(&k->smart->look_line, k, flv_making, link);
         k->waiting = false;
     } else if (!flv_cpu_cancel(&k->job)) {
+        k->left = true;
         return false;
     }
     past_over(k);

@@ -35,12 +35,12 @@ struct flv_making {
     struct flv_past *past;         /* private, owned */
     struct flv_sm_look_back back;  /* private: what the step wants */
     STAILQ_ENTRY(flv_making) link; /* private: waits to read */
-    bool waiting;                  /* private */
+    bool waiting, left;            /* private */
 };
 
 /* done runs once, later. */
 void flv_making_start(struct flv_making *k);
-/* True: it ended here, done will not be called. */
+/* True: it ended here, done will not be called. Else that comes soon. */
 bool flv_making_cancel(struct flv_making *k);
 
 #endif

@@ -62,6 +62,7 @@ static struct flv_conn *detach(struct flv_peer *p)
     flv_frames_deinit(&p->frames);
     flv_stream_end_all(p);
     flv_watch_end_all(p);
+    flv_produce_left(p);
     return conn;
 }
 

@@ -36,6 +36,7 @@ struct flv_server;
 struct flv_stream;
 struct flv_watch;
 struct flv_produce_wait;
+struct flv_cpu_job;
 
 struct flv_peer {
     struct flv_server *server; /* borrowed */
@@ -51,7 +52,8 @@ struct flv_peer {
     /* Produce requests behind one whose records pass SmartModules; see
      * produce.c. */
     STAILQ_HEAD(, flv_produce_wait) produce_line;
-    bool produce_busy, produce_serving;
+    struct flv_cpu_job *producing; /* of that one; NULL: none */
+    bool produce_serving;
     LIST_ENTRY(flv_peer) link;
 };
 

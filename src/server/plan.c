@@ -331,13 +331,17 @@ static void compile_run(struct flv_cpu_job *j, struct flv_bench *b)
     struct flv_plan *p = FLV_OWNER_OF(j, struct flv_plan, job);
     (void)b;
     p->rc = FLV_OK;
-    for (uint32_t i = 0; i < p->count && p->rc == FLV_OK; i++) {
+    for (uint32_t i = 0;
+         i < p->count && p->rc == FLV_OK && !atomic_load(&j->cancel); i++) {
         struct step *s = &p->steps[i];
         if (s->module == NULL) {
             p->failed = i;
             p->rc = flv_sm_module_create(&s->module, p->smart->engine, s->name,
                                          s->bytes, &p->err);
         }
+    }
+    if (p->rc == FLV_OK && atomic_load(&j->cancel)) {
+        p->rc = flv_fail(&p->err, FLV_E_CANCELED, "the server is stopping");
     }
 }
 
@@ -371,8 +375,10 @@ static void compile_failed(struct flv_plan *p)
         p->why.error.name.has = true;
         p->why.error.name.v = flv_slice_str(p->why.name);
     }
-    flv_log_info("smart", "a SmartModule was refused",
-                 FLV_KV_STR("name", s->name), FLV_KV_ERR(&p->err));
+    if (p->rc != FLV_E_CANCELED) {
+        flv_log_info("smart", "a SmartModule was refused",
+                     FLV_KV_STR("name", s->name), FLV_KV_ERR(&p->err));
+    }
 }
 
 static void compile_done(struct flv_cpu_job *j, flv_rc rc)
@@ -488,9 +494,11 @@ void flv_plan_prepare(struct flv_plan *p,
 /* ---- chains ---- */
 
 struct flv_sm_chain *flv_plan_chain(const struct flv_plan *p,
+                                    const atomic_bool *cancel,
                                     struct flv_trouble *out)
 {
     struct flv_sm_step steps[FLV_SM_STEPS_MAX];
+    struct flv_sm_making making = {.cancel = cancel};
     struct flv_sm_chain *chain = NULL;
     struct flv_err err = {0};
     for (uint32_t i = 0; i < p->count; i++) {
@@ -505,11 +513,15 @@ struct flv_sm_chain *flv_plan_chain(const struct flv_plan *p,
             .budget = p->smart->conf.budget,
         };
     }
-    flv_rc rc = flv_sm_chain_create(&chain, steps, p->count, &err);
+    flv_rc rc = flv_sm_chain_make(&chain, steps, p->count, &making, &err);
     if (rc == FLV_OK) {
         return chain;
     }
-    flv_trouble_set(out, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR, err.text);
+    if (making.memory_wanted > 0) {
+        flv_trouble_memory(out, making.memory_wanted, making.memory_max);
+    } else {
+        flv_trouble_set(out, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR, err.text);
+    }
     return NULL;
 }
 

@@ -26,6 +26,7 @@ struct produce {
     bool committed; /* acks */
     /* With SmartModules: */
     struct flv_plan *plan; /* owned; NULL: none */
+    bool preparing;        /* the plan */
     struct entry *entries; /* in the arena */
     size_t entry_count, entry_next;
     struct flv_cpu_job job;
@@ -327,12 +328,28 @@ static void modules_over(struct produce *req)
     struct flv_peer *peer = flv_peer_ref(req->token.peer);
     flv_trouble_clear(&req->why);
     assert(req->pending > 0);
+    peer->producing = NULL;
     if (--req->pending == 0) {
         produce_end(req);
     }
-    peer->produce_busy = false;
     serve_line(peer);
     flv_peer_unref(peer);
+}
+
+void flv_produce_left(struct flv_peer *p)
+{
+    if (p->producing == NULL) {
+        return;
+    }
+    struct produce *req = FLV_OWNER_OF(p->producing, struct produce, job);
+    if (req->preparing) {
+        req->preparing = false;
+        flv_plan_drop(req->plan);
+        req->plan = NULL;
+        modules_over(req);
+    } else if (flv_cpu_cancel(&req->job)) {
+        modules_over(req);
+    }
 }
 
 /* What the chain made of one entry, on the bench, to where it can stay: over
@@ -359,7 +376,8 @@ static void entry_run(struct flv_cpu_job *j, struct flv_bench *b)
 {
     struct produce *req = FLV_OWNER_OF(j, struct produce, job);
     const struct entry *e = &req->entries[req->entry_next];
-    struct flv_sm_chain *chain = flv_plan_chain(req->plan, &req->why);
+    struct flv_sm_chain *chain =
+        flv_plan_chain(req->plan, &j->cancel, &req->why);
     if (chain == NULL) {
         return;
     }
@@ -468,7 +486,8 @@ static void next_entry(struct produce *req)
     const struct flv_server *s = req->token.peer->server;
     for (; req->entry_next < req->entry_count; req->entry_next++) {
         struct entry *e = &req->entries[req->entry_next];
-        if (s->phase >= FLV_SERVER_CLOSING) {
+        if (s->phase >= FLV_SERVER_CLOSING ||
+            flv_peer_is_closed(req->token.peer)) {
             e->result->error = flv_wire_error(FLV_WIRE_SPU_OFFLINE);
             continue;
         }
@@ -486,6 +505,7 @@ static void next_entry(struct produce *req)
 static void prepared(void *ctx, struct flv_trouble *why)
 {
     struct produce *req = ctx;
+    req->preparing = false;
     if (why->error.code != FLV_WIRE_NONE) {
         refuse_all(req, keep_error(req, why));
         modules_over(req);
@@ -499,8 +519,12 @@ static void start_modules(struct produce *req,
 {
     struct flv_peer *peer = req->token.peer;
     struct flv_smart *smart = &peer->server->smart;
-    assert(!peer->produce_busy);
-    peer->produce_busy = true;
+    assert(peer->producing == NULL);
+    if (flv_peer_is_closed(peer)) { /* it waited in line until then */
+        refuse_all(req, flv_wire_error(FLV_WIRE_SPU_OFFLINE));
+        return;
+    }
+    peer->producing = &req->job;
     req->job.smart = smart;
     req->job.run = entry_run;
     req->job.done = entry_made;
@@ -513,6 +537,7 @@ static void start_modules(struct produce *req,
         modules_over(req);
         return;
     }
+    req->preparing = true;
     flv_plan_prepare(req->plan, prepared, req);
 }
 
@@ -601,7 +626,8 @@ static void serve_line(struct flv_peer *p)
         return; /* whoever does goes on */
     }
     p->produce_serving = true;
-    while (!p->produce_busy && (w = STAILQ_FIRST(&p->produce_line)) != NULL) {
+    while (p->producing == NULL &&
+           (w = STAILQ_FIRST(&p->produce_line)) != NULL) {
         STAILQ_REMOVE_HEAD(&p->produce_line, link);
         serve_waiting(w);
     }
@@ -624,7 +650,9 @@ static flv_rc wait_in_line(struct flv_request *r, struct flv_err *err)
 flv_rc flv_produce_serve(struct flv_request *r, struct flv_err *err)
 {
     struct flv_wire_produce_request in;
-    if (r->peer->produce_busy) {
+    const struct flv_peer *p = r->peer;
+    if (p->producing != NULL || p->produce_serving ||
+        !STAILQ_EMPTY(&p->produce_line)) {
         return wait_in_line(r, err);
     }
     flv_rc rc = flv_wire_produce_request_decode(

@@ -351,6 +351,7 @@ void flv_sift_run(struct flv_sift *s,
     if (s->piece == 0) {
         s->piece = 1;
     }
+    flv_sm_chain_set_cancel(s->chain, &b->job->cancel);
     flv_buf_reset(&b->out);
     flv_batch_builder_reset(&b->builder);
     pass->need_bytes = 0;
@@ -472,6 +473,10 @@ static bool set_batch(struct flv_sift *s,
         }
         if (s->result.failure_count > 0) {
             const struct flv_sm_failure *f = &s->result.failures[0];
+            if (f->memory_wanted > 0) {
+                flv_trouble_memory(w->why, f->memory_wanted, f->memory_max);
+                return false;
+            }
             flv_trouble_record(w->why, s->chain, f,
                                position + (s->scan - base) + f->input);
             return false;

@@ -59,6 +59,16 @@ void flv_trouble_set(struct flv_trouble *t, int16_t code, const char *text)
     t->error = flv_wire_error_text(code, t->text);
 }
 
+void flv_trouble_memory(struct flv_trouble *t, uint64_t wanted, uint64_t max)
+{
+    flv_trouble_clear(t);
+    t->error = (struct flv_wire_error){
+        .code = FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED,
+        .requested_bytes = wanted,
+        .max_bytes = max,
+    };
+}
+
 void flv_trouble_downgrade(struct flv_trouble *t, int16_t version)
 {
     char text[FLV_ERR_TEXT_MAX];
@@ -241,6 +251,7 @@ static void start_next(struct flv_smart *m)
         b->job = j;
         j->began_ms = flv_loop_now_ms(m->server->loop);
         atomic_store(&j->stop, false);
+        atomic_store(&j->cancel, false);
         m->running++;
         flv_server_began(m->server);
         j->work.run = job_run;
@@ -265,6 +276,7 @@ bool flv_cpu_cancel(struct flv_cpu_job *j)
 {
     if (j->state != FLV_CPU_WAITS) {
         atomic_store(&j->stop, true);
+        atomic_store(&j->cancel, true);
         return false;
     }
     STAILQ_REMOVE(&j->smart->line, j, flv_cpu_job, link);
@@ -406,6 +418,9 @@ static void stop_jobs(struct flv_smart *m, bool all)
         if (j != NULL && (all || now_ms - j->began_ms >=
                                      (j->turn_ms > 0 ? j->turn_ms : TURN_MS))) {
             atomic_store(&j->stop, true);
+        }
+        if (j != NULL && all) {
+            atomic_store(&j->cancel, true);
         }
     }
 }

@@ -52,6 +52,8 @@ void flv_trouble_set(struct flv_trouble *t, int16_t code, const char *text);
 void flv_trouble_clear(struct flv_trouble *t);
 /* Hands it on; `from` is clear afterwards. */
 void flv_trouble_move(struct flv_trouble *to, struct flv_trouble *from);
+/* A module wanted more memory than it may have. */
+void flv_trouble_memory(struct flv_trouble *t, uint64_t wanted, uint64_t max);
 /* Codes that a client of this version does not know keep their sentence. */
 void flv_trouble_downgrade(struct flv_trouble *t, int16_t version);
 /* A record on which a module failed: 6004 when the module said so, else 2.
@@ -84,6 +86,9 @@ struct flv_cpu_job {
     /* Set by the loop after turn_ms (0: a second) and by flv_cpu_stop(); for
      * run to look at. */
     atomic_bool stop;
+    /* Set by flv_cpu_cancel() and when the server closes: nobody wants it any
+     * more. Modules that run end within moments. */
+    atomic_bool cancel;
     uint32_t turn_ms;
     bool yields;              /* nobody waits for it when the server stops */
     uint64_t began_ms;        /* private */
@@ -185,8 +190,10 @@ void flv_plan_prepare(struct flv_plan *p,
                       void *ctx);
 /* NULL is allowed. No job may use the plan. */
 void flv_plan_drop(struct flv_plan *p);
-/* Job: a fresh chain of a prepared plan; NULL: *out says why. */
+/* Job: a fresh chain of a prepared plan, which ends when `cancel` says so;
+ * NULL: *out says why. */
 struct flv_sm_chain *flv_plan_chain(const struct flv_plan *p,
+                                    const atomic_bool *cancel,
                                     struct flv_trouble *out);
 /* Some step breaks the tie of input and output inside a batch. */
 bool flv_plan_is_loose(const struct flv_plan *p);

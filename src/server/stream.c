@@ -148,7 +148,7 @@ static void give_job_charge(struct flv_stream *s)
     flv_budget_give(&server_of(s)->answers, n);
 }
 
-/* What runs goes on to its end; what waits does not begin. */
+/* What runs ends soon; what waits does not begin. */
 static void sift_end(struct flv_stream *s)
 {
     struct sifting *sm = s->sm;

@@ -873,19 +873,122 @@ static void a_server_stops_while_modules_run(void **state)
     rig_start(&t->rig); /* for the teardown */
 }
 
-static void streams_with_modules_have_a_ceiling(void **state)
+/* With the conf as it is now. */
+static void restart(struct smart *t)
 {
-    struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
     link_close(&t->sc);
     link_close(&t->spu);
     link_close(&t->reader);
     rig_stop(&t->rig);
-    t->rig.conf.modules.streams_max = 2;
     rig_start(&t->rig);
     link_open(&t->sc, t->rig.sc);
     link_open(&t->spu, t->rig.spu);
     link_open(&t->reader, t->rig.spu);
+}
+
+/* What would run for ten minutes takes no thread for longer than its client
+ * is there: others would never be served. */
+static void what_a_client_asked_for_ends_when_it_leaves(void **state)
+{
+    enum { CLIENTS = 24 };
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m[2] = {ad_hoc(t->wasm[FILTER]),
+                                              ad_hoc(t->wasm[FILTER])};
+    struct flv_slice slow = assemble_body(
+        true, "(func $s (loop $l (br $l))) (start $s)"
+              "(func (export \"filter\") (param i32 i32 i32) (result i32)"
+              " (i32.const 0))");
+    t->rig.conf.modules.fuel = UINT64_MAX / 4;
+    t->rig.conf.modules.cpu_ms = 600000;
+    restart(t);
+    put(t, "loop");
+    for (int kind = 0; kind < 4; kind++) {
+        struct link left[CLIENTS];
+        struct flv_wire_module_invocation bad[2] = {
+            kind % 2 == 0 ? m[0] : ad_hoc(slow), m[1]};
+        struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                    .max_bytes = 1 << 20};
+        req.smartmodules.at = bad;
+        req.smartmodules.len = 2;
+        for (int i = 0; i < CLIENTS; i++) {
+            struct link spu = t->spu;
+            link_open(&left[i], t->rig.spu);
+            if (kind < 2) {
+                (void)link_ask(&left[i], FLV_API_SPU_STREAM_FETCH, 25,
+                               &flv_wire_stream_fetch_request_schema, &req,
+                               NULL);
+                continue;
+            }
+            t->spu = left[i];
+            (void)produce_ask(t, words_batch(t, "loop k", FLV_CODEC_NONE), bad,
+                              2);
+            (void)produce_ask(t, words_batch(t, "k loop", FLV_CODEC_NONE), bad,
+                              2);
+            left[i] = t->spu;
+            t->spu = spu;
+        }
+        assert_true(link_is_silent(&t->reader, 20));
+        for (int i = 0; i < CLIENTS; i++) {
+            link_close(&left[i]);
+        }
+        int32_t asked =
+            produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), m, 2);
+        assert_int_equal(produced(t, asked).error.code, 0);
+    }
+    assert_string_equal(stored_records(t), "0:loop 1:k 2:k 3:k 4:k");
+    free_slice(slow);
+}
+
+/* As a cluster of Fluvio says it, in both kinds of requests. */
+static void too_much_memory_has_a_code_of_its_own(void **state)
+{
+    struct smart *t = *state;
+    struct flv_slice large = assemble_body(
+        false,
+        "(import \"env\" \"copy_records\" (func (param i32 i32)))"
+        "(memory (export \"memory\") 300)"
+        "(func (export \"alloc\") (param i32) (result i32) (i32.const 8))"
+        "(func (export \"filter\") (param i32 i32 i32) (result i32)"
+        " (i32.const 0))");
+    struct flv_wire_module_invocation m = ad_hoc(large);
+    struct flv_wire_fetch_partition p = frame(t, fetch(t, 0, &m, 1));
+    assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
+    assert_int_equal(p.error.requested_bytes, 300 << 16);
+    assert_int_equal(p.error.max_bytes, 16 << 20);
+    int32_t asked = produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), &m, 1);
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
+    assert_int_equal(r.error.max_bytes, 16 << 20);
+    /* A record that makes it grow: of a request; in streams it is code 2. */
+    m = ad_hoc(t->wasm[FILTER]);
+    asked = produce_ask(t, words_batch(t, "k memory", FLV_CODEC_NONE), &m, 1);
+    r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
+    assert_true(r.error.requested_bytes > r.error.max_bytes);
+    /* Clients of before that code get the sentence. */
+    m = ad_hoc(large);
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .max_bytes = 1 << 20};
+    struct flv_wire_stream_fetch_response resp;
+    req.smartmodules.at = &m;
+    req.smartmodules.len = 1;
+    asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 21,
+                     &flv_wire_stream_fetch_request_schema, &req, NULL);
+    assert_int_equal(link_next(&t->reader), asked);
+    link_read(&t->reader, 21, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    assert_int_equal(resp.partition.error.code, FLV_WIRE_OTHER);
+    assert_non_null(memmem(resp.partition.error.text.data,
+                           resp.partition.error.text.len, "19660800", 8));
+    free_slice(large);
+}
+
+static void streams_with_modules_have_a_ceiling(void **state)
+{
+    struct smart *t = *state;
+    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    t->rig.conf.modules.streams_max = 2;
+    restart(t);
     struct flv_wire_fetch_partition p;
     for (int i = 0; i < 3; i++) {
         (void)fetch(t, 0, &m, 1);
@@ -948,6 +1051,8 @@ int main(void)
         T(neighbours_of_hostile_modules_keep_their_latency),
         T(connections_and_topics_may_go_while_modules_run),
         T(a_server_stops_while_modules_run),
+        T(what_a_client_asked_for_ends_when_it_leaves),
+        T(too_much_memory_has_a_code_of_its_own),
         T(streams_with_modules_have_a_ceiling),
         T(without_the_engine_a_sentence_says_so),
     };
