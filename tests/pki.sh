@@ -4,7 +4,7 @@
 #     tests/pki.sh DIR
 #
 # Makes in DIR: ca.crt; server.crt for fluvio.test and all names below it;
-# alice.crt, a client; other-ca.crt, whom nobody trusts, and mallory.crt of it;
+# alice.crt and bob.crt, clients; other-ca.crt, whom nobody trusts, and mallory.crt of it;
 # and the .key of each.
 set -euo pipefail
 
@@ -28,4 +28,5 @@ for ca in ca other-ca; do
 done
 sign server ca "DNS:fluvio.test,DNS:*.fluvio.test"
 sign alice ca DNS:alice
+sign bob ca DNS:bob
 sign mallory other-ca DNS:mallory

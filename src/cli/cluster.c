@@ -41,6 +41,7 @@ struct cluster_conf {
     char *tls_client_secret, *tls_server_secret;
     char *domain, *ca_cert, *server_cert, *server_key, *client_cert;
     char *client_key;
+    char *policy;
 };
 
 /* ---- Progress ---------------------------------------------------------- */
@@ -186,6 +187,11 @@ static const struct flv_opt start_opts[] = {
      FLV_STR(struct cluster_conf, client_key),
      .arg = "file",
      .help = "TLS: key of that certificate"},
+    {.name = "policy",
+     FLV_STR(struct cluster_conf, policy),
+     .arg = "file",
+     .help = "With --tls: rules of what the names in certificates may do; "
+             "what no rule allows is refused"},
     {.name = NULL}};
 /* clang-format on */
 
@@ -217,6 +223,11 @@ static flv_rc check_start(const struct flv_opts *opts,
                         "this version runs one SPU, not %" PRIu64
                         "; leave --spu out",
                         conf->spu);
+    }
+    if (conf->policy != NULL && !conf->tls) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "Invalid argument: --policy needs --tls: without "
+                        "certificates nobody has a name");
     }
     return FLV_OK;
 }
@@ -278,7 +289,7 @@ static const char *client_host(const char *bind)
  * profile: whole paths. */
 struct tls_files {
     char ca_cert[PATH_MAX], server_cert[PATH_MAX], server_key[PATH_MAX];
-    char client_cert[PATH_MAX], client_key[PATH_MAX];
+    char client_cert[PATH_MAX], client_key[PATH_MAX], policy[PATH_MAX];
 };
 
 static flv_rc find_tls_files(const struct cluster_conf *conf,
@@ -292,9 +303,11 @@ static flv_rc find_tls_files(const struct cluster_conf *conf,
                  {"server-cert", conf->server_cert, out->server_cert},
                  {"server-key", conf->server_key, out->server_key},
                  {"client-cert", conf->client_cert, out->client_cert},
-                 {"client-key", conf->client_key, out->client_key}};
+                 {"client-key", conf->client_key, out->client_key},
+                 {"policy", conf->policy, out->policy}};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        if (realpath(files[i].given, files[i].path) == NULL) {
+        if (files[i].given != NULL &&
+            realpath(files[i].given, files[i].path) == NULL) {
             return flv_fail_sys(err, FLV_E_INVALID, errno,
                                 "cannot find the file of --%s, %.100s",
                                 files[i].option, files[i].given);
@@ -432,6 +445,7 @@ static flv_rc read_start(const struct cluster_conf *conf,
         server->tls_cert = files->server_cert;
         server->tls_key = files->server_key;
         server->tls_client_ca = files->ca_cert;
+        server->policy = conf->policy != NULL ? files->policy : NULL;
         r->tls = (struct flv_client_tls){.policy = FLV_TLS_VERIFIED,
                                          .domain = conf->domain,
                                          .ca_cert = files->ca_cert,

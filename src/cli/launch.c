@@ -243,6 +243,7 @@ flv_rc cli_local_start(const struct cli_local *l,
     add_option(&s, "--tls-cert", conf->tls_cert);
     add_option(&s, "--tls-key", conf->tls_key);
     add_option(&s, "--tls-client-ca", conf->tls_client_ca);
+    add_option(&s, "--policy", conf->policy);
     if (conf->insecure) {
         add_word(&s, "--insecure");
     }

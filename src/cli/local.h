@@ -62,7 +62,7 @@ struct cli_server_conf {
     uint16_t spu_port;
     bool insecure;
     /* Whole paths; NULL: plain TCP. */
-    const char *tls_cert, *tls_key, *tls_client_ca;
+    const char *tls_cert, *tls_key, *tls_client_ca, *policy;
 };
 /* One start at a time for this user: waits for one that is under way. Closing
  * *out_fd lets the next one in. */

@@ -69,6 +69,8 @@ FLV_CHECKED flv_rc flv_listener_open(struct flv_listener **out,
                                      struct flv_err *err);
 uint16_t flv_listener_port(const struct flv_listener *l);
 const char *flv_listener_address(const struct flv_listener *l); /* borrowed */
+/* Other rules for connections from now on; only where there were some. */
+void flv_listener_set_tls(struct flv_listener *l, struct flv_tls *tls);
 /* closed may be NULL. No connection is accepted any more. */
 void flv_listener_close(struct flv_listener *l,
                         void (*closed)(void *ctx),
@@ -157,6 +159,9 @@ size_t flv_conn_write_pending(const struct flv_conn *conn);
 /* "127.0.0.1:40312"; borrowed, lives as long as the connection. */
 const char *flv_conn_peer(const struct flv_conn *conn);
 const char *flv_conn_local(const struct flv_conn *conn);
+/* The common name in the certificate that the other side showed, NULL if it
+ * showed none or has none; borrowed as well. */
+const char *flv_conn_peer_name(const struct flv_conn *conn);
 struct flv_loop *flv_conn_loop(const struct flv_conn *conn);
 /* Why reading or writing failed; text empty when it did not. */
 const struct flv_err *flv_conn_error(const struct flv_conn *conn);

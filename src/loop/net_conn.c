@@ -580,6 +580,11 @@ const char *flv_conn_peer(const struct flv_conn *conn)
     return conn->peer;
 }
 
+const char *flv_conn_peer_name(const struct flv_conn *conn)
+{
+    return conn->layer != NULL ? conn->layer->peer_name(conn) : NULL;
+}
+
 const char *flv_conn_local(const struct flv_conn *conn)
 {
     return conn->local;

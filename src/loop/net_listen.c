@@ -414,6 +414,12 @@ const char *flv_listener_address(const struct flv_listener *l)
     return l->address;
 }
 
+void flv_listener_set_tls(struct flv_listener *l, struct flv_tls *tls)
+{
+    assert(l->tls != NULL && tls != NULL);
+    l->tls = tls;
+}
+
 void flv_listener_close(struct flv_listener *l,
                         void (*closed)(void *ctx),
                         void *ctx)

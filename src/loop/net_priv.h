@@ -33,6 +33,8 @@ struct flv__layer {
     /* Our half is about to end. */
     void (*goodbye)(struct flv_conn *conn);
     void (*destroy)(struct flv_conn *conn);
+    /* Whom the other side has shown to be, or NULL. */
+    const char *(*peer_name)(const struct flv_conn *conn);
 };
 
 struct flv_conn {

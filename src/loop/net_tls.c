@@ -21,6 +21,7 @@ struct flv__tls {
     struct flv_task later; /* delivers what OpenSSL holds, or the outcome */
     struct flv_err err;    /* of the handshake */
     void (*done)(struct flv_conn *conn, const struct flv_err *err);
+    char *name; /* owned: of the other side's certificate, or NULL */
     bool shaking, over, ended;
     int end; /* how the socket ended */
 };
@@ -366,6 +367,32 @@ static void shaken(struct flv__tls *t, flv_rc rc, const char *text)
     flv_loop_defer(t->conn->loop, &t->later);
 }
 
+/* One common name, without a NUL inside; anything else is nobody. */
+static char *common_name(SSL *ssl)
+{
+    X509 *cert = SSL_get1_peer_certificate(ssl);
+    X509_NAME *subject = cert != NULL ? X509_get_subject_name(cert) : NULL;
+    int at = subject != NULL
+                 ? X509_NAME_get_index_by_NID(subject, NID_commonName, -1)
+                 : -1;
+    unsigned char *text = NULL;
+    char *name = NULL;
+
+    if (at >= 0 &&
+        X509_NAME_get_index_by_NID(subject, NID_commonName, at) < 0) {
+        int len = ASN1_STRING_to_UTF8(
+            &text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+
+        if (len > 0 && memchr(text, 0, (size_t)len) == NULL) {
+            name = flv_strndup((const char *)text, (size_t)len);
+        }
+        OPENSSL_free(text);
+    }
+    X509_free(cert);
+    ERR_clear_error();
+    return name;
+}
+
 static void shake(struct flv__tls *t)
 {
     ERR_clear_error();
@@ -378,6 +405,7 @@ static void shake(struct flv__tls *t)
         return;
     }
     if (rc == 1) {
+        t->name = common_name(t->ssl);
         shaken(t, FLV_OK, NULL);
     } else if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
         if (verdict != X509_V_OK) {
@@ -518,12 +546,18 @@ static void tls_resume(struct flv_conn *conn)
     }
 }
 
+static const char *tls_peer_name(const struct flv_conn *conn)
+{
+    return conn->tls->name;
+}
+
 static void tls_destroy(struct flv_conn *conn)
 {
     struct flv__tls *t = conn->tls;
 
     flv_loop_undefer(conn->loop, &t->later);
     SSL_free(t->ssl);
+    flv_free(t->name);
     flv_buf_deinit(&t->flight);
     flv_free(t);
 }
@@ -536,6 +570,7 @@ static const struct flv__layer layer = {
     .resume = tls_resume,
     .goodbye = tls_goodbye,
     .destroy = tls_destroy,
+    .peer_name = tls_peer_name,
 };
 
 /* ---- Start ------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include <openssl/x509v3.h>
 
 #define FLV__SSL_MAP(X)                                                        \
+    X(ASN1_STRING_to_UTF8)                                                     \
     X(BIO_ctrl)                                                                \
     X(BIO_free)                                                                \
     X(BIO_new)                                                                 \
@@ -27,6 +28,7 @@
     X(BIO_read)                                                                \
     X(BIO_s_mem)                                                               \
     X(BIO_write)                                                               \
+    X(CRYPTO_free)                                                             \
     X(ERR_clear_error)                                                         \
     X(ERR_peek_last_error)                                                     \
     X(ERR_reason_error_string)                                                 \
@@ -49,6 +51,7 @@
     X(SSL_do_handshake)                                                        \
     X(SSL_free)                                                                \
     X(SSL_get0_param)                                                          \
+    X(SSL_get1_peer_certificate)                                               \
     X(SSL_get_error)                                                           \
     X(SSL_get_verify_result)                                                   \
     X(SSL_new)                                                                 \
@@ -62,10 +65,14 @@
     X(SSL_write)                                                               \
     X(TLS_client_method)                                                       \
     X(TLS_server_method)                                                       \
+    X(X509_NAME_ENTRY_get_data)                                                \
+    X(X509_NAME_get_entry)                                                     \
+    X(X509_NAME_get_index_by_NID)                                              \
     X(X509_STORE_add_cert)                                                     \
     X(X509_VERIFY_PARAM_set1_ip_asc)                                           \
     X(X509_VERIFY_PARAM_set_hostflags)                                         \
     X(X509_free)                                                               \
+    X(X509_get_subject_name)                                                   \
     X(X509_verify_cert_error_string)
 
 /* Declares a pointer; parentheses would make it something else.
@@ -82,6 +89,7 @@ extern struct flv__ssl flv__ssl;
 FLV_CHECKED flv_rc flv__ssl_load(struct flv_err *err);
 
 /* Also for what OpenSSL's own macros call. */
+#define ASN1_STRING_to_UTF8 flv__ssl.ASN1_STRING_to_UTF8
 #define BIO_ctrl flv__ssl.BIO_ctrl
 #define BIO_free flv__ssl.BIO_free
 #define BIO_new flv__ssl.BIO_new
@@ -90,6 +98,7 @@ FLV_CHECKED flv_rc flv__ssl_load(struct flv_err *err);
 #define BIO_read flv__ssl.BIO_read
 #define BIO_s_mem flv__ssl.BIO_s_mem
 #define BIO_write flv__ssl.BIO_write
+#define CRYPTO_free flv__ssl.CRYPTO_free
 #define ERR_clear_error flv__ssl.ERR_clear_error
 #define ERR_peek_last_error flv__ssl.ERR_peek_last_error
 #define ERR_reason_error_string flv__ssl.ERR_reason_error_string
@@ -113,6 +122,7 @@ FLV_CHECKED flv_rc flv__ssl_load(struct flv_err *err);
 #define SSL_do_handshake flv__ssl.SSL_do_handshake
 #define SSL_free flv__ssl.SSL_free
 #define SSL_get0_param flv__ssl.SSL_get0_param
+#define SSL_get1_peer_certificate flv__ssl.SSL_get1_peer_certificate
 #define SSL_get_error flv__ssl.SSL_get_error
 #define SSL_get_verify_result flv__ssl.SSL_get_verify_result
 #define SSL_new flv__ssl.SSL_new
@@ -126,10 +136,14 @@ FLV_CHECKED flv_rc flv__ssl_load(struct flv_err *err);
 #define SSL_write flv__ssl.SSL_write
 #define TLS_client_method flv__ssl.TLS_client_method
 #define TLS_server_method flv__ssl.TLS_server_method
+#define X509_NAME_ENTRY_get_data flv__ssl.X509_NAME_ENTRY_get_data
+#define X509_NAME_get_entry flv__ssl.X509_NAME_get_entry
+#define X509_NAME_get_index_by_NID flv__ssl.X509_NAME_get_index_by_NID
 #define X509_STORE_add_cert flv__ssl.X509_STORE_add_cert
 #define X509_VERIFY_PARAM_set1_ip_asc flv__ssl.X509_VERIFY_PARAM_set1_ip_asc
 #define X509_VERIFY_PARAM_set_hostflags flv__ssl.X509_VERIFY_PARAM_set_hostflags
 #define X509_free flv__ssl.X509_free
+#define X509_get_subject_name flv__ssl.X509_get_subject_name
 #define X509_verify_cert_error_string flv__ssl.X509_verify_cert_error_string
 
 #endif

@@ -276,6 +276,11 @@ static flv_rc serve_delete(struct flv_request *r, struct flv_err *err)
         return bad_name(err);
     }
     struct flv_topic *t = NULL;
+    if (!flv_peer_may(r->peer, FLV_RIGHT_CONSUME, in.replica.topic)) {
+        struct flv_token token = flv_peer_hold(r);
+        answer_delete(&token, flv_wire_error(FLV_WIRE_PERMISSION_DENIED));
+        return FLV_OK;
+    }
     if (flv_topics_partition(&s->topics, in.replica.topic, in.replica.partition,
                              &t) == NULL) {
         struct flv_token token = flv_peer_hold(r);

@@ -20,7 +20,7 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 struct conf {
     char *data_dir, *bind, *advertise, *log_level, *check;
-    char *tls_cert, *tls_key, *tls_client_ca;
+    char *tls_cert, *tls_key, *tls_client_ca, *policy;
     uint64_t sc_port, spu_port, ready_fd;
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
@@ -78,6 +78,11 @@ static const struct flv_opt opts[] = {
      .arg = "FILE",
      .help = "Serve only clients with a certificate that one of these CA "
              "certificates has signed (PEM)"},
+    {.name = "policy",
+     FLV_STR(struct conf, policy),
+     .arg = "FILE",
+     .help = "Allow to the names in clients' certificates what this file says, "
+             "and nothing else; needs --tls-client-ca"},
     {.name = "log-level",
      FLV_STR(struct conf, log_level),
      .arg = "SPEC",
@@ -215,6 +220,22 @@ static void on_signal(void *ctx, int signum)
     flv_server_stop(p->server, stopped, p);
 }
 
+static void on_hangup(void *ctx, int signum)
+{
+    struct program *p = ctx;
+    struct flv_err err = {0};
+    (void)signum;
+    if (p->stopping) {
+        return;
+    }
+    if (flv_server_reload(p->server, &err) == FLV_OK) {
+        flv_log_info("server", "read certificates and policy again");
+    } else {
+        flv_log_error("server", "certificates and policy stay as they were",
+                      FLV_KV_ERR(&err));
+    }
+}
+
 /* One line for whoever started us: "ready sc=9003 spu=9010 pid=1234". */
 static void tell_ready(const struct program *p, const struct conf *conf)
 {
@@ -247,6 +268,7 @@ static struct flv_server_conf server_conf(const struct conf *c)
         .tls = {.cert = c->tls_cert,
                 .key = c->tls_key,
                 .client_ca = c->tls_client_ca},
+        .policy = c->policy,
         .frame_bytes_max = c->frame_bytes_max,
         .memory_bytes_max = c->memory_bytes_max,
         .batch_bytes_max = c->batch_bytes_max,
@@ -268,6 +290,11 @@ static flv_rc check_conf(struct conf *c, struct flv_err *err)
         return flv_fail(err, FLV_E_INVALID,
                         "--tls-cert and --tls-key belong together, and "
                         "--tls-client-ca needs both");
+    }
+    if (c->policy != NULL && c->tls_client_ca == NULL) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "--policy needs --tls-client-ca: without certificates "
+                        "nobody has a name");
     }
     if (!c->insecure && c->tls_client_ca == NULL &&
         !flv_net_is_loopback(c->bind)) {
@@ -317,6 +344,9 @@ static int serve(struct conf *c)
     }
     if (rc == FLV_OK) {
         rc = flv_loop_on_signal(p.loop, SIGINT, on_signal, &p, &err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p.loop, SIGHUP, on_hangup, &p, &err);
     }
     if (rc != FLV_OK) {
         /* The process ends: the kernel takes back what is open. */

@@ -43,6 +43,7 @@ void flv_peer_unref(struct flv_peer *p)
     struct flv_server *s = p->server;
     LIST_REMOVE(p, link);
     s->peer_count--;
+    flv_free(p->who);
     flv_free(p);
     flv_server_ended(s);
 }
@@ -86,6 +87,36 @@ void flv_peer_close_gently(struct flv_peer *p, uint64_t linger_ms)
     if (p->conn != NULL) {
         flv_conn_close_gently(detach(p), linger_ms, conn_closed, p);
     }
+}
+
+/* ---- rights ---- */
+
+bool flv_peer_may(const struct flv_peer *p,
+                  enum flv_right right,
+                  struct flv_slice name)
+{
+    const struct flv_policy *policy = p->server->policy;
+    if (policy == NULL || flv_policy_allows(policy, p->who, right, name)) {
+        return true;
+    }
+    static const struct {
+        enum flv_right right;
+        const char *text;
+    } texts[] = {{FLV_RIGHT_CREATE, "create"},
+                 {FLV_RIGHT_DELETE, "delete"},
+                 {FLV_RIGHT_PRODUCE, "produce"},
+                 {FLV_RIGHT_CONSUME, "consume"}};
+    const char *what = "";
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        what = texts[i].right == right ? texts[i].text : what;
+    }
+    flv_log_info(
+        "peer", "refused by the policy",
+        FLV_KV_STR("who", p->who != NULL ? p->who : ""),
+        FLV_KV_STR("right", what),
+        FLV_KV_SLICE("name",
+                     flv_slice(name.data, name.len < 64 ? name.len : 64)));
+    return false;
 }
 
 /* ---- back-pressure ---- */
@@ -203,7 +234,15 @@ void flv_peer_accept(struct flv_server *server,
                      struct flv_conn *conn)
 {
     struct flv_peer *p = flv_zalloc(1, sizeof *p);
-    if (p == NULL || server->phase != FLV_SERVER_SERVING || !has_room(server)) {
+    const char *name = server->policy != NULL ? flv_conn_peer_name(conn) : NULL;
+    if (p != NULL && name != NULL) {
+        p->who = flv_strdup(name);
+    }
+    if (p == NULL || (p->who == NULL && name != NULL) ||
+        server->phase != FLV_SERVER_SERVING || !has_room(server)) {
+        if (p != NULL) {
+            flv_free(p->who);
+        }
         flv_free(p);
         flv_conn_close(conn, NULL, NULL);
         return;

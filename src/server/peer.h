@@ -26,6 +26,7 @@
 #include "base/chunk.h"
 #include "loop/frame.h"
 #include "loop/net.h"
+#include "server/policy.h"
 #include "wire/api.h"
 
 #include <stdbool.h>
@@ -46,6 +47,7 @@ struct flv_peer {
     uint32_t refs;
     uint32_t in_flight; /* tokens */
     bool paused, draining;
+    char *who; /* owned: the name in its certificate, where rules ask for it */
     uint32_t next_stream_id, stream_count, watch_count;
     LIST_HEAD(, flv_stream) streams; /* see stream.h */
     LIST_HEAD(, flv_watch) watches;  /* see watch.h */
@@ -75,6 +77,12 @@ static inline bool flv_peer_is_closed(const struct flv_peer *p)
 {
     return p->conn == NULL;
 }
+
+/* Whether the policy lets this client do that with a topic or SmartModule; a
+ * refusal goes to the log. */
+bool flv_peer_may(const struct flv_peer *p,
+                  enum flv_right right,
+                  struct flv_slice name);
 
 /* Ends the connection at once; why goes to the log. Safe at any time. */
 void flv_peer_close(struct flv_peer *p, const char *why);

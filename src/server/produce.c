@@ -196,6 +196,9 @@ static struct flv_wire_error find_partition(struct produce *req,
 {
     struct flv_server *s = req->token.peer->server;
     struct flv_topic *t = flv_topics_find(&s->topics, name);
+    if (!flv_peer_may(req->token.peer, FLV_RIGHT_PRODUCE, name)) {
+        return flv_wire_error(FLV_WIRE_PERMISSION_DENIED);
+    }
     if (t != NULL && t->state == FLV_TOPIC_DELETING && t->in_doubt) {
         /* It may be gone after the next start, and this with it. */
         return flv_wire_error(FLV_WIRE_STORAGE_ERROR);

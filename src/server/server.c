@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "loop/tls.h"
 #include "server/lifecycle.h"
+#include "server/policy.h"
 #include "server/state.h"
+#include "server/stream.h"
 #include "server/watch.h"
 
 #include <assert.h>
@@ -107,16 +109,55 @@ static flv_rc listen_on(struct flv_server *s,
     return flv_listener_open(out, s->loop, &conf, err);
 }
 
-static flv_rc open_tls(struct flv_server *s, struct flv_err *err)
+/* Who may connect, and what they may do. */
+static flv_rc load_gate(const struct flv_server_conf *c,
+                        struct flv_tls **out_tls,
+                        struct flv_policy **out_policy,
+                        struct flv_err *err)
 {
-    const struct flv_server_tls_conf *c = &s->conf.tls;
     const struct flv_tls_conf conf = {.server = true,
-                                      .ca.file = c->client_ca,
-                                      .cert.file = c->cert,
-                                      .key.file = c->key};
-    flv_rc rc = c->cert != NULL ? flv_tls_create(&s->tls, &conf, err) : FLV_OK;
-    s->conf.tls = (struct flv_server_tls_conf){NULL}; /* borrowed until now */
+                                      .ca.file = c->tls.client_ca,
+                                      .cert.file = c->tls.cert,
+                                      .key.file = c->tls.key};
+    *out_tls = NULL;
+    *out_policy = NULL;
+    flv_rc rc =
+        c->tls.cert != NULL ? flv_tls_create(out_tls, &conf, err) : FLV_OK;
+    if (rc == FLV_OK && c->policy != NULL) {
+        rc = flv_policy_load(out_policy, c->policy, err);
+    }
+    if (rc != FLV_OK) {
+        flv_tls_destroy(*out_tls);
+        *out_tls = NULL;
+    }
     return rc;
+}
+
+flv_rc flv_server_reload(struct flv_server *s, struct flv_err *err)
+{
+    struct flv_tls *old_tls = s->tls;
+    struct flv_policy *old_policy = s->policy;
+    struct flv_tls *tls;
+    struct flv_policy *policy;
+    assert(s->phase == FLV_SERVER_SERVING);
+    flv_rc rc = load_gate(&s->conf, &tls, &policy, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    s->tls = tls;
+    s->policy = policy;
+    if (tls != NULL) {
+        flv_listener_set_tls(s->sc, tls);
+        flv_listener_set_tls(s->spu, tls);
+    }
+    flv_tls_destroy(old_tls);
+    flv_policy_destroy(old_policy);
+    struct flv_peer *p;
+    LIST_FOREACH(p, &s->peers, link)
+    {
+        flv_stream_recheck(p);
+    }
+    return FLV_OK;
 }
 
 /* Two thousand idle clients are ordinary; files come on top. */
@@ -181,16 +222,35 @@ static flv_rc open_data(struct flv_server *s, struct flv_err *err)
     return FLV_OK;
 }
 
+#define CONF_TEXTS 7
+
+/* The texts of the settings, which are the server's own. */
+static void conf_texts(struct flv_server_conf *c, const char **out[CONF_TEXTS])
+{
+    out[0] = &c->data_dir;
+    out[1] = &c->bind;
+    out[2] = &c->advertise;
+    out[3] = &c->tls.cert;
+    out[4] = &c->tls.key;
+    out[5] = &c->tls.client_ca;
+    out[6] = &c->policy;
+}
+
 static flv_rc copy_conf(struct flv_server *s,
                         const struct flv_server_conf *conf,
                         struct flv_err *err)
 {
     s->conf = *conf;
-    s->conf.data_dir = flv_strdup(conf->data_dir);
-    s->conf.bind = flv_strdup(conf->bind);
-    s->conf.advertise = flv_strdup(conf->advertise);
-    if (s->conf.data_dir == NULL || s->conf.bind == NULL ||
-        s->conf.advertise == NULL) {
+    const char **texts[CONF_TEXTS];
+    conf_texts(&s->conf, texts);
+    bool ok = true;
+    for (size_t i = 0; i < CONF_TEXTS; i++) {
+        if (*texts[i] != NULL) {
+            *texts[i] = flv_strdup(*texts[i]);
+            ok = ok && *texts[i] != NULL;
+        }
+    }
+    if (!ok) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     return FLV_OK;
@@ -239,7 +299,7 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     if (s->compressor == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    flv_rc rc = open_tls(s, err);
+    flv_rc rc = load_gate(&s->conf, &s->tls, &s->policy, err);
     if (rc == FLV_OK) {
         rc = open_pools(s, err);
     }
@@ -426,14 +486,17 @@ void flv_server_destroy(struct flv_server *s)
     flv_modules_deinit(&s->modules);
     flv_compressor_destroy(s->compressor);
     flv_tls_destroy(s->tls);
+    flv_policy_destroy(s->policy);
     flv_arena_deinit(&s->arena);
     flv_buf_deinit(&s->scratch);
-    union {
-        const char *seen;
-        void *owned;
-    } strings[] = {{s->conf.data_dir}, {s->conf.bind}, {s->conf.advertise}};
-    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
-        flv_free(strings[i].owned);
+    const char **texts[CONF_TEXTS];
+    conf_texts(&s->conf, texts);
+    for (size_t i = 0; i < CONF_TEXTS; i++) {
+        union {
+            const char *seen;
+            void *owned;
+        } text = {*texts[i]};
+        flv_free(text.owned);
     }
     flv_free(s);
 }

@@ -31,6 +31,7 @@ struct flv_server_conf {
     struct flv_server_tls_conf {
         const char *cert, *key, *client_ca;
     } tls;
+    const char *policy; /* file of rules, policy.h; NULL: all may do all */
     uint64_t frame_bytes_max;  /* size of one request */
     uint64_t memory_bytes_max; /* requests and answers in flight, in all */
     uint64_t batch_bytes_max;  /* of one record batch */
@@ -55,6 +56,11 @@ FLV_CHECKED flv_rc flv_server_open(struct flv_server **out,
                                    struct flv_err *err);
 uint16_t flv_server_sc_port(const struct flv_server *s);
 uint16_t flv_server_spu_port(const struct flv_server *s);
+
+/* Reads certificates and policy again. They hold for connections, requests and
+ * streams from now on: a stream whose reader may no longer consume ends. After
+ * an error everything is as before. Blocks for the files. */
+FLV_CHECKED flv_rc flv_server_reload(struct flv_server *s, struct flv_err *err);
 
 /* Accepts nothing more, answers what was staged, closes the logs and the
  * database, then calls stopped. Once. */

@@ -41,6 +41,9 @@ FLV_CHECKED flv_rc flv_module_list_serve(struct flv_request *r,
                                          struct flv_slice body,
                                          struct flv_err *err);
 
+/* What a client is told whom the policy does not allow something. */
+#define FLV_SERVICE_NO_RIGHT "permission denied"
+
 /* Answers with a status; the error becomes one that this client knows. */
 void flv_status_answer(struct flv_token *t,
                        struct flv_slice name,

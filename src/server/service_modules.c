@@ -59,6 +59,13 @@ static void change_done(void *ctx, int16_t code, const char *why)
     flv_free(c);
 }
 
+static flv_rc refuse_right(const struct flv_request *r, struct flv_slice name)
+{
+    struct flv_token t = flv_peer_hold(r);
+    answer(&t, name, FLV_WIRE_PERMISSION_DENIED, FLV_SERVICE_NO_RIGHT);
+    return FLV_OK;
+}
+
 flv_rc flv_module_create_serve(struct flv_request *r,
                                struct flv_slice body,
                                struct flv_err *err)
@@ -69,6 +76,9 @@ flv_rc flv_module_create_serve(struct flv_request *r,
                                                    &s->arena, &req, err);
     if (rc != FLV_OK) {
         return rc;
+    }
+    if (!flv_peer_may(r->peer, FLV_RIGHT_CREATE, req.common.name)) {
+        return refuse_right(r, req.common.name);
     }
     char key[FLV_MODULE_KEY_MAX + 1];
     char why[FLV_MODULE_WHY_MAX];
@@ -93,6 +103,9 @@ flv_rc flv_module_delete_serve(struct flv_request *r,
                                struct flv_slice key,
                                struct flv_err *err)
 {
+    if (!flv_peer_may(r->peer, FLV_RIGHT_DELETE, key)) {
+        return refuse_right(r, key);
+    }
     struct change *c = change_new(r, key);
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");

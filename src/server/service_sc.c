@@ -135,6 +135,10 @@ static flv_rc create(const struct flv_request *r,
                       "a topic name has 1 to 63 characters of a-z, 0-9 and -, "
                       "and neither begins nor ends with -");
     }
+    if (!flv_peer_may(r->peer, FLV_RIGHT_CREATE, name)) {
+        return refuse(r, name, FLV_WIRE_PERMISSION_DENIED,
+                      FLV_SERVICE_NO_RIGHT);
+    }
     const struct flv_topic *t = flv_topics_find(&s->topics, name);
     if (t != NULL && t->in_doubt) {
         return refuse_doubt(r, name);
@@ -205,6 +209,12 @@ static struct flv_topic *topic_for(const struct flv_request *r,
                                    struct flv_slice name)
 {
     struct flv_topic *t = flv_topics_find(&r->peer->server->topics, name);
+    bool is_delete = r->head.api_key == FLV_API_SC_DELETE;
+    if (!flv_peer_may(r->peer, is_delete ? FLV_RIGHT_DELETE : FLV_RIGHT_CREATE,
+                      name)) {
+        (void)refuse(r, name, FLV_WIRE_PERMISSION_DENIED, FLV_SERVICE_NO_RIGHT);
+        return NULL;
+    }
     if (t != NULL && t->in_doubt) {
         (void)refuse_doubt(r, name);
         return NULL;
@@ -214,7 +224,6 @@ static struct flv_topic *topic_for(const struct flv_request *r,
         return NULL;
     }
     if (t->spec.system) {
-        bool is_delete = r->head.api_key == FLV_API_SC_DELETE;
         struct flv_token token = flv_peer_hold(r);
         const struct flv_wire_error error = {
             .code = is_delete ? FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT

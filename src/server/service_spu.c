@@ -91,12 +91,64 @@ static flv_rc serve_fetch(struct flv_request *r, struct flv_err *err)
     return FLV_OK;
 }
 
+/* What is wrong with the request, if anything. */
+static struct flv_wire_error
+judge(const struct flv_request *r,
+      const struct flv_wire_stream_fetch_request *req,
+      const struct flv_partition *p)
+{
+    if (!flv_peer_may(r->peer, FLV_RIGHT_CONSUME, req->topic)) {
+        return flv_wire_error(FLV_WIRE_PERMISSION_DENIED);
+    }
+    if (p == NULL || flv_partition_state(p) == FLV_PART_CLOSING) {
+        return flv_wire_error(FLV_WIRE_NOT_LEADER_FOR_PARTITION);
+    }
+    if (req->derivedstream.has) {
+        return flv_wire_error_text(FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR,
+                                   "derived streams are not served; ask for "
+                                   "the SmartModules themselves");
+    }
+    if (flv_partition_state(p) != FLV_PART_ONLINE) {
+        return flv_wire_error(FLV_WIRE_STORAGE_ERROR);
+    }
+    if (r->peer->stream_count >= FLV_STREAMS_PER_PEER_MAX) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "this connection has 1024 streams already; "
+                                   "open another one");
+    }
+    if (req->consumer_id.has &&
+        (req->consumer_id.v.len == 0 ||
+         req->consumer_id.v.len > FLV_CONSUMER_NAME_MAX)) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "a consumer name has 1 to 255 bytes");
+    }
+    if (req->fetch_offset < 0 ||
+        req->fetch_offset > flv_partition_end(p, FLV_READ_UNCOMMITTED)) {
+        return flv_wire_error_text(FLV_WIRE_OTHER,
+                                   "the offset asked for is behind the end of "
+                                   "the partition");
+    }
+    return flv_wire_error(FLV_WIRE_NONE);
+}
+
 static flv_rc serve_stream_fetch(struct flv_request *r, struct flv_err *err)
 {
     struct flv_wire_stream_fetch_request req;
     flv_rc rc = flv_wire_stream_fetch_request_decode(
         r->head.version, &r->body, &r->peer->server->arena, &req, err);
-    return rc == FLV_OK ? flv_stream_start(r, &req, err) : rc;
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    struct flv_topic *t = NULL;
+    struct flv_wire_error error =
+        judge(r, &req,
+              flv_topics_partition(&r->peer->server->topics, req.topic,
+                                   req.partition, &t));
+    if (error.code != FLV_WIRE_NONE) {
+        flv_stream_refuse(r, &req, error);
+        return FLV_OK;
+    }
+    return flv_stream_start(r, &req, err);
 }
 
 /* ---- dispatch ---- */

@@ -42,7 +42,8 @@ struct flv_server {
     struct flv_pool *meta_pool, *read_pool;
     struct flv_part_env part_env;
     struct flv_budget requests, answers;
-    struct flv_tls *tls; /* owned; NULL: plain TCP */
+    struct flv_tls *tls;       /* owned; NULL: plain TCP */
+    struct flv_policy *policy; /* owned; NULL: all may do all */
     struct flv_listener *sc, *spu;
     struct flv_topics topics;
     struct flv_modules modules;

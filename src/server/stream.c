@@ -261,6 +261,21 @@ static void send_final(struct flv_stream *s)
     free_if_done(s);
 }
 
+void flv_stream_recheck(struct flv_peer *p)
+{
+    struct flv_stream *s = LIST_FIRST(&p->streams);
+    while (s != NULL) {
+        if (s->final.code != FLV_WIRE_NONE ||
+            flv_peer_may(p, FLV_RIGHT_CONSUME, flv_slice_str(s->topic))) {
+            s = LIST_NEXT(s, link);
+            continue;
+        }
+        finish(s, flv_wire_error(FLV_WIRE_PERMISSION_DENIED));
+        pump(s); /* may free it, and others */
+        s = LIST_FIRST(&p->streams);
+    }
+}
+
 static void gone(struct flv_part_reader *r)
 {
     struct flv_stream *s = FLV_OWNER_OF(r, struct flv_stream, reader);
@@ -982,46 +997,9 @@ static void read_asked(const struct flv_wire_stream_fetch_request *req,
     out->len = 1;
 }
 
-/* What is wrong with the request, if anything. */
-static struct flv_wire_error
-judge(const struct flv_request *r,
-      const struct flv_wire_stream_fetch_request *req,
-      const struct flv_partition *p)
-{
-    if (p == NULL || flv_partition_state(p) == FLV_PART_CLOSING) {
-        return flv_wire_error(FLV_WIRE_NOT_LEADER_FOR_PARTITION);
-    }
-    if (req->derivedstream.has) {
-        return flv_wire_error_text(FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR,
-                                   "derived streams are not served; ask for "
-                                   "the SmartModules themselves");
-    }
-    if (flv_partition_state(p) != FLV_PART_ONLINE) {
-        return flv_wire_error(FLV_WIRE_STORAGE_ERROR);
-    }
-    if (r->peer->stream_count >= FLV_STREAMS_PER_PEER_MAX) {
-        return flv_wire_error_text(FLV_WIRE_OTHER,
-                                   "this connection has 1024 streams already; "
-                                   "open another one");
-    }
-    if (req->consumer_id.has &&
-        (req->consumer_id.v.len == 0 ||
-         req->consumer_id.v.len > FLV_CONSUMER_NAME_MAX)) {
-        return flv_wire_error_text(FLV_WIRE_OTHER,
-                                   "a consumer name has 1 to 255 bytes");
-    }
-    if (req->fetch_offset < 0 ||
-        req->fetch_offset > flv_partition_end(p, FLV_READ_UNCOMMITTED)) {
-        return flv_wire_error_text(FLV_WIRE_OTHER,
-                                   "the offset asked for is behind the end of "
-                                   "the partition");
-    }
-    return flv_wire_error(FLV_WIRE_NONE);
-}
-
-static void refuse(const struct flv_request *r,
-                   const struct flv_wire_stream_fetch_request *req,
-                   struct flv_wire_error error)
+void flv_stream_refuse(const struct flv_request *r,
+                       const struct flv_wire_stream_fetch_request *req,
+                       struct flv_wire_error error)
 {
     bool unknown = error.code == FLV_WIRE_NOT_LEADER_FOR_PARTITION;
     flv_wire_error_downgrade(&error, FLV_WIRE_SPU, r->head.version);
@@ -1118,15 +1096,11 @@ flv_rc flv_stream_start(const struct flv_request *r,
     struct asked asked;
     struct flv_partition *p =
         flv_topics_partition(&server->topics, req->topic, req->partition, &t);
-    struct flv_wire_error error = judge(r, req, p);
-    if (error.code != FLV_WIRE_NONE) {
-        refuse(r, req, error);
-        return FLV_OK;
-    }
+    assert(p != NULL);
     read_asked(req, &asked);
     if (asked.len > 0 && (sm = sifting_new(r, &asked, &why)) == NULL) {
         flv_trouble_downgrade(&why, r->head.version);
-        refuse(r, req, why.error);
+        flv_stream_refuse(r, req, why.error);
         flv_trouble_clear(&why);
         return FLV_OK;
     }

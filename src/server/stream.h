@@ -30,13 +30,19 @@
 #define FLV_STREAMS_PER_PEER_MAX 1024
 #define FLV_STREAM_BYTES_MAX (4u << 20) /* of one frame, beyond one batch */
 
-/* Begins the conversation, or answers with an error frame. Only a lack of
- * memory is an error. */
+/* Begins the conversation about a partition that is there and has the offset,
+ * or answers with an error frame. Only a lack of memory is an error. */
 FLV_CHECKED flv_rc
 flv_stream_start(const struct flv_request *r,
                  const struct flv_wire_stream_fetch_request *req,
                  struct flv_err *err);
+/* The error frame of a conversation that does not begin. */
+void flv_stream_refuse(const struct flv_request *r,
+                       const struct flv_wire_stream_fetch_request *req,
+                       struct flv_wire_error error);
 void flv_stream_end_all(struct flv_peer *p);
+/* The policy changed: streams of what may no longer be consumed end. */
+void flv_stream_recheck(struct flv_peer *p);
 
 /* UpdateOffsets: the offset wanted next. False: no such stream. */
 bool flv_stream_update(struct flv_peer *p, uint32_t stream_id, int64_t offset);

@@ -16,8 +16,9 @@ teardown_file() {
     home_down
 }
 
+# cluster_start_tls [options]
 cluster_start_tls() {
-    fluvio cluster start --tls --domain fluvio.test --ca-cert "$PKI/ca.crt" \
+    fluvio cluster start "$@" --tls --domain fluvio.test --ca-cert "$PKI/ca.crt" \
         --server-cert "$PKI/server.crt" --server-key "$PKI/server.key" \
         --client-cert "$PKI/alice.crt" --client-key "$PKI/alice.key" \
         >"$HOME/start.log" 2>&1 || {
@@ -128,6 +129,79 @@ YML
     cluster_start_tls
 }
 
+# as NAME COMMAND...: our client with the certificate of NAME.
+as() {
+    local who=$1
+    shift
+    fluvio --cluster "$(address)" --tls --domain fluvio.test \
+        --ca-cert "$PKI/ca.crt" --client-cert "$PKI/$who.crt" \
+        --client-key "$PKI/$who.key" "$@"
+}
+
+@test "a policy allows what its rules say, and nothing else" {
+    fluvio cluster shutdown
+    cat >"$HOME/policy" <<'RULES'
+alice   create,produce,consume,delete   alice-*
+bob     consume                         alice-open
+*       consume                         over-tls
+RULES
+    cluster_start_tls --policy "$HOME/policy"
+    as alice topic create alice-open
+    as alice topic create alice-private
+    echo one | as alice produce alice-open
+    echo two | as alice produce alice-private
+    run -1 --separate-stderr as alice topic create other
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    run -1 --separate-stderr as bob topic delete alice-open
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    run -0 as bob consume alice-open -B -d
+    [ "$output" = one ]
+    run -1 --separate-stderr as bob consume alice-private -B -d
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    echo no >"$HOME/no"
+    run -1 --separate-stderr as bob produce alice-open -f "$HOME/no"
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    run -1 --separate-stderr as bob smartmodule create x \
+        --wasm-file "$FLV_SMARTMODULES/contains.wasm"
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    run -0 as bob consume over-tls -B -d
+    grep -q 'refused by the policy.*who=bob.*right=delete.*name=alice-open' \
+        "$HOME/.fluvio/log/fluvio-server.log"
+}
+
+@test "a policy and certificates are read again at SIGHUP" {
+    # Somebody reads and loses the right to: the stream ends.
+    as bob consume alice-open -B >"$HOME/out" 2>"$HOME/err" &
+    local reader=$!
+    until_true 10 has_lines "$HOME/out" 1
+    sed -i 's/^bob.*/bob produce alice-open/' "$HOME/policy"
+    kill -HUP "$(server_pid)"
+    ends_with 1 "$reader"
+    grep -qi "permission denied" "$HOME/err"
+    echo three | as bob produce alice-open
+    run -0 as alice consume alice-open -B -d
+    [ "$output" = $'one\nthree' ]
+    # A mistake changes nothing and is in the log.
+    echo "bob everything *" >>"$HOME/policy"
+    kill -HUP "$(server_pid)"
+    until_true 10 grep -q 'policy:4: .*everything.* is none of' \
+        "$HOME/.fluvio/log/fluvio-server.log"
+    echo four | as bob produce alice-open
+    fluvio cluster shutdown
+    run -1 --separate-stderr cluster_start_tls --policy "$HOME/policy"
+    [[ $stderr == *'policy:4: "everything"'* ]]
+    cluster_start_tls
+}
+
+@test "a server without TLS does not carry OpenSSL" {
+    fluvio cluster shutdown
+    fluvio cluster start
+    run -1 grep -q libssl "/proc/$(server_pid)/maps"
+    fluvio cluster shutdown
+    cluster_start_tls
+    run -0 grep -q libssl "/proc/$(server_pid)/maps"
+}
+
 @test "half of the options is a mistake, a missing file is named" {
     run -1 --separate-stderr fluvio cluster start --tls --domain x
     [[ $stderr == *"--tls needs --domain"* ]]
@@ -147,4 +221,6 @@ YML
     [[ $stderr == *"key in "*"alice.key cannot be used"* ]]
     run -1 --separate-stderr fluvio-server --data-dir "$HOME/d" --bind 0.0.0.0
     [[ $stderr == *"--tls-client-ca"* ]]
+    run -1 --separate-stderr fluvio cluster start --policy x
+    [[ $stderr == *"--policy needs --tls"* ]]
 }
