@@ -30,7 +30,9 @@ reason() {
         >"$WORK/load.log" 2>&1 &&
         engine run --rm --network host "${LIMITS[@]}" \
             "$REPOSITORY-test-connector" --version >"$WORK/load.log" 2>&1 ||
-        echo "no container can be run here: $(tail -n 1 "$WORK/load.log")"
+        echo "no container can be run here:" \
+            "$(grep -m 1 docker-archive: "$WORK/load.log" ||
+                tail -n 1 "$WORK/load.log")"
 }
 
 setup_file() {
