@@ -218,6 +218,26 @@ static void begin_list(struct list *l)
     }
 }
 
+static int list_topics(struct cli *c,
+                       const struct list_conf *conf,
+                       const struct flv_opts *opts)
+{
+    static const char *const others[] = {"partition", "start", "end",
+                                         "connector", "stage", "all",
+                                         "count",     NULL};
+    struct flv_err err = {0};
+    for (size_t i = 0; others[i] != NULL; i++) {
+        if (flv_opts_given(opts, others[i])) {
+            return cli_usage(c, "'--%s' needs the topic of dead letters",
+                             others[i]);
+        }
+    }
+    if (cli_format_check(conf->output, &err) != FLV_OK) {
+        return cli_letters_fail(c, &err);
+    }
+    return cli_letter_topics(c, conf->output);
+}
+
 static int list_run(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
@@ -225,6 +245,9 @@ static int list_run(struct flv_args *args, void *ctx)
     struct list list = {.conf = flv_args_conf(args)};
     const struct cli_which_conf *which = &list.conf->which;
     const struct flv_opts *opts = flv_args_opts(args);
+    if (which->topic == NULL) {
+        return list_topics(c, list.conf, opts);
+    }
     struct cli_choice choice = cli_choice_of(which, opts);
     choice.settled = true; /* to tell open ones from those in replay */
     begin_list(&list);
@@ -250,7 +273,7 @@ static int list_run(struct flv_args *args, void *ctx)
 }
 
 static const struct flv_opt list_opts[] = {
-    CLI_LETTERS_TOPIC(struct list_conf, FLV_OPT_REQUIRED),
+    CLI_LETTERS_TOPIC(struct list_conf, 0),
     CLI_LETTERS_PARTITION(struct list_conf),
     CLI_WHICH_OPTS(struct list_conf),
     {.name = "all",
@@ -271,7 +294,8 @@ static const struct flv_opt list_opts[] = {
 
 static const struct flv_cmd list_cmd = {
     .name = "list",
-    .about = "List the dead letters of a topic that are not settled",
+    .about = "List the dead letters of a topic that are not settled; without "
+             "a topic, the topics that hold letters",
     .opts = list_opts,
     .conf_size = sizeof(struct list_conf),
     .run = list_run,

@@ -51,6 +51,9 @@ int64_t cli_partition_of(const struct cli_which_conf *which,
 int cli_letters_fail(struct cli *c, const struct flv_err *err);
 const char *cli_plural(uint64_t n); /* "" or "s" */
 
+/* list without a topic: those that hold letters. */
+int cli_letter_topics(struct cli *c, int output);
+
 extern const struct flv_cmd cli_cmd_dead_letter_show;
 extern const struct flv_cmd cli_cmd_dead_letter_replay;
 

@@ -1,6 +1,7 @@
 /* fluvio dead-letter replay. */
 #include "cli/replay.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "cli/dead_letter.h"
@@ -14,9 +15,10 @@
 #define COMPLAINTS_SHOWN_MAX 20
 #define BATCH_BYTES_MAX (32u << 20)
 #define PARTITIONS_MAX 65536
-/* A cluster that is away, or somebody else at the same letters. */
-#define ATTEMPTS_MAX 60
-#define ATTEMPT_PAUSE_MS 500
+/* A cluster that is away, or somebody else at the same letters: how long to
+ * try without getting on. */
+#define PATIENCE_MS 60000
+#define PAUSE_MS 500
 /* Error code of a producer that is out of sequence. */
 #define WIRE_OUT_OF_SEQUENCE 1
 
@@ -51,7 +53,8 @@ struct replay {
     int64_t complained_of; /* highest offset so far */
     int64_t chunk_first;
     uint64_t replayed, records, filtered, failed, finished;
-    int attempts;
+    uint64_t got_on_ms; /* when something was settled last */
+    bool told;          /* of trouble since */
     int signum;
 };
 
@@ -94,16 +97,34 @@ static void wait_a_little(struct replay *r)
     struct pause p;
     cli_call_init(&p.call, r->cli);
     flv_timer_init(&p.timer, r->cli->loop, pause_over);
-    const uint64_t ms = 1 + flv_rand_below(ATTEMPT_PAUSE_MS);
+    const uint64_t ms = 1 + flv_rand_below(PAUSE_MS);
     if (flv_timer_start(&p.timer, ms, 0, NULL) == FLV_OK) {
         cli_ignore(cli_call_wait(&p.call, NULL));
     }
 }
 
-static bool may_pass(const struct replay *r, const struct flv_err *err)
+static void got_on(struct replay *r)
 {
-    return r->signum == 0 && (flv_rc_class(err->rc) == FLV_CLASS_RETRY ||
-                              err->wire == WIRE_OUT_OF_SEQUENCE);
+    r->got_on_ms = flv_clock_mono_ms();
+    r->told = false;
+}
+
+/* Waits and returns true where it is worth trying again. */
+static bool try_again(struct replay *r, const struct flv_err *err)
+{
+    const bool may_pass = flv_rc_class(err->rc) == FLV_CLASS_RETRY ||
+                          err->wire == WIRE_OUT_OF_SEQUENCE;
+    if (r->signum != 0 || !may_pass ||
+        flv_clock_mono_ms() - r->got_on_ms > PATIENCE_MS) {
+        return false;
+    }
+    if (!r->told && err->rc != FLV_E_BUSY) {
+        cli_progress_clear(&r->progress);
+        fprintf(stderr, "%s; trying again\n", err->text);
+        r->told = true;
+    }
+    wait_a_little(r);
+    return r->signum == 0;
 }
 
 /* ---- Where batches go --------------------------------------------------- */
@@ -255,12 +276,6 @@ static flv_rc finish_parcels(struct replay *r,
     for (size_t i = 0; i < b->parcel_count && rc == FLV_OK; i++) {
         const struct cli_parcel *p = &b->parcels[i];
         enum arrival arrival = MISSING;
-        if (p->partition >= count) {
-            rc = flv_fail(err, FLV_E_NOT_FOUND,
-                          "topic %.60s has no partition %" PRIu32 " any more",
-                          b->topic, p->partition);
-            break;
-        }
         rc = search_parcel(r, b, p, firsts[p->partition], &arrival, err);
         if (rc == FLV_OK && arrival == UNKNOWN) {
             rc = in_doubt(r, b, p, &arrival, err);
@@ -304,17 +319,31 @@ static flv_rc note_end(struct replay *r, bool arrived, struct flv_err *err)
     return rc;
 }
 
+/* A topic that was made anew can have fewer. */
+static bool has_partitions(const struct flv_producer *producer,
+                           const struct cli_begin *b)
+{
+    const uint32_t count = flv_producer_partition_count(producer);
+    bool all = true;
+    for (size_t i = 0; i < b->parcel_count; i++) {
+        all = all && b->parcels[i].partition < count;
+    }
+    return all;
+}
+
 /* What an interrupted replay has begun, this process's or another's. */
 static flv_rc finish_begun(struct replay *r, struct flv_err *err)
 {
     const struct cli_begin *b = &r->letters.ledger.begun;
     struct flv_producer *producer = NULL;
     flv_rc rc = open_producer(r, b->topic, b->id, &producer, err);
-    if (rc == FLV_E_NOT_FOUND) {
+    if (rc == FLV_E_NOT_FOUND ||
+        (rc == FLV_OK && !has_partitions(producer, b))) {
         /* Nothing of it is anywhere: the topic is gone. */
+        cli_producer_close(r->cli, producer);
         cli_progress_clear(&r->progress);
         fprintf(stderr,
-                "topic %s of an interrupted replay does not exist; its "
+                "topic %s of an interrupted replay is not there any more; its "
                 "letters are open again\n",
                 b->topic);
         return note_end(r, false, err);
@@ -427,7 +456,7 @@ static flv_rc replay_rest(struct replay *r, struct flv_err *err)
             rc = replay_chunk(r, err);
         }
         if (rc == FLV_OK) {
-            r->attempts = 0;
+            got_on(r);
             show_progress(r);
         }
     }
@@ -444,18 +473,13 @@ static flv_rc replay_all(struct replay *r, struct flv_err *err)
             rc = finish_begun(r, err);
         }
         rc = rc == FLV_OK ? replay_rest(r, err) : rc;
-        if (rc == FLV_OK || !may_pass(r, err) || ++r->attempts > ATTEMPTS_MAX) {
+        if (rc == FLV_OK || !try_again(r, err)) {
             return rc;
         }
-        wait_a_little(r);
-        struct flv_err late = {0};
-        while (r->signum == 0 &&
-               cli_letters_update(&r->letters, &late) != FLV_OK) {
-            *err = late;
-            if (!may_pass(r, err) || ++r->attempts > ATTEMPTS_MAX) {
-                return late.rc;
+        while ((rc = cli_letters_update(&r->letters, err)) != FLV_OK) {
+            if (!try_again(r, err)) {
+                return rc;
             }
-            wait_a_little(r);
         }
         r->chunk.next = r->chunk_first;
         flv_err_clear(err);
@@ -518,11 +542,10 @@ open_letters(struct replay *r, const struct flv_opts *opts, struct flv_err *err)
     for (;;) {
         flv_rc rc = cli_letters_open(&r->letters, r->cli, which->topic,
                                      cli_partition_of(which, opts), err);
-        if (rc == FLV_OK || !may_pass(r, err) || ++r->attempts > ATTEMPTS_MAX) {
+        if (rc == FLV_OK || !try_again(r, err)) {
             return rc;
         }
         cli_letters_close(&r->letters);
-        wait_a_little(r);
     }
 }
 
@@ -617,6 +640,7 @@ static int replay_run(struct flv_args *args, void *ctx)
     r->conf = flv_args_conf(args);
     r->choice = cli_choice_of(&r->conf->which, flv_args_opts(args));
     r->complained_of = -1;
+    got_on(r);
     flv_rc rc = load(r, &err);
     rc = rc == FLV_OK ? open_all(r, flv_args_opts(args), &err) : rc;
     if (rc == FLV_OK) {

@@ -19,8 +19,10 @@
 #include "cli/letters.h"
 #include "smartmodule/chain.h"
 
+/* So that a settlement stays below 2 MB, the most that a Fluvio cluster takes
+ * as one batch unless it is told otherwise; a single letter may be larger. */
 #define CLI_CHUNK_LETTERS 1000
-#define CLI_CHUNK_BYTES ((size_t)1 << 20)
+#define CLI_CHUNK_BYTES ((size_t)1 << 19)
 
 struct cli_chunk_item {
     int64_t offset;

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #define BYTES_MAX ((size_t)128 << 20)
-#define CHUNK_RECORDS 20000
+#define CHUNK_RECORDS 10000
 /* Of one letter, so that a chunk stays below CLI_BEGIN_RECORDS_MAX. */
 #define LETTER_RECORDS_MAX (CLI_BEGIN_RECORDS_MAX - CHUNK_RECORDS)
 /* What a settlement needs beside its records. */

@@ -44,6 +44,11 @@ for n, text in enumerate(sys.argv[2:]):
 PY
 }
 
+start_is_above_0() {
+    [ "$(fluvio partition list -O json |
+        py "[p['status']['base_offset'] for p in d if p['name'] == '$1-0'][0]")" -gt 0 ]
+}
+
 values() {
     fluvio consume "$1" -B -d
 }
@@ -92,6 +97,21 @@ values() {
     run -0 fluvio dead-letter list listed --all -O yaml
     [ "$(grep -c 'state: settled' <<<"$output")" -eq 1 ]
     [ "$(grep -c 'state: open' <<<"$output")" -eq 5 ]
+}
+
+@test "list without a topic finds those that hold letters" {
+    letters to found a b c
+    fluvio topic create other
+    fluvio produce other <<<hello
+    fluvio dead-letter discard found --end 0 --yes
+    run -0 fluvio dead-letter list
+    [[ ${lines[0]} =~ ^\ \ TOPIC\ +OPEN\ +IN\ REPLAY\ +SETTLED ]]
+    grep -q '^  found  *2  *0  *1 ' <<<"$output"
+    [[ $output != *other* ]]
+    run -0 fluvio dead-letter list -O json
+    [ "$(py '[e for e in d if e["topic"] == "found"][0]["open"]' <<<"$output")" = 2 ]
+    run -2 fluvio dead-letter list --stage 1
+    [[ $output == *"'--stage' needs the topic of dead letters"* ]]
 }
 
 @test "show prints everything, and --raw the bytes alone" {
@@ -200,6 +220,23 @@ values() {
     [[ $output == *"finished an interrupted replay of 1 letter"* ]]
     [ "$(values halfway)" = $'a\nb' ]
     [ "$(fluvio dead-letter list stuck --count)" = 0 ]
+}
+
+@test "what retention has removed is for a person to decide" {
+    fluvio topic create brief --segment-size '2 Ki' --max-partition-size '4 Ki'
+    for _ in 1 2 3 4 5 6 7 8; do
+        head -c 1500 /dev/zero | tr '\0' x | fluvio produce brief
+    done
+    until_true 30 start_is_above_0 brief
+    letters brief doubtful a b
+    printf '%s\n' '{"settlement":1,"after":-1,"event":"begin","id":78,"letters":[[0,0]],"topic":"brief","batches":[{"partition":0,"end":0,"records":[{"value":"YQ=="}]}]}' |
+        fluvio produce doubtful
+    run -1 fluvio dead-letter replay doubtful
+    [[ $output == *"came to partition 0 of topic brief cannot be told"* ]]
+    [ "$(fluvio dead-letter list doubtful --count)" = 2 ]
+    run -0 fluvio dead-letter replay doubtful --in-doubt settle
+    [ "$(values brief | grep -cx '[ab]')" = 1 ]
+    [ "$(fluvio dead-letter list doubtful --count)" = 0 ]
 }
 
 @test "two replays at once send each letter once" {

@@ -20,7 +20,7 @@ from rig import BIN, SEED, await_true, fluvio, kill, report, spawn
 
 ROUNDS = int(sys.argv[2])
 LETTERS = 1200
-FILLER = 3000  # bytes: a step of a replay is about 1 MiB
+FILLER = 3000  # bytes: a step of a replay is about half a MiB
 KILLS = 6
 MODULE = os.path.join(BIN, "..", "smartmodules", "json-field.wasm")
 
