@@ -59,6 +59,22 @@ PY
     [ "$output" = $'one\ntwo' ]
 }
 
+@test "dead letters: discard asks, and replay shows how far it is" {
+    fluvio topic create saved
+    fluvio topic create dead
+    for n in 1 2 3; do
+        printf '%s\n' '{"version":1,"connector":{"name":"c","type":"t","topic":"saved"},"error":{"cause":"c","text":"t"},"record":{"value":"YQ=="}}'
+    done | fluvio produce dead
+    run -1 at_terminal "fluvio dead-letter discard dead --end 0" <<<no
+    [[ $output == *"Discard 1 letter of topic dead?"* ]]
+    [[ $output == *"nothing was discarded"* ]]
+    run -0 at_terminal "fluvio dead-letter discard dead --end 0" <<<yes
+    [[ $output == *'discarded 1 dead letter of topic "dead"'* ]]
+    run -0 at_terminal "fluvio dead-letter replay dead"
+    [[ $output == *"[##############################] 2 of 2 letters, "*"/s"* ]]
+    [[ $output == *"replayed 2 letters as 2 records"* ]]
+}
+
 @test "Ctrl-C ends the prompt, what was said Ok! to is stored" {
     fluvio topic create interrupted
     run -130 at_terminal "exec fluvio produce interrupted" <<<$'one\n\x03'
@@ -107,20 +123,4 @@ PY
     run -0 fluvio cluster status
     run -0 at_terminal "fluvio cluster delete" <<<yes
     [ ! -e "$HOME/.fluvio/data" ]
-}
-
-@test "dead letters: discard asks, and replay shows how far it is" {
-    fluvio topic create saved
-    fluvio topic create dead
-    for n in 1 2 3; do
-        printf '%s\n' '{"version":1,"connector":{"name":"c","type":"t","topic":"saved"},"error":{"cause":"c","text":"t"},"record":{"value":"YQ=="}}'
-    done | fluvio produce dead
-    run -1 at_terminal "fluvio dead-letter discard dead --end 0" <<<no
-    [[ $output == *"Discard 1 letter of topic dead?"* ]]
-    [[ $output == *"nothing was discarded"* ]]
-    run -0 at_terminal "fluvio dead-letter discard dead --end 0" <<<yes
-    [[ $output == *'discarded 1 dead letter of topic "dead"'* ]]
-    run -0 at_terminal "fluvio dead-letter replay dead"
-    [[ $output == *"[##############################] 2 of 2 letters, "*"/s"* ]]
-    [[ $output == *"replayed 2 letters as 2 records"* ]]
 }
