@@ -356,6 +356,36 @@ FLV_CHECKED flv_rc flv_client_spus(struct flv_client *c,
                                    void *user,
                                    struct flv_err *err);
 
+/* ---- creations of a topic */
+
+#define FLV_TOPIC_ID_MAX 63 /* bytes of a creation id */
+
+/* id: a text that no other topic has, of any name, time or server; "" where
+ * the cluster cannot tell (only fluvio-server can). */
+typedef void (*flv_topic_id_fn)(void *user,
+                                const struct flv_err *err,
+                                const char *id);
+/* FLV_E_NOT_FOUND: there is no such topic. */
+FLV_CHECKED flv_rc flv_client_topic_id(struct flv_client *c,
+                                       const char *name,
+                                       flv_topic_id_fn done,
+                                       void *user,
+                                       struct flv_err *err);
+
+struct flv_position {
+    const char *consumer_id, *topic;
+    const char *topic_id; /* not "" */
+    uint32_t partition;
+    int64_t offset; /* of the last record handled; -1: none yet */
+};
+/* Stores it if the topic is still of that creation, else FLV_E_NOT_FOUND. Done
+ * when it is durable. Needs fluvio-server. */
+FLV_CHECKED flv_rc flv_client_position_store(struct flv_client *c,
+                                             const struct flv_position *p,
+                                             flv_done_fn done,
+                                             void *user,
+                                             struct flv_err *err);
+
 /* ---- SmartModules */
 
 struct flv_smartmodule_conf {
@@ -659,6 +689,13 @@ struct flv_consumer_conf {
     void (*ended)(void *user, const struct flv_err *err);
     /* Every time a partition's stream is open and positioned. May be NULL. */
     void (*positioned)(void *user, uint32_t partition, int64_t offset);
+    /* Before that, where the start had to be resolved (any start without a
+     * stored offset): the first offset that is there and the one behind the
+     * last. May be NULL. */
+    void (*found)(void *user, uint32_t partition, int64_t first, int64_t end);
+    /* Something failed that is being repeated; NULL: it works again. For log
+     * lines and states. May be NULL. */
+    void (*trouble)(void *user, const struct flv_err *err);
     void *user;
 };
 struct flv_consumer_conf flv_consumer_conf_default(const char *topic);

@@ -61,6 +61,7 @@ struct flv__feed {
     struct flv_task pump;
     unsigned attempts;
     bool backing_off;
+    bool troubled; /* and the owner was told */
 
     struct flv__call position;
     struct flv_wire_fetch_offsets_request position_body;

@@ -9,6 +9,17 @@ static bool is_live(const struct flv__feed *f)
     return !f->ended && f->consumer->state == FLV__CONSUMER_OPEN;
 }
 
+/* Tells the owner; err NULL: it works again. */
+static void tell_trouble(struct flv__feed *f, const struct flv_err *err)
+{
+    const struct flv_consumer_conf *c = &f->consumer->conf;
+
+    if (c->trouble != NULL && is_live(f) && (err != NULL || f->troubled)) {
+        f->troubled = err != NULL;
+        c->trouble(c->user, err);
+    }
+}
+
 void flv__feed_pump(struct flv__feed *f)
 {
     flv_loop_defer(f->consumer->client->loop, &f->pump);
@@ -43,6 +54,7 @@ static void trouble(struct flv__feed *f, const struct flv_err *err)
         if (!f->backing_off) {
             back_off(f);
         }
+        tell_trouble(f, err);
         return;
     }
     flv_err_prefix(&why, "%s-%u", f->consumer->topic, f->partition);
@@ -152,6 +164,10 @@ static void position_done(struct flv__call *call,
         return;
     }
     resolve(f, first, end);
+    if (f->consumer->conf.found != NULL) {
+        f->consumer->conf.found(f->consumer->conf.user, f->partition, first,
+                                end);
+    }
     flv__feed_pump(f);
 }
 
@@ -494,6 +510,7 @@ static void stream_answer(struct flv__call *call, const struct flv__answer *a)
     }
     if (h.err.rc == FLV_OK) {
         f->attempts = 0;
+        tell_trouble(f, NULL);
     }
     if (h.err.rc != FLV_OK && f->opened_at < f->next_offset) {
         /* It began so early only to learn its id for a commit. */
@@ -568,6 +585,9 @@ static void open_stream(struct flv__feed *f)
         trouble(f, &err);
         return;
     }
+    if (f->attempts == 0) {
+        tell_trouble(f, NULL);
+    }
     if (k->conf.positioned != NULL && !f->ended) {
         k->conf.positioned(k->conf.user, f->partition, f->next_offset);
     }
@@ -582,8 +602,8 @@ static void link_up(struct flv__peer_listener *l)
 
 static void link_down(struct flv__peer_listener *l, const struct flv_err *err)
 {
-    (void)l; /* the calls have been completed with it */
-    (void)err;
+    /* The calls have been completed with it. */
+    tell_trouble(FLV_OWNER_OF(l, struct flv__feed, link), err);
 }
 
 static bool choose_peer(struct flv__feed *f)

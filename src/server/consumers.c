@@ -6,6 +6,8 @@
 #include "server/stream.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Rows of one answer: far more than a cluster of one node has consumers. */
@@ -238,6 +240,87 @@ static flv_rc serve_update(struct flv_request *r, struct flv_err *err)
     c->op.change.row.offset = in.offset;
     c->op.change.row.modified_s = flv_clock_wall_ms() / 1000;
     c->op.done = update_done;
+    flv_offsets_change(&s->offsets, &c->op);
+    return FLV_OK;
+}
+
+/* ---- a position bound to the creation of its topic ---- */
+
+void flv_topic_creation(const struct flv_server *s,
+                        uint64_t topic_id,
+                        char out[FLV_WIRE_TOPIC_ID_MAX + 1])
+{
+    (void)snprintf(out, FLV_WIRE_TOPIC_ID_MAX + 1, "%016" PRIx64 "-%" PRIu64,
+                   s->store_id, topic_id);
+}
+
+static void store_done(struct flv_offset_op *op,
+                       flv_rc rc,
+                       bool found,
+                       const struct flv_err *err)
+{
+    struct change *c = (struct change *)op;
+    struct flv_wire_error error = flv_wire_error(FLV_WIRE_NONE);
+    if (rc != FLV_OK) {
+        error =
+            flv_wire_error_text(FLV_WIRE_OFFSET_FLUSH_REQUEST_ERROR, err->text);
+    } else if (!found) {
+        error = flv_wire_error(FLV_WIRE_TOPIC_NOT_FOUND);
+    }
+    flv_status_answer(&c->token, op->change.row.consumer, error, NULL);
+    flv_free(c);
+}
+
+/* The topic of that name, if it is still of that creation and has the
+ * partition. */
+static const struct flv_topic *
+same_topic(const struct flv_server *s, const struct flv_wire_position_store *in)
+{
+    struct flv_topic *t = NULL;
+    char id[FLV_WIRE_TOPIC_ID_MAX + 1];
+    if (flv_topics_partition(&s->topics, in->topic, in->partition, &t) ==
+        NULL) {
+        return NULL;
+    }
+    flv_topic_creation(s, t->id, id);
+    return flv_slice_eq_str(in->topic_id, id) ? t : NULL;
+}
+
+flv_rc flv_position_store_serve(struct flv_request *r, struct flv_err *err)
+{
+    struct flv_server *s = r->peer->server;
+    struct flv_wire_position_store in;
+    flv_rc rc = flv_wire_position_store_decode(r->head.version, &r->body,
+                                               &s->arena, &in, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (in.consumer.len == 0 || in.consumer.len > FLV_CONSUMER_NAME_MAX) {
+        return bad_name(err);
+    }
+    if (in.offset < -1) {
+        return flv_fail(err, FLV_E_PROTOCOL, "an offset of %lld is below -1",
+                        (long long)in.offset);
+    }
+    bool may = flv_peer_may(r->peer, FLV_RIGHT_CONSUME, in.topic);
+    const struct flv_topic *t = may ? same_topic(s, &in) : NULL;
+    if (t == NULL) {
+        struct flv_token token = flv_peer_hold(r);
+        flv_status_answer(&token, in.consumer,
+                          flv_wire_error(may ? FLV_WIRE_TOPIC_NOT_FOUND
+                                             : FLV_WIRE_PERMISSION_DENIED),
+                          may ? NULL : FLV_SERVICE_NO_RIGHT);
+        return FLV_OK;
+    }
+    struct change *c = change_new(r, in.consumer);
+    if (c == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    c->op.change.row.topic_id = t->id;
+    c->op.change.row.partition = in.partition;
+    c->op.change.row.offset = in.offset;
+    c->op.change.row.modified_s = flv_clock_wall_ms() / 1000;
+    c->op.done = store_done;
     flv_offsets_change(&s->offsets, &c->op);
     return FLV_OK;
 }

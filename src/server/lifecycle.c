@@ -668,6 +668,9 @@ flv_rc flv_lifecycle_load(struct flv_server *s, struct flv_err *err)
     uint64_t highest = 0;
     flv_rc rc = flv_metadb_next_id(s->db, &s->topics.next_id, err);
     if (rc == FLV_OK) {
+        rc = flv_metadb_store_id(s->db, &s->store_id, err);
+    }
+    if (rc == FLV_OK) {
         rc = flv_datadir_each_topic(&s->dir, find_highest, &highest, err);
     }
     if (rc == FLV_OK) {

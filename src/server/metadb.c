@@ -1,6 +1,7 @@
 #include "server/metadb.h"
 
 #include "base/mem.h"
+#include "base/rand.h"
 #include "wire/crc32c.h"
 
 #include <assert.h>
@@ -14,6 +15,8 @@ enum {
     ST_NEXT_ID,
     ST_BUMP_ID,
     ST_SETTLE,
+    ST_STORE_ID,
+    ST_DRAW_STORE_ID,
     ST_TOPICS,
     ST_PUT_TOPIC,
     ST_DELETE_TOPIC,
@@ -39,6 +42,8 @@ static const char *const sqls[ST_COUNT] = {
                    "WHERE name = 'next_topic_id'",
     [ST_SETTLE] = "INSERT INTO counter VALUES('settled', 1) "
                   "ON CONFLICT DO UPDATE SET value = value + 1",
+    [ST_STORE_ID] = "SELECT value FROM counter WHERE name = 'store_id'",
+    [ST_DRAW_STORE_ID] = "INSERT INTO counter VALUES('store_id', ?1)",
     [ST_TOPICS] = "SELECT id, name, partitions, durability, system, "
                   "spec_version, spec FROM topic ORDER BY name",
     [ST_PUT_TOPIC] =
@@ -451,6 +456,47 @@ flv_metadb_next_id(struct flv_metadb *db, uint64_t *out_id, struct flv_err *err)
     *out_id = (uint64_t)sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
     return FLV_OK;
+}
+
+/* Writes it when there is none. */
+static flv_rc
+draw_store_id(struct flv_metadb *db, uint64_t id, struct flv_err *err)
+{
+    static const char what[] = "keep the id of the data directory";
+    flv_rc rc = begin(db, what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    sqlite3_stmt *st = statement(db, ST_DRAW_STORE_ID);
+    if (st == NULL) {
+        rc = sql_fail(db, what, err);
+    } else {
+        sqlite3_bind_int64(st, 1, (int64_t)id);
+        rc = finish(db, st, what, err);
+    }
+    return end(db, rc, what, err);
+}
+
+flv_rc
+flv_metadb_store_id(struct flv_metadb *db, uint64_t *out, struct flv_err *err)
+{
+    sqlite3_stmt *st = statement(db, ST_STORE_ID);
+    int code = st != NULL ? sqlite3_step(st) : SQLITE_ERROR;
+    if (code == SQLITE_ROW) {
+        *out = (uint64_t)sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return FLV_OK;
+    }
+    if (code != SQLITE_DONE) {
+        return sql_fail(db, "read the id of the data directory", err);
+    }
+    sqlite3_reset(st);
+    uint64_t id = flv_rand_u64() >> 1;
+    flv_rc rc = draw_store_id(db, id, err);
+    if (rc == FLV_OK) {
+        *out = id;
+    }
+    return rc;
 }
 
 flv_rc flv_metadb_each_topic(struct flv_metadb *db,

@@ -77,6 +77,11 @@ FLV_CHECKED flv_rc flv_metadb_settle(struct flv_metadb *db,
 FLV_CHECKED flv_rc flv_metadb_next_id(struct flv_metadb *db,
                                       uint64_t *out_id,
                                       struct flv_err *err);
+/* A number that no other data directory has: drawn and made durable when it is
+ * asked for the first time. */
+FLV_CHECKED flv_rc flv_metadb_store_id(struct flv_metadb *db,
+                                       uint64_t *out,
+                                       struct flv_err *err);
 FLV_CHECKED flv_rc
 flv_metadb_each_topic(struct flv_metadb *db,
                       flv_rc (*fn)(const struct flv_topic_row *row,

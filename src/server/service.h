@@ -14,6 +14,7 @@
 #define FLV_SERVER_SERVICE_H
 
 #include "server/peer.h"
+#include "wire/ext.h"
 #include "wire/spu.h"
 
 #include <fluvio/err.h>
@@ -43,6 +44,15 @@ FLV_CHECKED flv_rc flv_module_list_serve(struct flv_request *r,
 
 /* What a client is told whom the policy does not allow something. */
 #define FLV_SERVICE_NO_RIGHT "permission denied"
+
+/* Stores a position that is bound to the creation of its topic. */
+FLV_CHECKED flv_rc flv_position_store_serve(struct flv_request *r,
+                                            struct flv_err *err);
+
+/* The creation id of a topic as text, in wire/ext.h. */
+void flv_topic_creation(const struct flv_server *s,
+                        uint64_t topic_id,
+                        char out[FLV_WIRE_TOPIC_ID_MAX + 1]);
 
 /* Answers with a status; the error becomes one that this client knows. */
 void flv_status_answer(struct flv_token *t,

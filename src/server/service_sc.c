@@ -487,6 +487,26 @@ static flv_rc unknown_object(const struct flv_request *r,
                   "unknown admin object type");
 }
 
+/* ---- the creation of a topic ---- */
+
+static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
+{
+    struct flv_wire_topic_look req;
+    struct flv_server *s = r->peer->server;
+    flv_rc rc = flv_wire_topic_look_decode(r->head.version, &r->body, &s->arena,
+                                           &req, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    const struct flv_topic *t = topic_for(r, req.name);
+    char id[FLV_WIRE_TOPIC_ID_MAX + 1];
+    if (t == NULL) {
+        return FLV_OK;
+    }
+    flv_topic_creation(s, t->id, id);
+    return refuse(r, req.name, FLV_WIRE_NONE, id);
+}
+
 static flv_rc serve_object(struct flv_request *r, struct flv_err *err)
 {
     struct flv_wire_envelope env;
@@ -526,6 +546,10 @@ flv_rc flv_sc_serve(struct flv_request *r, struct flv_err *err)
         return serve_object(r, err);
     case FLV_API_SC_TOPIC_CREATE_EXT:
         return serve_create_ext(r, err);
+    case FLV_API_SC_TOPIC_LOOK:
+        return serve_topic_look(r, err);
+    case FLV_API_SC_POSITION_STORE:
+        return flv_position_store_serve(r, err);
     default:
         return flv_fail(err, FLV_E_PROTOCOL, "api key %u is unknown",
                         r->head.api_key);

@@ -22,14 +22,16 @@ flv_rc flv_api_versions_serve(struct flv_request *r, struct flv_err *err)
     }
     if (rc == FLV_OK && r->peer->side == FLV_WIRE_SC) {
         struct flv_wire_api_range *all =
-            FLV_ARENA_NEW(arena, struct flv_wire_api_range, out.apis.len + 1);
+            FLV_ARENA_NEW(arena, struct flv_wire_api_range,
+                          out.apis.len + FLV_WIRE_EXT_COUNT);
         if (all == NULL) {
             return flv_fail(err, FLV_E_NOMEM, "out of memory");
         }
         memcpy(all, out.apis.at, out.apis.len * sizeof *all);
-        all[out.apis.len] = flv_wire_ext_range;
+        memcpy(all + out.apis.len, flv_wire_ext_ranges,
+               sizeof flv_wire_ext_ranges);
         out.apis.at = all;
-        out.apis.len++;
+        out.apis.len += FLV_WIRE_EXT_COUNT;
     }
     if (rc == FLV_OK) {
         struct flv_token t = flv_peer_hold(r);

@@ -46,6 +46,7 @@ struct flv_server {
     struct flv_policy *policy; /* owned; NULL: all may do all */
     struct flv_listener *sc, *spu;
     struct flv_topics topics;
+    uint64_t store_id; /* of the data directory: no other has it */
     struct flv_modules modules;
     LIST_HEAD(, flv_topic_op) doubts; /* see lifecycle.c */
     struct flv_offsets offsets;

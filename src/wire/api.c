@@ -140,8 +140,10 @@ static const struct flv_wire_api_range *find_api(enum flv_wire_side side,
             return &apis[i];
         }
     }
-    if (side == FLV_WIRE_SC && api == FLV_API_SC_TOPIC_CREATE_EXT) {
-        return &flv_wire_ext_range;
+    for (size_t i = 0; side == FLV_WIRE_SC && i < FLV_WIRE_EXT_COUNT; i++) {
+        if (flv_wire_ext_ranges[i].api_key == api) {
+            return &flv_wire_ext_ranges[i];
+        }
     }
     return NULL;
 }
@@ -206,6 +208,8 @@ const char *flv_wire_api_name(enum flv_wire_side side, uint16_t api)
         {1005, {"mirroring", "update_offsets"}},
         {1006, {"update", "update_consumer_offset"}},
         {FLV_API_SC_TOPIC_CREATE_EXT, {"topic_create_ext", NULL}},
+        {FLV_API_SC_TOPIC_LOOK, {"topic_look", NULL}},
+        {FLV_API_SC_POSITION_STORE, {"position_store", NULL}},
         {1007, {NULL, "delete_consumer_offset"}},
         {1008, {NULL, "fetch_consumer_offsets"}},
     };

@@ -1,9 +1,14 @@
 #include "wire/ext.h"
 
-const struct flv_wire_api_range flv_wire_ext_range = {
-    .api_key = FLV_API_SC_TOPIC_CREATE_EXT,
-    .min = FLV_WIRE_SC_MIN,
-    .max = FLV_WIRE_SC_MAX,
+#define RANGE(key)                                                             \
+    {                                                                          \
+        .api_key = (key), .min = FLV_WIRE_SC_MIN, .max = FLV_WIRE_SC_MAX       \
+    }
+
+const struct flv_wire_api_range flv_wire_ext_ranges[FLV_WIRE_EXT_COUNT] = {
+    RANGE(FLV_API_SC_TOPIC_CREATE_EXT),
+    RANGE(FLV_API_SC_TOPIC_LOOK),
+    RANGE(FLV_API_SC_POSITION_STORE),
 };
 
 static const struct flv_wire_field topic_create_ext_fields[] = {
@@ -26,4 +31,37 @@ const struct flv_wire_schema flv_wire_topic_create_ext_schema = {
     .tag = FLV_WIRE_TAG_NONE,
     .nfields = 2,
     .fields = topic_create_ext_fields,
+};
+
+#define FIELD(T, f, kind)                                                      \
+    {                                                                          \
+        .name = #f, .offset = offsetof(struct flv_wire_##T, f),                \
+        .has = offsetof(struct flv_wire_##T, f), .type = FLV_WIRE_##kind,      \
+        .max = INT8_MAX                                                        \
+    }
+
+static const struct flv_wire_field topic_look_fields[] = {
+    FIELD(topic_look, name, STR),
+};
+
+const struct flv_wire_schema flv_wire_topic_look_schema = {
+    .name = "topic_look",
+    .size = sizeof(struct flv_wire_topic_look),
+    .tag = FLV_WIRE_TAG_NONE,
+    .nfields = 1,
+    .fields = topic_look_fields,
+};
+
+static const struct flv_wire_field position_store_fields[] = {
+    FIELD(position_store, consumer, STR), FIELD(position_store, topic, STR),
+    FIELD(position_store, topic_id, STR), FIELD(position_store, partition, U32),
+    FIELD(position_store, offset, I64),
+};
+
+const struct flv_wire_schema flv_wire_position_store_schema = {
+    .name = "position_store",
+    .size = sizeof(struct flv_wire_position_store),
+    .tag = FLV_WIRE_TAG_NONE,
+    .nfields = 5,
+    .fields = position_store_fields,
 };

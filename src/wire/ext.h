@@ -1,7 +1,8 @@
 /*
  * ext.h - what our server offers beyond Fluvio's protocol.
  *
- * Purpose    Topic settings that Fluvio's TopicSpec has no place for, and the
+ * Purpose    Topic settings that Fluvio's TopicSpec has no place for, positions
+ *            bound to one creation of a topic, and the
  *            meaning of the sequence fields that Fluvio leaves at -1. A client
  *            uses them only where the server's ApiVersions lists the key, or
  *            where a plain server does no harm by ignoring them.
@@ -11,8 +12,19 @@
  *
  * Key 30001 on the SC, versions 11 to 19: a create request for a topic with a
  * durability in front. The body is flv_wire_topic_create_ext without an
- * envelope, the answer is flv_wire_status. The server adds flv_wire_ext_range
- * to its ApiVersions answer; plain clients ignore a key they do not know.
+ * envelope, the answer is flv_wire_status. The server adds flv_wire_ext_ranges
+ * to its ApiVersions answer; plain clients ignore keys they do not know.
+ *
+ * Key 30002 on the SC, same versions: flv_wire_topic_look asks for the creation
+ * id of a topic, a text that no other topic has, of any name, time or server;
+ * it is the message of the flv_wire_status that answers.
+ *
+ * Key 30003 on the SC, same versions: flv_wire_position_store stores the offset
+ * of the last record that a consumer has done with, -1 for none, if the topic
+ * is still of that creation; else the error is FLV_WIRE_TOPIC_NOT_FOUND. Unlike
+ * UpdateConsumerOffset it needs no stream, so that a position can be stored
+ * before anything is read. The answer, a flv_wire_status, comes when it is on
+ * disk.
  *
  * Sequences in Produce: a producer with an id numbers the records of one
  * partition from 0; first_sequence of a batch is the number of its first
@@ -29,8 +41,12 @@
 #include "wire/sc.h"
 
 #define FLV_API_SC_TOPIC_CREATE_EXT 30001
+#define FLV_API_SC_TOPIC_LOOK 30002
+#define FLV_API_SC_POSITION_STORE 30003
+#define FLV_WIRE_EXT_COUNT 3
+#define FLV_WIRE_TOPIC_ID_MAX 63
 
-extern const struct flv_wire_api_range flv_wire_ext_range;
+extern const struct flv_wire_api_range flv_wire_ext_ranges[FLV_WIRE_EXT_COUNT];
 
 enum flv_wire_durability {
     FLV_WIRE_DURABILITY_DEFAULT = 0,
@@ -43,5 +59,17 @@ struct flv_wire_topic_create_ext {
     struct flv_wire_topic_create create;
 };
 FLV_WIRE_MESSAGE(topic_create_ext)
+
+struct flv_wire_topic_look {
+    struct flv_slice name;
+};
+FLV_WIRE_MESSAGE(topic_look)
+
+struct flv_wire_position_store {
+    struct flv_slice consumer, topic, topic_id;
+    uint32_t partition;
+    int64_t offset;
+};
+FLV_WIRE_MESSAGE(position_store)
 
 #endif

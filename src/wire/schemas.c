@@ -95,8 +95,15 @@ static const struct flv_wire_schema *sc_request(uint16_t api,
 {
     enum flv_wire_object object;
 
-    if (api == FLV_API_SC_TOPIC_CREATE_EXT) {
+    switch (api) {
+    case FLV_API_SC_TOPIC_CREATE_EXT:
         return &flv_wire_topic_create_ext_schema;
+    case FLV_API_SC_TOPIC_LOOK:
+        return &flv_wire_topic_look_schema;
+    case FLV_API_SC_POSITION_STORE:
+        return &flv_wire_position_store_schema;
+    default:
+        break;
     }
     if (!flv_wire_object_of(label, &object)) {
         return NULL;
@@ -151,7 +158,9 @@ const struct flv_wire_schema *flv_wire_response_schema(enum flv_wire_side side,
     if (!flv_wire_response_wrapped(side, api)) {
         return api == FLV_API_SC_CREATE || api == FLV_API_SC_DELETE ||
                        api == FLV_API_SC_UPDATE ||
-                       api == FLV_API_SC_TOPIC_CREATE_EXT
+                       api == FLV_API_SC_TOPIC_CREATE_EXT ||
+                       api == FLV_API_SC_TOPIC_LOOK ||
+                       api == FLV_API_SC_POSITION_STORE
                    ? &flv_wire_status_schema
                    : NULL;
     }

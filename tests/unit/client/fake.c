@@ -147,7 +147,7 @@ static void hello(struct fake_conn *c, const struct flv_wire_request_header *h)
         }
     }
     if (f->lists_ext && c->side == FLV_WIRE_SC) {
-        apis[count++] = flv_wire_ext_range;
+        apis[count++] = flv_wire_ext_ranges[0];
     }
     body.apis.at = apis;
     body.apis.len = (uint32_t)count;
