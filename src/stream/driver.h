@@ -43,6 +43,20 @@ struct flv_writer {
     size_t pending;
 };
 
+struct flv__reader_ops {
+    void (*hold)(struct flv_reader *r, bool on);
+    flv_rc (*commit)(struct flv_reader *r,
+                     int64_t offset,
+                     flv_done_fn done,
+                     void *user,
+                     struct flv_err *err);
+    void (*close)(struct flv_reader *r, flv_closed_fn closed, void *user);
+};
+
+struct flv_reader {
+    const struct flv__reader_ops *ops;
+};
+
 struct flv__driver {
     const char *name;
     flv_rc (*create)(struct flv_stream **out,
@@ -71,6 +85,25 @@ struct flv__driver {
                    flv_tail_fn done,
                    void *user,
                    struct flv_err *err);
+    flv_rc (*topic_look)(struct flv_stream *s,
+                         const char *topic,
+                         flv_look_fn done,
+                         void *user,
+                         struct flv_err *err);
+    flv_rc (*positions)(struct flv_stream *s,
+                        const char *consumer,
+                        flv_offsets_fn done,
+                        void *user,
+                        struct flv_err *err);
+    flv_rc (*position_store)(struct flv_stream *s,
+                             const struct flv_position *p,
+                             flv_done_fn done,
+                             void *user,
+                             struct flv_err *err);
+    flv_rc (*reader_open)(struct flv_reader **out,
+                          struct flv_stream *s,
+                          const struct flv_reader_conf *conf,
+                          struct flv_err *err);
     flv_rc (*writer_open)(struct flv_writer **out,
                           struct flv_stream *s,
                           const struct flv_writer_conf *conf,

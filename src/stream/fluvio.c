@@ -2,6 +2,7 @@
 #include "stream/driver.h"
 
 #include "base/mem.h"
+#include "stream/fluvio_reader.h"
 #include "stream/fluvio_tail.h"
 #include <assert.h>
 
@@ -233,6 +234,44 @@ static flv_rc fluvio_tail(struct flv_stream *s,
     return flv__tail_open(&f->tails, f->client, conf, done, user, err);
 }
 
+/* -------------------------------------------------------------- reading */
+
+static flv_rc fluvio_look(struct flv_stream *s,
+                          const char *topic,
+                          flv_look_fn done,
+                          void *user,
+                          struct flv_err *err)
+{
+    return flv__fluvio_look(stream_of(s)->client, topic, done, user, err);
+}
+
+static flv_rc fluvio_positions(struct flv_stream *s,
+                               const char *consumer,
+                               flv_offsets_fn done,
+                               void *user,
+                               struct flv_err *err)
+{
+    return flv_client_consumer_offsets(stream_of(s)->client, consumer, done,
+                                       user, err);
+}
+
+static flv_rc fluvio_position_store(struct flv_stream *s,
+                                    const struct flv_position *p,
+                                    flv_done_fn done,
+                                    void *user,
+                                    struct flv_err *err)
+{
+    return flv_client_position_store(stream_of(s)->client, p, done, user, err);
+}
+
+static flv_rc fluvio_reader_open(struct flv_reader **out,
+                                 struct flv_stream *s,
+                                 const struct flv_reader_conf *conf,
+                                 struct flv_err *err)
+{
+    return flv__fluvio_reader_open(out, stream_of(s)->client, conf, err);
+}
+
 /* --------------------------------------------------------- SmartModules */
 
 struct fetch {
@@ -411,5 +450,9 @@ const struct flv__driver flv__driver_fluvio = {
     .topic_ensure = fluvio_topic_ensure,
     .smartmodule = fluvio_smartmodule,
     .tail = fluvio_tail,
+    .topic_look = fluvio_look,
+    .positions = fluvio_positions,
+    .position_store = fluvio_position_store,
+    .reader_open = fluvio_reader_open,
     .writer_open = fluvio_writer_open,
 };

@@ -72,6 +72,65 @@ flv_rc flv_stream_tail(struct flv_stream *s,
     return s->driver->tail(s, conf, done, user, err);
 }
 
+flv_rc flv_stream_topic_look(struct flv_stream *s,
+                             const char *topic,
+                             flv_look_fn done,
+                             void *user,
+                             struct flv_err *err)
+{
+    assert(done != NULL && topic != NULL);
+    return s->driver->topic_look(s, topic, done, user, err);
+}
+
+flv_rc flv_stream_positions(struct flv_stream *s,
+                            const char *consumer,
+                            flv_offsets_fn done,
+                            void *user,
+                            struct flv_err *err)
+{
+    assert(done != NULL && consumer != NULL);
+    return s->driver->positions(s, consumer, done, user, err);
+}
+
+flv_rc flv_stream_position_store(struct flv_stream *s,
+                                 const struct flv_position *p,
+                                 flv_done_fn done,
+                                 void *user,
+                                 struct flv_err *err)
+{
+    assert(done != NULL);
+    return s->driver->position_store(s, p, done, user, err);
+}
+
+flv_rc flv_reader_open(struct flv_reader **out,
+                       struct flv_stream *s,
+                       const struct flv_reader_conf *conf,
+                       struct flv_err *err)
+{
+    assert(out != NULL && conf->batch != NULL && conf->found != NULL);
+    assert(conf->positioned != NULL && conf->ended != NULL);
+    return s->driver->reader_open(out, s, conf, err);
+}
+
+void flv_reader_hold(struct flv_reader *r, bool on)
+{
+    r->ops->hold(r, on);
+}
+
+flv_rc flv_reader_commit(struct flv_reader *r,
+                         int64_t offset,
+                         flv_done_fn done,
+                         void *user,
+                         struct flv_err *err)
+{
+    return r->ops->commit(r, offset, done, user, err);
+}
+
+void flv_reader_close(struct flv_reader *r, flv_closed_fn closed, void *user)
+{
+    r->ops->close(r, closed, user);
+}
+
 struct flv_writer_conf flv_writer_conf_default(const char *topic)
 {
     const struct flv_producer_conf p = flv_producer_conf_default(topic);

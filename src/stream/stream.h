@@ -2,7 +2,8 @@
  * stream.h - what a connector asks of the place where records live.
  *
  * Purpose    Names the few verbs a connector needs (make sure that a topic
- *            exists, append batches, learn what is durable) and lets drivers
+ *            exists, append batches, learn what is durable, read partitions
+ *            and keep positions) and lets drivers
  *            answer them. A driver is chosen by name when the stream is made.
  *            Knows nothing of connectors or YAML.
  * Threads    Loop thread only. Callbacks run on the loop, never from inside
@@ -87,6 +88,70 @@ FLV_CHECKED flv_rc flv_stream_tail(struct flv_stream *s,
                                    flv_tail_fn done,
                                    void *user,
                                    struct flv_err *err);
+
+struct flv_topic_look {
+    const char *id; /* of this creation; "": the cluster cannot tell */
+    uint32_t partitions;
+};
+/* Borrowed for the call. FLV_E_NOT_FOUND: there is no such topic. */
+typedef void (*flv_look_fn)(void *user,
+                            const struct flv_err *err,
+                            const struct flv_topic_look *look);
+FLV_CHECKED flv_rc flv_stream_topic_look(struct flv_stream *s,
+                                         const char *topic,
+                                         flv_look_fn done,
+                                         void *user,
+                                         struct flv_err *err);
+
+/* What is stored for a consumer, of every topic. */
+FLV_CHECKED flv_rc flv_stream_positions(struct flv_stream *s,
+                                        const char *consumer,
+                                        flv_offsets_fn done,
+                                        void *user,
+                                        struct flv_err *err);
+/* Bound to a creation of the topic (an id that is not ""). FLV_E_NOT_FOUND: it
+ * is not there any more. */
+FLV_CHECKED flv_rc flv_stream_position_store(struct flv_stream *s,
+                                             const struct flv_position *p,
+                                             flv_done_fn done,
+                                             void *user,
+                                             struct flv_err *err);
+
+struct flv_reader;
+struct flv_reader_conf {
+    const char *topic;
+    uint32_t partition;
+    struct flv_start start;
+    /* NULL; or, where positions are stored by flv_reader_commit(): whose. What
+     * is stored takes the place of the start. */
+    const char *consumer;
+    uint32_t max_bytes; /* of one answer; 0: the client's default */
+    bool held;          /* begin with flv_reader_hold() in force */
+    void (*batch)(void *user, const struct flv_record_batch *batch);
+    /* Where a start had to be resolved: what is there. */
+    void (*found)(void *user, int64_t first, int64_t end);
+    /* Each time it reads from `offset` on: at the start, and after a loss. */
+    void (*positioned)(void *user, int64_t offset);
+    /* What cannot be repeated; once. Close it in any case. */
+    void (*ended)(void *user, const struct flv_err *err);
+    /* As flv_writer_conf. */
+    void (*trouble)(void *user, const struct flv_err *err);
+    void *user; /* of all; no callback may be NULL */
+};
+FLV_CHECKED flv_rc flv_reader_open(struct flv_reader **out,
+                                   struct flv_stream *s,
+                                   const struct flv_reader_conf *conf,
+                                   struct flv_err *err);
+/* No batches until it is let go; a bounded number of bytes waits. */
+void flv_reader_hold(struct flv_reader *r, bool on);
+/* Of the last record handled; durable when `done` runs. */
+FLV_CHECKED flv_rc flv_reader_commit(struct flv_reader *r,
+                                     int64_t offset,
+                                     flv_done_fn done,
+                                     void *user,
+                                     struct flv_err *err);
+/* No callback but `closed` (may be NULL) after this. */
+void flv_reader_close(struct flv_reader *r, flv_closed_fn closed, void *user);
 
 struct flv_writer_conf {
     const char *topic;
