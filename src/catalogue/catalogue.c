@@ -401,19 +401,27 @@ const struct flv_cat_entry *flv_catalogue_at(const struct flv_catalogue *c,
 const struct flv_cat_entry *flv_catalogue_find(const struct flv_catalogue *c,
                                                const char *name)
 {
-    return find(c, name);
+    const struct flv_cat_entry *e = find(c, name);
+    char stem[FLV_CONNECTOR_NAME_MAX + 1];
+    size_t len = flv_cfile_type_len(name);
+    if (e != NULL || name[len] == '\0' || len >= sizeof(stem)) {
+        return e;
+    }
+    memcpy(stem, name, len);
+    stem[len] = '\0';
+    return find(c, stem);
 }
 
 static const struct flv_descriptor *check_find(void *arg, const char *type)
 {
-    const struct flv_cat_entry *e = find(arg, type);
+    const struct flv_cat_entry *e = flv_catalogue_find(arg, type);
     return e != NULL && e->asked && e->problem[0] == '\0' ? &e->descriptor
                                                           : NULL;
 }
 
 static const char *check_problem(void *arg, const char *type)
 {
-    const struct flv_cat_entry *e = find(arg, type);
+    const struct flv_cat_entry *e = flv_catalogue_find(arg, type);
     return e != NULL && e->problem[0] != '\0' ? e->problem : NULL;
 }
 

@@ -64,7 +64,8 @@ FLV_CHECKED flv_rc flv_catalogue_refresh(struct flv_catalogue *c,
 size_t flv_catalogue_count(const struct flv_catalogue *c);
 const struct flv_cat_entry *flv_catalogue_at(const struct flv_catalogue *c,
                                              size_t i);
-/* NULL: there is no such program. It may have a problem. */
+/* NULL: there is no such program. It may have a problem. A name with -source or
+ * -sink also finds the program that is called without it. */
 const struct flv_cat_entry *flv_catalogue_find(const struct flv_catalogue *c,
                                                const char *name);
 

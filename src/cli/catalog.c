@@ -43,10 +43,8 @@ flv_rc cli_catalogue_find(const struct flv_catalogue *catalogue,
                           const struct flv_cat_entry **out,
                           struct flv_err *err)
 {
-    char name[128], all[120] = "";
-    (void)snprintf(name, sizeof name, "%.*s", (int)flv_cfile_type_len(type),
-                   type);
-    const struct flv_cat_entry *e = flv_catalogue_find(catalogue, name);
+    char all[120] = "";
+    const struct flv_cat_entry *e = flv_catalogue_find(catalogue, type);
     if (e != NULL && e->problem[0] == '\0') {
         *out = e;
         return FLV_OK;

@@ -453,10 +453,15 @@ static const char *find_section(const struct check *k,
                                 const struct flv_node *root)
 {
     const struct flv_node *type = flv_node_get(k->head, "type");
+    const struct flv_node *way = flv_node_get(k->head, "direction");
     if (type != NULL && type->kind == FLV_NODE_SCALAR) {
         char name[FLV_CONNECTOR_NAME_MAX + 8];
-        int len = snprintf(name, sizeof(name), "%.*s",
-                           (int)flv_cfile_type_len(type->text), type->text);
+        size_t stem = flv_cfile_type_len(type->text);
+        bool sink = strcmp(type->text + stem, "-sink") == 0 ||
+                    (way != NULL && way->kind == FLV_NODE_SCALAR &&
+                     strcmp(way->text, "sink") == 0);
+        int len = snprintf(name, sizeof(name), "%.*s%s", (int)stem, type->text,
+                           sink ? "-sink" : "");
         const struct flv_descriptor *d = len > 0 && (size_t)len < sizeof(name)
                                              ? k->conf->find(k->conf->arg, name)
                                              : NULL;

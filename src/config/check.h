@@ -22,7 +22,8 @@
 #include "config/report.h"
 
 struct flv_check_conf {
-    /* The descriptor of a type, or NULL: not installed. */
+    /* The descriptor of a type, or NULL: not installed. A sink may be asked
+     * for as "foo-sink" where its program calls itself "foo". */
     const struct flv_descriptor *(*find)(void *arg, const char *type);
     /* Why a program of that name is there but of no use, or NULL. */
     const char *(*problem)(void *arg, const char *type);

@@ -24,30 +24,37 @@ size_t flv_cfile_type_len(const char *type)
     return strlen(type) - strlen(suffix);
 }
 
-/* "http-source" is the type "http" and the direction source. */
+/* The name of the program's type: of a sink it ends with -sink. */
+static flv_rc name_type(struct flv__cread *r)
+{
+    struct flv_cfile *f = r->f;
+    const char *type = f->type_node->text;
+    size_t len = flv_cfile_type_len(type);
+    bool sink = f->direction == FLV_CFILE_SINK;
+    char *name = flv_arena_alloc(&f->arena, len + sizeof(sink_suffix), 1);
+    if (name == NULL) {
+        return flv__cfile_nomem(r);
+    }
+    (void)snprintf(name, len + sizeof(sink_suffix), "%.*s%s", (int)len, type,
+                   sink ? sink_suffix : "");
+    f->type = name;
+    return FLV_OK;
+}
+
+/* "http-source" is the type "http" and the direction source; "http-sink" the
+ * type of that name and the direction sink. */
 static flv_rc read_type(struct flv__cread *r, const struct flv_node *map)
 {
     struct flv_cfile *f = r->f;
     const char *type = NULL;
     f->type_node = flv_node_get(map, "type");
     FLV_TRY(flv__cfile_get(r, map, "type", true, &type));
-    const char *suffix = NULL;
     if (ends_with(type, source_suffix)) {
-        suffix = source_suffix;
         f->direction = FLV_CFILE_SOURCE;
     } else if (ends_with(type, sink_suffix)) {
-        suffix = sink_suffix;
         f->direction = FLV_CFILE_SINK;
     }
-    f->type = type;
-    if (suffix != NULL) {
-        f->type =
-            flv_arena_text(&f->arena, type, strlen(type) - strlen(suffix));
-        if (f->type == NULL) {
-            return flv__cfile_nomem(r);
-        }
-    }
-    return FLV_OK;
+    return name_type(r);
 }
 
 static flv_rc read_direction(struct flv__cread *r, const struct flv_node *map)
@@ -74,7 +81,7 @@ static flv_rc read_direction(struct flv__cread *r, const struct flv_node *map)
                             text, f->type_node->text);
     }
     f->direction = said;
-    return FLV_OK;
+    return f->type != NULL ? name_type(r) : FLV_OK;
 }
 
 static flv_rc read_stages(struct flv__cread *r, const struct flv_node *root)

@@ -107,7 +107,7 @@ struct flv_cfile {
     enum flv_cfile_dialect dialect;
     enum flv_cfile_direction direction;
     const char *name;    /* of the instance */
-    const char *type;    /* "http", without -source or -sink */
+    const char *type;    /* "http", without -source; of sinks "http-sink" */
     const char *version; /* as written, or NULL */
     const struct flv_node *type_node;
     struct flv_cfile_topic topic;

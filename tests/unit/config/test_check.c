@@ -43,9 +43,12 @@ static int unload_types(void **state)
 
 static const struct flv_descriptor *find(void *arg, const char *type)
 {
+    /* As the catalogue: a sink may be called without its suffix. */
+    size_t len = flv_cfile_type_len(type);
     (void)arg;
     for (size_t i = 0; i < COUNT(types); i++) {
-        if (strcmp(types[i].name, type) == 0) {
+        if (strncmp(types[i].name, type, len) == 0 &&
+            types[i].name[len] == '\0') {
             return &types[i];
         }
     }

@@ -149,7 +149,7 @@ static void types_with_suffixes_are_normalised(void **state)
     } table[] = {
         {"http", "http", FLV_CFILE_ANY},
         {"http-source", "http", FLV_CFILE_SOURCE},
-        {"sql-sink", "sql", FLV_CFILE_SINK},
+        {"sql-sink", "sql-sink", FLV_CFILE_SINK},
         {"test-connector", "test-connector", FLV_CFILE_ANY},
         {"-source", "-source", FLV_CFILE_ANY},
     };
