@@ -129,11 +129,9 @@ struct flv_sink_batch {
 struct flv_sink_ask {
     const char *consumer; /* the name under which positions are kept */
     const char *name;
-    const char *id;        /* at most FLV_TOPIC_ID_MAX bytes; "": a cluster
-                            * that cannot tell */
+    const char *id;        /* at most 63 bytes; "": the cluster cannot tell */
     uint32_t first, count; /* partitions that are asked about */
 };
-#define FLV_TOPIC_ID_MAX 63
 
 struct flv_sink_position {
     uint32_t partition;

@@ -28,6 +28,10 @@ struct flv_batch {
     uint32_t limit;        /* of count, for this pull */
     size_t bytes;          /* of keys and values */
     uint64_t first_number; /* of msgs[0] */
+    /* Where the records come from, when that is a topic; else NULL. */
+    const char *topic;
+    const int64_t *offsets, *timestamps;
+    uint32_t partition;
 };
 
 FLV_CHECKED flv_rc flv__batch_init(struct flv_batch *b, struct flv_err *err);

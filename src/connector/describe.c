@@ -45,7 +45,7 @@ flv_rc flv__connector_describe(const struct flv_connector *type,
     struct flv_out o = {.b = b, .rc = FLV_OK};
     flv_out_str(&o, "{");
     describe_member(&o, "name", type->name);
-    describe_member(&o, "direction", "source");
+    describe_member(&o, "direction", type->sink != NULL ? "sink" : "source");
     describe_member(&o, "version", type->version);
     describe_member(&o, "summary", type->summary);
     if (type->section != NULL) {
@@ -95,7 +95,7 @@ flv_rc flv__connector_metadata(const struct flv_connector *type,
 {
     struct flv_out o = {.b = b, .rc = FLV_OK};
     member(&o, "{\n  ", "name", type->name);
-    member(&o, ",\n  ", "direction", "Source");
+    member(&o, ",\n  ", "direction", type->sink != NULL ? "Sink" : "Source");
     flv_out_str(&o, ",\n  \"schema\": {\n");
     member(&o, "    ", "$schema", "http://json-schema.org/draft-07/schema#");
     member(&o, ",\n    ", "title", type->name);

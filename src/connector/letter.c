@@ -41,16 +41,24 @@ flv_rc flv__letter_write(struct flv_buf *b, const struct flv_letter_facts *f)
         text_member(&o, ",\"topic\":", f->topic);
     }
     number_member(&o, "},\"stage\":", (int64_t)f->stage);
-    text_member(&o, ",\"module\":{\"name\":", f->module);
-    text_member(&o, ",\"sha256\":", f->hash);
-    text_member(&o, ",\"kind\":", f->kind);
-    text_member(&o, "},\"error\":{\"cause\":", f->cause);
+    if (f->module != NULL) {
+        text_member(&o, ",\"module\":{\"name\":", f->module);
+        text_member(&o, ",\"sha256\":", f->hash);
+        text_member(&o, ",\"kind\":", f->kind);
+        flv_out_str(&o, "}");
+    }
+    text_member(&o, ",\"error\":{\"cause\":", f->cause);
     text_member(&o, ",\"text\":", f->text);
     if (f->hint.len > 0) {
         flv_out_str(&o, ",\"hint\":");
         flv_out_json(&o, f->hint);
     }
     number_member(&o, "},\"source\":{\"number\":", (int64_t)f->number);
+    if (f->of_topic != NULL) {
+        text_member(&o, ",\"topic\":", f->of_topic);
+        number_member(&o, ",\"partition\":", f->partition);
+        number_member(&o, ",\"offset\":", f->offset);
+    }
     flv_out_str(&o, "},\"record\":{");
     if (f->has_key) {
         bytes_member(&o, "\"key\":", f->key);

@@ -19,14 +19,18 @@ struct flv_letter_facts {
     const char *type;      /* "http" */
     const char *topic;     /* what a source fills; NULL: none */
     size_t stage;          /* from 1 */
-    const char *module;    /* its name: a path or what the cluster calls it */
+    const char *module;    /* its name: a path or what the cluster calls it;
+                            * NULL: the far side of a sink failed, no module */
     const char *hash;      /* SHA-256 of the module, hex */
     const char *kind;      /* "filter" */
     const char *cause;     /* "trap" */
     const char *text;      /* one sentence */
     struct flv_slice hint; /* the module's own words, or empty */
     uint64_t number;       /* of the record in this life of the connector */
-    int64_t time_ms;       /* when it failed */
+    const char *of_topic;  /* where it came from a topic; else NULL */
+    uint32_t partition;
+    int64_t offset;
+    int64_t time_ms; /* when it failed */
     bool has_key;
     struct flv_slice key, value;
 };

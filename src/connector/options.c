@@ -19,6 +19,7 @@ static const char *const compression_names[] = {"compression",
 static const char *const batch_names[] = {"batch-size", "source-batch-size",
                                           NULL};
 static const char *const arraymap_names[] = {"array-map", NULL};
+static const char *const partition_names[] = {"fluvio-partition", NULL};
 static const char *const initial_names[] = {"aggregate-init", NULL};
 
 #define SMART_HELP(kind)                                                       \
@@ -66,18 +67,6 @@ static const struct flv_opt shared_opts[] = {
     {.name = "profile", FLV_STR(struct flv_shared_conf, profile),
      .group = "cluster",
      .help = "Fluvio profile to use instead of the active one"},
-    {.name = "producer-linger",
-     FLV_DURATION(struct flv_shared_conf, linger_ms),
-     .aliases = linger_names, .max = 86400000,
-     .help = "Time to wait for more records before sending a batch, such as "
-             "100ms"},
-    {.name = "producer-compression",
-     FLV_CHOICE(struct flv_shared_conf, compression), .choices = codecs,
-     .aliases = compression_names, .help = "Compression of batches"},
-    {.name = "producer-batch-size",
-     FLV_SIZE(struct flv_shared_conf, batch_size_bytes),
-     .aliases = batch_names, .min = 1, .max = UINT64_C(32) << 20,
-     .help = "Largest size of a batch before compression, such as 16 KB"},
     {.name = "smartstream-filter",
      FLV_STR(struct flv_shared_conf, smart_filter), .group = FILTER_GROUP,
      .help = SMART_HELP("filter")},
@@ -142,6 +131,46 @@ static const struct flv_opt shared_opts[] = {
 };
 /* clang-format on */
 
+/* What only sources have: how batches are made. */
+/* clang-format off */
+static const struct flv_opt source_opts[] = {
+    {.name = "producer-linger",
+     FLV_DURATION(struct flv_shared_conf, linger_ms),
+     .aliases = linger_names, .max = 86400000,
+     .help = "Time to wait for more records before sending a batch, such as "
+             "100ms"},
+    {.name = "producer-compression",
+     FLV_CHOICE(struct flv_shared_conf, compression), .choices = codecs,
+     .aliases = compression_names, .help = "Compression of batches"},
+    {.name = "producer-batch-size",
+     FLV_SIZE(struct flv_shared_conf, batch_size_bytes),
+     .aliases = batch_names, .min = 1, .max = UINT64_C(32) << 20,
+     .help = "Largest size of a batch before compression, such as 16 KB"},
+    {.name = NULL},
+};
+
+/* What only sinks have: what is read, and whose the position is. */
+static const struct flv_opt sink_opts[] = {
+    {.name = "consumer", FLV_STR(struct flv_shared_conf, consumer),
+     .example = "billing",
+     .help = "Name under which the position in the topic is kept; default: "
+             "the connector's name, else its type"},
+    {.name = "start", FLV_STR(struct flv_shared_conf, start),
+     .fallback = "beginning", .example = "end",
+     .help = "Where reading begins when no position is kept: beginning, end, "
+             "absolute:N, from-beginning:N, from-end:N"},
+    {.name = "consumer-partition",
+     FLV_LIST(struct flv_shared_conf, consumer_partitions), .arg = "number",
+     .aliases = partition_names, .example = "0",
+     .help = "Partition to read; default: all"},
+    {.name = "consumer-max-bytes",
+     FLV_SIZE(struct flv_shared_conf, consumer_max_bytes), .min = 1,
+     .max = UINT64_C(32) << 20,
+     .help = "Bytes that one answer of the cluster may have"},
+    {.name = NULL},
+};
+/* clang-format on */
+
 static const char *const line_only[] = {
     "config",   "secrets",   "describe", "check",      "probe",
     "log-file", "exit-file", "lock-fd",  "control-fd", NULL};
@@ -176,7 +205,9 @@ flv_rc flv__conn_opts_init(struct flv_conn_opts *o,
                            struct flv_err *err)
 {
     const size_t align = alignof(max_align_t);
-    size_t shared = count_of(shared_opts), own = count_of(type->opts);
+    const struct flv_opt *way = type->sink != NULL ? sink_opts : source_opts;
+    size_t common = count_of(shared_opts), ways = count_of(way);
+    size_t shared = common + ways, own = count_of(type->opts);
     *o = (struct flv_conn_opts){0};
     if (shared + own > FLV_OPT_COUNT_MAX) {
         return flv_fail(err, FLV_E_LIMIT,
@@ -191,11 +222,20 @@ flv_rc flv__conn_opts_init(struct flv_conn_opts *o,
     o->own_offset =
         (sizeof(struct flv_shared_conf) + align - 1) / align * align;
     o->conf_size = o->own_offset + type->conf_size;
-    memcpy(o->table, shared_opts, shared * sizeof(*o->table));
+    memcpy(o->table, shared_opts, common * sizeof(*o->table));
+    memcpy(o->table + common, way, ways * sizeof(*o->table));
     for (size_t i = 0; i < shared; i++) {
         struct flv_opt *opt = &o->table[i];
         if (strcmp(opt->name, "fluvio-topic") == 0) {
             opt->aliases = type->topic_aliases;
+        }
+        if (strcmp(opt->name, "fluvio-topic") == 0 && type->sink != NULL) {
+            opt->help = "The topic to read";
+        }
+        if (strcmp(opt->name, "on-error") == 0 && type->sink != NULL) {
+            opt->help = "What becomes of a record that a SmartModule fails on "
+                        "or the far side refuses: halt, discard, retry:N, "
+                        "dead-letter:TOPIC; default: halt";
         }
         opt->flags |= FLV_OPT_SHARED;
         opt->flags |= is_line_only(opt->name) ? FLV_OPT_LINE : 0;

@@ -38,6 +38,10 @@ struct flv_shared_conf {
     struct flv_list smart_params, transforms;
     char *on_error;
     struct flv_budget budget; /* of each module; a zero takes the default */
+    /* Sinks */
+    char *consumer, *start;
+    struct flv_list consumer_partitions;
+    uint64_t consumer_max_bytes;
 };
 
 struct flv_conn_opts {

@@ -247,7 +247,7 @@ static flv_rc check(const struct flv_opts *opts,
     return FLV_OK;
 }
 
-static void warn_of_idle(const struct flv_opts *opts)
+static void warn_of_idle(const struct flv_opts *opts, bool sink)
 {
     static const char *const names[] = {
         "on-error",
@@ -258,7 +258,7 @@ static void warn_of_idle(const struct flv_opts *opts)
         "smartmodule-output-bytes",
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (flv_opts_given(opts, names[i])) {
+        if (flv_opts_given(opts, names[i]) && !(sink && i == 0)) {
             flv_log_warn("config", "ignored: no SmartModule is used",
                          FLV_KV_STR("setting", names[i]));
         }
@@ -266,38 +266,62 @@ static void warn_of_idle(const struct flv_opts *opts)
 }
 
 /* Each topic of dead letters is a lane of its own. */
+static flv_rc add_lane(struct flv_plan *p,
+                       struct flv_policy *policy,
+                       const char *topic,
+                       struct flv_err *err)
+{
+    if (policy->kind != FLV_POLICY_DEAD_LETTER) {
+        return FLV_OK;
+    }
+    if (topic != NULL && strcmp(policy->topic, topic) == 0) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "dead letters cannot go to the connector's own topic "
+                        "\"%.60s\"",
+                        topic);
+    }
+    uint32_t lane = FLV_LANE_TOPIC + 1;
+    while (lane < p->lanes && strcmp(p->topics[lane], policy->topic) != 0) {
+        lane++;
+    }
+    assert(lane < FLV_LANES_MAX);
+    p->topics[lane] = policy->topic;
+    p->lanes = lane == p->lanes ? lane + 1 : p->lanes;
+    policy->lane = lane;
+    return FLV_OK;
+}
+
 static flv_rc
 make_lanes(struct flv_plan *p, const char *topic, struct flv_err *err)
 {
     p->topics[FLV_LANE_TOPIC] = topic;
     p->lanes = FLV_LANE_TOPIC + 1;
-    for (size_t i = 0; i < p->count; i++) {
-        struct flv_policy *policy = &p->steps[i].policy;
-        if (policy->kind != FLV_POLICY_DEAD_LETTER) {
-            continue;
-        }
-        if (topic != NULL && strcmp(policy->topic, topic) == 0) {
-            return flv_fail(err, FLV_E_USAGE,
-                            "dead letters cannot go to the connector's own "
-                            "topic \"%.60s\"",
-                            topic);
-        }
-        uint32_t lane = FLV_LANE_TOPIC + 1;
-        while (lane < p->lanes && strcmp(p->topics[lane], policy->topic) != 0) {
-            lane++;
-        }
-        assert(lane < FLV_LANES_MAX);
-        p->topics[lane] = policy->topic;
-        p->lanes = lane == p->lanes ? lane + 1 : p->lanes;
-        policy->lane = lane;
+    flv_rc rc = add_lane(p, &p->sink_policy, topic, err);
+    for (size_t i = 0; rc == FLV_OK && i < p->count; i++) {
+        rc = add_lane(p, &p->steps[i].policy, topic, err);
     }
-    return FLV_OK;
+    return rc;
+}
+
+/* What the far side refuses: on-error of all. */
+static flv_rc sink_policy(struct flv_plan *p,
+                          const struct flv_opts *opts,
+                          struct flv_err *err)
+{
+    const char *text = shared_of(opts)->on_error;
+    flv_rc rc =
+        text != NULL ? flv__policy_parse(text, &p->sink_policy, err) : FLV_OK;
+    if (rc != FLV_OK) {
+        flv_err_prefix(err, "on-error");
+    }
+    return rc;
 }
 
 flv_rc flv__plan_make(struct flv_plan *p,
                       const struct flv_opts *opts,
                       const struct flv_cfile *file,
                       const struct flv_cfile_conf *secrets,
+                      bool sink,
                       struct flv_err *err)
 {
     *p = (struct flv_plan){0};
@@ -314,7 +338,10 @@ flv_rc flv__plan_make(struct flv_plan *p,
         rc = from_options(p, opts, err);
     }
     if (rc == FLV_OK && p->count == 0) {
-        warn_of_idle(opts);
+        warn_of_idle(opts, sink);
+    }
+    if (rc == FLV_OK && sink) {
+        rc = sink_policy(p, opts, err);
     }
     return rc == FLV_OK ? make_lanes(p, c->fluvio_topic, err) : rc;
 }

@@ -39,17 +39,20 @@ struct flv_plan {
     size_t line_count;
     struct flv_plan_step steps[FLV_SM_STEPS_MAX];
     size_t count;
+    struct flv_policy sink_policy; /* for what the far side refuses */
     /* Topics of dead letters by lane; [FLV_LANE_TOPIC] is the topic. */
     const char *topics[FLV_LANES_MAX];
     uint32_t lanes;
 };
 
-/* The options are finished; file is NULL where there is none. Call _deinit()
- * in any case. */
+/* sink: records that get through may still be refused, on-error is for those,
+ * too. The options are finished; file is NULL where there is none. Call
+ * _deinit() in any case. */
 FLV_CHECKED flv_rc flv__plan_make(struct flv_plan *p,
                                   const struct flv_opts *opts,
                                   const struct flv_cfile *file,
                                   const struct flv_cfile_conf *secrets,
+                                  bool sink,
                                   struct flv_err *err);
 /* Reads the modules that are files; others are left to flv__plan_give(). */
 FLV_CHECKED flv_rc flv__plan_read(struct flv_plan *p, struct flv_err *err);

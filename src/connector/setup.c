@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "connector/consumer.h"
 #include "connector/describe.h"
 #include "connector/mistakes.h"
 
@@ -60,16 +61,19 @@ static int print_data(const struct flv_connector *type,
 static flv_rc check_type(const struct flv_setup *s, struct flv_err *err)
 {
     const struct flv_cfile *f = &s->file;
+    size_t stem = flv_cfile_type_len(f->type);
+    if (f->direction == FLV_CFILE_SINK && s->type->sink == NULL &&
+        strncmp(f->type, s->type->name, stem) == 0 &&
+        s->type->name[stem] == '\0') {
+        return flv_doc_fail(f->doc, f->type_node, err,
+                            "the direction is sink, but \"%s\" is a source",
+                            s->type->name);
+    }
     if (strcmp(f->type, s->type->name) != 0) {
         return flv_doc_fail(f->doc, f->type_node, err,
                             "the type is \"%.40s\" but this program is the "
                             "connector \"%s\"; run fluvio-connect-%.40s",
                             f->type, s->type->name, f->type);
-    }
-    if (f->direction == FLV_CFILE_SINK) {
-        return flv_doc_fail(f->doc, f->type_node, err,
-                            "the direction is sink, but \"%s\" is a source",
-                            s->type->name);
     }
     return FLV_OK;
 }
@@ -184,6 +188,9 @@ static flv_rc read_files(struct flv_setup *s, struct flv_err *err)
     for (size_t i = 0; rc == FLV_OK && i < s->file.setting_count; i++) {
         rc = apply(s, &s->file.settings[i], err);
     }
+    if (rc == FLV_OK && s->type->sink != NULL) {
+        rc = flv__consumer_apply(&s->file, flv_args_opts(&s->args), err);
+    }
     return rc;
 }
 
@@ -210,7 +217,7 @@ static void log_warnings(const struct flv_setup *s)
         flv_log_warn("config", "ignored",
                      FLV_KV_STR("reason", s->file.warnings[i]));
     }
-    if (s->has_file && s->file.consumer != NULL) {
+    if (s->has_file && s->file.consumer != NULL && s->type->source != NULL) {
         flv_log_warn(
             "config", "ignored",
             FLV_KV_STR("reason", "consumer is for sinks; this is a source"));
@@ -242,9 +249,13 @@ static flv_rc check(struct flv_setup *s, struct flv_err *err)
     const struct flv_cfile_conf secrets = {.secret = flv__secrets_get,
                                            .secret_arg = &s->secrets};
     flv_rc rc = flv__plan_make(&s->plan, flv_args_opts(&s->args),
-                               s->has_file ? &s->file : NULL, &secrets, err);
+                               s->has_file ? &s->file : NULL, &secrets,
+                               s->type->sink != NULL, err);
     if (rc == FLV_OK) {
         rc = flv__plan_read(&s->plan, err);
+    }
+    if (rc == FLV_OK && s->type->sink != NULL) {
+        rc = flv__consumer_check(flv__setup_shared(s), &s->plan, err);
     }
     if (rc != FLV_OK || s->type->check == NULL) {
         return rc;

@@ -8,7 +8,6 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "connector/pipeline.h"
 #include "connector/smart_priv.h"
 #include "smartmodule/engine.h"
 #include "smartmodule/folder.h"
@@ -133,6 +132,8 @@ static void compiled(struct flv_work *work, flv_rc rc)
          i++) {
         struct flv_sm_module_info m =
             flv_sm_module_info(flv_sm_chain_module(s->chain, i));
+        s->single =
+            s->single || (s->conf.origins && m.kind == FLV_SM_ARRAY_MAP);
         flv_log_info("smartmodule", "ready", FLV_KV_U64("stage", i + 1),
                      FLV_KV_STR("kind", flv_sm_kind_name(m.kind)),
                      FLV_KV_STR("module", m.name),
@@ -350,8 +351,8 @@ static void work_done(struct flv_work *work, flv_rc rc)
     struct flv_smart *s = FLV_OWNER_OF(work, struct flv_smart, work);
     s->in = NULL;
     memcpy(s->shown, s->each, sizeof(s->shown));
-    if (rc == FLV_OK && s->source != NULL) {
-        flv__pipeline_staged(s->source, &s->result);
+    if (rc == FLV_OK && s->staged != NULL) {
+        s->staged(s->staged_arg, &s->result);
     }
 }
 
@@ -377,9 +378,13 @@ const struct flv_stage *flv__smart_stage(const struct flv_smart *s)
     return &s->stage;
 }
 
-void flv__smart_attach(struct flv_smart *s, struct flv_source *src)
+void flv__smart_attach(struct flv_smart *s,
+                       void (*staged)(void *arg,
+                                      const struct flv_stage_result *result),
+                       void *arg)
 {
-    s->source = src;
+    s->staged = staged;
+    s->staged_arg = arg;
 }
 
 /* --- figures ----------------------------------------------------------------
@@ -463,7 +468,7 @@ bool flv__smart_end(struct flv_smart *s, uint32_t wait_ms)
         return true;
     }
     s->done = NULL;
-    s->source = NULL;
+    s->staged = NULL;
     atomic_store(&s->hurry, true);
     return s->pool == NULL || flv_pool_wait(s->pool, wait_ms);
 }
@@ -474,7 +479,7 @@ void flv__smart_destroy(struct flv_smart *s)
         return;
     }
     s->done = NULL;
-    s->source = NULL;
+    s->staged = NULL;
     atomic_store(&s->hurry, true);
     flv_loop_undefer(s->conf.loop, &s->begin);
     flv_loop_undefer(s->conf.loop, &s->looking);

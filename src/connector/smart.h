@@ -29,12 +29,14 @@
 #include "loop/loop.h"
 
 struct flv_smart;
-struct flv_source;
 
 struct flv_smart_conf {
     struct flv_loop *loop;
     struct flv_plan *plan;   /* at least one step */
     const char *name, *type; /* of the connector, for letters */
+    /* For a sink: say of which record each output was made. A chain that has
+     * an array_map is called for one record at a time then. */
+    bool origins;
 };
 
 FLV_CHECKED flv_rc flv__smart_create(struct flv_smart **out,
@@ -50,9 +52,12 @@ void flv__smart_open(struct flv_smart *s,
  * that want to look back. `done` once, unless destroyed before. */
 void flv__smart_look_back(struct flv_smart *s, flv_done_fn done, void *user);
 
-/* After `done`: what the pipeline is opened with, and the pipeline. */
+/* After `done`: what pipeline or sink is opened with, and who is answered. */
 const struct flv_stage *flv__smart_stage(const struct flv_smart *s);
-void flv__smart_attach(struct flv_smart *s, struct flv_source *src);
+void flv__smart_attach(struct flv_smart *s,
+                       void (*staged)(void *arg,
+                                      const struct flv_stage_result *result),
+                       void *arg);
 
 /* What became of the records that step i was given, up to the last batch that
  * was answered. */

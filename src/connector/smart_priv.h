@@ -29,7 +29,8 @@ struct flv_smart {
     struct flv_sm_engine *engine; /* a reference */
     struct flv_sm_chain *chain;   /* owned */
     struct flv_stage stage;
-    struct flv_source *source; /* borrowed; who is answered */
+    void (*staged)(void *arg, const struct flv_stage_result *result);
+    void *staged_arg; /* who is answered */
     /* opening */
     struct flv_stream *stream; /* borrowed */
     size_t next;               /* the step that is looked after */
@@ -45,12 +46,17 @@ struct flv_smart {
     atomic_bool hurry;
     bool stop_at_failure; /* a step's policy is halt or retry */
     bool stop;            /* the same for this batch */
+    bool single;          /* outputs tell their record only one by one */
     struct flv_buf section;
     struct flv_arena arena; /* owns letters, and outputs of earlier calls */
     struct flv_msg *msgs;   /* owned; [borrowed..] point into the chain */
     size_t msg_count, msg_cap, borrowed;
     struct flv_letter *letters; /* owned */
     size_t letter_count, letter_cap;
+    /* For a sink, owned: see struct flv_stage_result. */
+    uint32_t *origins;
+    uint8_t *fates;
+    size_t origin_cap, fate_cap;
     struct flv_stage_result result;
     struct flv_stage_counts each[FLV_SM_STEPS_MAX];
     struct flv_stage_counts shown[FLV_SM_STEPS_MAX]; /* the loop's copy */

@@ -1,5 +1,7 @@
 /* Batches through the chain, and the policies. Runs on the stage's thread. */
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,6 +27,21 @@ static uint64_t number_of(const struct flv_smart *s, uint32_t at)
     return s->in->first_number + at;
 }
 
+/* What people know the record by: its number, or its place in a topic. */
+#define NAME_MAX_BYTES 128
+static const char *
+name_of(const struct flv_smart *s, uint32_t at, char out[NAME_MAX_BYTES])
+{
+    if (s->in->topic == NULL) {
+        (void)snprintf(out, NAME_MAX_BYTES, "%llu",
+                       (unsigned long long)number_of(s, at));
+    } else {
+        (void)snprintf(out, NAME_MAX_BYTES, "%.80s-%u@%lld", s->in->topic,
+                       s->in->partition, (long long)s->in->offsets[at]);
+    }
+    return out;
+}
+
 static struct flv_sm_module_info info_of(const struct flv_smart *s, size_t step)
 {
     return flv_sm_module_info(flv_sm_chain_module(s->chain, step));
@@ -43,7 +60,8 @@ static void halt(struct flv_smart *s, const struct flv_err *err)
 /* Not the record's fault, but it cannot be said to be done. */
 static void halt_by_host(struct flv_smart *s, uint32_t at, struct flv_err *err)
 {
-    flv_err_prefix(err, "record %llu", (unsigned long long)number_of(s, at));
+    char name[NAME_MAX_BYTES];
+    flv_err_prefix(err, "record %s", name_of(s, at, name));
     s->result.counts.failed++;
     halt(s, err);
 }
@@ -66,19 +84,47 @@ static flv_rc grow(void **array, size_t *cap, size_t want, size_t size)
     return FLV_OK;
 }
 
-static flv_rc
-take(struct flv_smart *s, const struct flv_sm_result *res, struct flv_err *err)
+/* Room for what one more call gave. */
+static flv_rc make_room(struct flv_smart *s, size_t count)
 {
     void *array = s->msgs;
-    flv_rc rc = grow(&array, &s->msg_cap, s->msg_count + res->record_count,
-                     sizeof(*s->msgs));
+    flv_rc rc =
+        grow(&array, &s->msg_cap, s->msg_count + count, sizeof(*s->msgs));
     s->msgs = array;
+    if (rc == FLV_OK && s->conf.origins) {
+        array = s->origins;
+        rc = grow(&array, &s->origin_cap, s->msg_count + count,
+                  sizeof(*s->origins));
+        s->origins = array;
+    }
+    return rc;
+}
+
+/* The call began with record `at` of the batch. */
+static void
+note_origin(struct flv_smart *s, uint32_t at, const struct flv_sm_record *r)
+{
+    if (s->conf.origins) {
+        assert(r->origin != FLV_SM_NO_ORIGIN || s->single);
+        uint32_t i = r->origin != FLV_SM_NO_ORIGIN ? at + r->origin : at;
+        s->origins[s->msg_count] = i;
+        s->fates[i] = FLV_STAGED_PASSED;
+    }
+}
+
+static flv_rc take(struct flv_smart *s,
+                   uint32_t at,
+                   const struct flv_sm_result *res,
+                   struct flv_err *err)
+{
+    flv_rc rc = make_room(s, res->record_count);
     if (rc != FLV_OK) {
         return flv_fail(err, rc, "out of memory for %zu records",
                         res->record_count);
     }
     for (size_t i = 0; i < res->record_count; i++) {
         const struct flv_sm_record *r = &res->records[i];
+        note_origin(s, at, r);
         s->msgs[s->msg_count++] = (struct flv_msg){.key = r->key,
                                                    .value = r->value,
                                                    .has_key = r->has_key,
@@ -140,6 +186,13 @@ static flv_rc keep_borrowed(struct flv_smart *s, struct flv_err *err)
 /* --- calls ------------------------------------------------------------------
  */
 
+/* When the record was made, where a topic tells; else 0. */
+static int64_t time_of(const struct flv_smart *s, uint32_t i)
+{
+    const int64_t *times = s->in->timestamps;
+    return times != NULL && times[i] > 0 ? times[i] : 0;
+}
+
 static flv_rc call(struct flv_smart *s,
                    uint32_t at,
                    uint32_t count,
@@ -150,7 +203,8 @@ static flv_rc call(struct flv_smart *s,
     flv_buf_reset(&s->section);
     for (uint32_t i = at; rc == FLV_OK && i < at + count; i++) {
         const struct flv_msg *m = &s->in->msgs[i];
-        rc = flv_sm_section_add(&s->section, m->has_key, m->key, m->value, 0);
+        rc = flv_sm_section_add(&s->section, m->has_key, m->key, m->value,
+                                time_of(s, i) - time_of(s, at));
         if (rc != FLV_OK) {
             return flv_fail(err, rc, "no memory for a batch of %u records",
                             count);
@@ -161,8 +215,10 @@ static flv_rc call(struct flv_smart *s,
     }
     const struct flv_sm_input in = {
         .section = flv_buf_slice(&s->section),
-        .base_offset = (int64_t)number_of(s, at),
-        .base_timestamp_ms = flv_clock_wall_ms(),
+        .base_offset = s->in->offsets != NULL ? s->in->offsets[at]
+                                              : (int64_t)number_of(s, at),
+        .base_timestamp_ms =
+            s->in->timestamps != NULL ? time_of(s, at) : flv_clock_wall_ms(),
         .stop = &s->hurry,
     };
     rc = flv_sm_chain_run(s->chain, &in, s->stop, res, err);
@@ -184,12 +240,13 @@ static void complain(struct flv_smart *s,
 {
     struct flv__complaint *c = &s->complaints[f->step];
     uint64_t now = flv_clock_mono_ms();
+    char name[NAME_MAX_BYTES];
     if (now < c->next_ms) {
         c->hidden++;
         return;
     }
     flv_log_warn(TARGET, "a record failed",
-                 FLV_KV_U64("record", number_of(s, at)),
+                 FLV_KV_STR("record", name_of(s, at, name)),
                  FLV_KV_U64("stage", (uint64_t)f->step + 1),
                  FLV_KV_STR("module", info_of(s, f->step).name),
                  FLV_KV_STR("cause", flv_sm_cause_name(f->cause)),
@@ -206,9 +263,10 @@ static void halt_at(struct flv_smart *s,
                     const char *why)
 {
     struct flv_err err = {0};
+    char name[NAME_MAX_BYTES];
     (void)flv_fail(&err, FLV_E_INVALID,
-                   "record %llu failed in stage %u (%s%s): %s",
-                   (unsigned long long)number_of(s, at), f->step + 1,
+                   "record %s failed in stage %u (%s%s): %s",
+                   name_of(s, at, name), f->step + 1,
                    flv_sm_cause_name(f->cause), why, f->text);
     halt(s, &err);
 }
@@ -223,7 +281,7 @@ static flv_rc write_letter(struct flv_smart *s,
     const struct flv_letter_facts facts = {
         .connector = s->conf.name,
         .type = s->conf.type,
-        .topic = s->conf.plan->topics[FLV_LANE_TOPIC],
+        .topic = s->conf.origins ? NULL : s->conf.plan->topics[FLV_LANE_TOPIC],
         .stage = (size_t)f->step + 1,
         .module = info.name,
         .hash = info.hash,
@@ -233,6 +291,9 @@ static flv_rc write_letter(struct flv_smart *s,
         .hint = {.data = f->hint.data,
                  .len = f->hint.len < HINT_MAX ? f->hint.len : HINT_MAX},
         .number = number_of(s, at),
+        .of_topic = s->in->topic,
+        .partition = s->in->partition,
+        .offset = s->in->offsets != NULL ? s->in->offsets[at] : 0,
         .time_ms = flv_clock_wall_ms(),
         .has_key = m->has_key,
         .key = m->key,
@@ -272,12 +333,22 @@ static flv_rc add_letter(struct flv_smart *s,
     return rc;
 }
 
+static void set_fate(struct flv_smart *s, uint32_t at, enum flv_stage_fate fate)
+{
+    if (s->conf.origins) {
+        s->fates[at] = (uint8_t)fate;
+    }
+}
+
 /* The record has failed for good. */
 static void
 dispose(struct flv_smart *s, uint32_t at, const struct flv_sm_failure *f)
 {
     const struct flv_policy *p = &s->conf.plan->steps[f->step].policy;
     s->result.counts.failed++;
+    set_fate(s, at,
+             p->kind == FLV_POLICY_DISCARD ? FLV_STAGED_DISCARDED
+                                           : FLV_STAGED_FAILED);
     for (uint32_t k = 0; k < f->step; k++) {
         s->each[k].in++;
         s->each[k].passed++;
@@ -320,7 +391,7 @@ fail(struct flv_smart *s, uint32_t at, const struct flv_sm_failure *first)
         complain(s, at, &f, FLV_POLICY_RETRY);
         flv_rc rc = call(s, at, 1, &res, &err);
         if (rc == FLV_OK && res.in > 0 && res.failed == 0) {
-            rc = take(s, &res, &err);
+            rc = take(s, at, &res, &err);
             if (rc == FLV_OK) {
                 count_steps(s, &res);
                 return;
@@ -385,7 +456,7 @@ digest(struct flv_smart *s, uint32_t at, const struct flv_sm_result *res)
 {
     struct flv_err err = {0};
     uint32_t in = res->in; /* a retry takes the result back */
-    if (take(s, res, &err) != FLV_OK) {
+    if (take(s, at, res, &err) != FLV_OK) {
         halt_by_host(s, at, &err);
         return at + 1;
     }
@@ -399,17 +470,36 @@ digest(struct flv_smart *s, uint32_t at, const struct flv_sm_result *res)
     return s->result.halt.rc != FLV_OK && !s->stop ? give_up_all(s) : at + in;
 }
 
+static bool clear_fates(struct flv_smart *s)
+{
+    void *array = s->fates;
+    flv_rc rc = grow(&array, &s->fate_cap, s->in->count, sizeof(*s->fates));
+    s->fates = array;
+    if (rc != FLV_OK) {
+        struct flv_err err = {0};
+        (void)flv_fail(&err, rc, "out of memory for %u records", s->in->count);
+        halt_by_host(s, 0, &err);
+        return false;
+    }
+    memset(s->fates, 0, s->in->count * sizeof(*s->fates));
+    return true;
+}
+
 void flv__smart_run(struct flv_smart *s)
 {
     struct flv_stage_result *r = &s->result;
     uint32_t at = 0;
     reset(s);
     s->stop = s->stop_at_failure || has_huge(s->in);
+    if (s->conf.origins && !clear_fates(s)) {
+        at++;
+    }
     while (at < s->in->count && r->halt.rc == FLV_OK &&
            !atomic_load(&s->hurry)) {
         struct flv_sm_result res;
         struct flv_err err = {0};
-        if (call(s, at, s->in->count - at, &res, &err) != FLV_OK) {
+        uint32_t count = s->single ? 1 : s->in->count - at;
+        if (call(s, at, count, &res, &err) != FLV_OK) {
             halt_by_host(s, at, &err);
             at++;
             break;
@@ -419,6 +509,8 @@ void flv__smart_run(struct flv_smart *s)
     r->counts.in = at;
     r->msgs = s->msgs;
     r->count = s->msg_count;
+    r->origins = s->origins;
+    r->fates = s->fates;
     r->letters = s->letters;
     r->letter_count = s->letter_count;
     assert(flv__stage_adds_up(&r->counts));
@@ -436,4 +528,6 @@ void flv__smart_run_deinit(struct flv_smart *s)
     flv_buf_deinit(&s->section);
     flv_free(s->msgs);
     flv_free(s->letters);
+    flv_free(s->origins);
+    flv_free(s->fates);
 }

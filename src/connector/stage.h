@@ -1,5 +1,6 @@
 /*
- * stage.h - what happens to a batch between source and stream.
+ * stage.h - what happens to a batch between source and stream, or stream and
+ *           sink.
  *
  * Purpose    The seam between the pipeline and the chain of SmartModules. A
  *            stage is handed a whole batch and answers later, with what goes
@@ -27,7 +28,7 @@
 
 /* Where records go: the topic, then topics of dead letters. */
 #define FLV_LANE_TOPIC 0u
-#define FLV_LANES_MAX 17u
+#define FLV_LANES_MAX 18u
 
 struct flv_stage_counts {
     uint64_t in, passed, filtered, failed;
@@ -40,10 +41,23 @@ struct flv_letter {
     struct flv_msg msg;
 };
 
+/* What became of a record that was run. */
+enum flv_stage_fate {
+    FLV_STAGED_FILTERED, /* it left nothing */
+    FLV_STAGED_PASSED,
+    FLV_STAGED_FAILED,
+    FLV_STAGED_DISCARDED, /* failed, and dropped by policy */
+};
+
 /* What a batch became. */
 struct flv_stage_result {
     const struct flv_msg *msgs; /* to the topic, in order */
     size_t count;
+    /* For sinks, else NULL: of each of msgs the index of the record in the
+     * batch that it was made of, never smaller than the one before; and of
+     * each record that was run its enum flv_stage_fate. */
+    const uint32_t *origins;
+    const uint8_t *fates;
     const struct flv_letter *letters;
     size_t letter_count;
     struct flv_stage_counts counts; /* in: how many of the batch were run */
@@ -53,8 +67,8 @@ struct flv_stage_result {
 };
 
 struct flv_stage {
-    /* Begins with `in`; ends with one flv__pipeline_staged(), never from
-     * inside. One batch at a time. */
+    /* Begins with `in`; ends with one flv__pipeline_staged() or
+     * flv__sink_staged(), never from inside. One batch at a time. */
     void (*run)(void *state, const struct flv_batch *in);
     /* Time is up: records that are not through are left out of the answer,
      * which comes soon. May come more than once. */

@@ -169,9 +169,13 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct flv_http_call *call = arg;
-    size_t len = size * count;
+    size_t len = size * count, kept = len;
     call->body_begun = true;
-    flv_rc rc = flv_buf_add(&call->answer.body, data, len);
+    if (call->cut_body &&
+        kept > call->answer.body.max - call->answer.body.len) {
+        kept = call->answer.body.max - call->answer.body.len;
+    }
+    flv_rc rc = flv_buf_add(&call->answer.body, data, kept);
     if (rc == FLV_E_LIMIT) {
         (void)flv_fail(&call->err, rc,
                        "the answer of %s is larger than %zu bytes", call->shown,
@@ -389,6 +393,7 @@ static void set_limits(struct flv_http_call *call,
                      at_most(req->timeout_ms, TIMEOUT_MS));
     uint64_t max =
         req->body_bytes_max != 0 ? req->body_bytes_max : BODY_BYTES_MAX;
+    call->cut_body = req->cut_body;
     flv_buf_init(&call->answer.body, max < SIZE_MAX ? (size_t)max : SIZE_MAX);
 }
 

@@ -28,6 +28,7 @@ struct flv_http_call {
     struct flv_arena texts; /* owns what the answer points to */
     bool encoded;           /* the answer names a content coding */
     bool body_begun;
+    bool cut_body;      /* a longer body is no error */
     struct flv_err err; /* why the transfer was ended here */
     char curl_text[CURL_ERROR_SIZE];
     char shown[FLV_HTTP_SHOWN_MAX]; /* URL for messages */

@@ -83,7 +83,7 @@ static flv_rc make(struct bed *b, const char *const *options, const char *yaml)
     flv_rc rc = flv_opts_finish(&b->opts, &b->err);
     if (rc == FLV_OK) {
         rc = flv__plan_make(&b->plan, &b->opts, b->has_file ? &b->file : NULL,
-                            &secrets, &b->err);
+                            &secrets, false, &b->err);
     }
     return rc == FLV_OK ? flv__plan_read(&b->plan, &b->err) : rc;
 }

@@ -117,6 +117,11 @@ static void open_smart(void)
     }
 }
 
+static void staged(void *arg, const struct flv_stage_result *result)
+{
+    flv__pipeline_staged(arg, result);
+}
+
 static void start(const char *text, uint32_t drain_ms)
 {
     struct flv_err err = {0};
@@ -133,7 +138,7 @@ static void start(const char *text, uint32_t drain_ms)
         fail_msg("%s", err.text);
     }
     out.src = src;
-    flv__smart_attach(smart, src);
+    flv__smart_attach(smart, staged, src);
 }
 
 static struct flv_pipeline_counts counts(void)
