@@ -6,11 +6,24 @@
 #include "connector/options.h"
 #include "connector/pipeline.h"
 #include "http.h"
+#include "http_sink.h"
 #include "mqtt.h"
 #include "test_connector.h"
 
 static const struct flv_connector *const types[] = {
-    &http_connector, &mqtt_connector, &test_connector};
+    &http_connector, &http_sink_connector, &mqtt_connector, &test_connector};
+
+static void check_sink(const struct flv_connector *t)
+{
+    const struct flv_sink_ops *ops = t->sink;
+    size_t len = strlen(t->name);
+    assert_true(len > 5 && strcmp(t->name + len - 5, "-sink") == 0);
+    assert_true(ops->open != NULL && ops->put != NULL);
+    assert_true(ops->verdict != NULL && ops->drain != NULL);
+    assert_non_null(ops->close);
+    assert_true(ops->keeps_positions == (ops->ask != NULL));
+    assert_true(ops->keeps_positions == (ops->keep != NULL));
+}
 
 static void descriptors_fill_their_mandatory_slots(void **state)
 {
@@ -21,10 +34,14 @@ static void descriptors_fill_their_mandatory_slots(void **state)
         assert_true(t->name[0] != '\0');
         assert_string_equal(t->version, FLV_VERSION);
         assert_true(t->summary[0] >= 'A' && t->summary[0] <= 'Z');
-        assert_non_null(t->source);
-        assert_non_null(t->source->open);
-        assert_non_null(t->source->pull);
-        assert_non_null(t->source->close);
+        assert_true((t->source != NULL) != (t->sink != NULL));
+        if (t->source != NULL) {
+            assert_non_null(t->source->open);
+            assert_non_null(t->source->pull);
+            assert_non_null(t->source->close);
+        } else {
+            check_sink(t);
+        }
         size_t counters = 0;
         while (t->counters != NULL && t->counters[counters] != NULL) {
             counters++;
