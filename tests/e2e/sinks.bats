@@ -1,0 +1,338 @@
+#!/usr/bin/env bats
+# Sinks as a person uses them: http-sink by hand and managed, against an
+# endpoint that remembers what it took (tests/fault/http_end.py).
+
+load lib.bash
+load manager.bash
+
+setup_file() {
+    cluster_up
+}
+
+teardown_file() {
+    home_down
+}
+
+setup() {
+    TOPIC=t$BATS_TEST_NUMBER
+    KEYS=$HOME/$TOPIC.keys
+    LOG=$HOME/$TOPIC.log
+    END_PORT=
+    fluvio topic create "$TOPIC" >/dev/null
+}
+
+teardown() {
+    [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
+    [ -z "${END:-}" ] || kill -9 "$END" 2>/dev/null || true
+    fluvio connector delete --all >/dev/null 2>&1 || true
+    fluvio topic delete "$TOPIC" >/dev/null 2>&1 || true
+}
+
+# endpoint [MOOD]: ready on $END_PORT, the same one when it is there already.
+endpoint() {
+    python3 "$ROOT/tests/fault/http_end.py" "${END_PORT:-0}" "$KEYS" "$@" \
+        >"$HOME/$TOPIC.port" 2>"$HOME/$TOPIC.end" 3>&- &
+    END=$!
+    until_true 10 [ -s "$HOME/$TOPIC.port" ]
+    END_PORT=$(cat "$HOME/$TOPIC.port")
+}
+
+no_endpoint() {
+    read -r END_PORT _ < <(free_ports)
+}
+
+sink() {
+    : >"$LOG"
+    fluvio-connect-http-sink --fluvio-topic="$TOPIC" \
+        --consumer="${CONSUMER:-$TOPIC}" \
+        --endpoint="${SCHEME:-http}://localhost:$END_PORT/in" \
+        --backoff-min=20ms --backoff-max=100ms "$@" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+}
+
+said() {
+    until_true 15 grep -q -- "$1" "$LOG" || {
+        cat "$LOG"
+        return 1
+    }
+}
+
+stop_sink() {
+    kill -TERM "$CONNECTOR"
+    ends_with 0 "$CONNECTOR"
+    CONNECTOR=
+}
+
+produce() {
+    printf '%s\n' "$@" | fluvio produce "$TOPIC"
+}
+
+# What was taken: `KEY BODY`, sorted; repetitions in requests do not count.
+taken() {
+    grep -v '^again ' "$KEYS" 2>/dev/null | sort -V
+}
+
+has_taken() {
+    [ "$(taken | wc -l)" -ge "$1" ]
+}
+
+wait_taken() {
+    until_true 20 has_taken "$1" || {
+        cat "$LOG" "$KEYS"
+        return 1
+    }
+}
+
+# position N: the consumer's offset in partition 0 is stored.
+position() {
+    [ "$(fluvio consumer list -O json | python3 -c '
+import json, sys
+print([c["offset"] for c in json.loads(sys.stdin.read() or "[]")
+       if c["consumer_id"] == sys.argv[1]])' "${CONSUMER:-$TOPIC}")" = "[$1]" ]
+}
+
+@test "each record is a request with its own key, and none is sent twice" {
+    endpoint
+    produce one two
+    sink --header='X-Token: abc'
+    wait_taken 2
+    produce three
+    wait_taken 3
+    stop_sink
+    [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 one" "$TOPIC/0/1 two" \
+        "$TOPIC/0/2 three")" ]
+    grep -q 'in=3 passed=3 filtered=0 failed=0 out=3 acked=3' "$LOG"
+    produce four
+    sink
+    wait_taken 4
+    stop_sink
+    run -1 grep -q again "$KEYS"
+    position 3
+}
+
+@test "a start at the end is kept before anything is read" {
+    no_endpoint
+    sink --start=end
+    said 'msg=reads'
+    kill -9 "$CONNECTOR"
+    produce one two
+    sink --start=end
+    said 'msg=reads partition=0 offset=0'
+    kill -9 "$CONNECTOR"
+    endpoint
+    sink --start=end
+    wait_taken 2
+    stop_sink
+    CONSUMER=$TOPIC-late sink --start=end
+    said 'msg=reads partition=0 offset=2'
+    stop_sink
+}
+
+@test "a record that is refused ends the sink, and the next start begins there" {
+    endpoint
+    produce one poison three
+    sink
+    ends_with 1 "$CONNECTOR"
+    grep -q "error: record $TOPIC-0@1: http://localhost:$END_PORT/in answers 422" \
+        "$LOG"
+    grep -q 'it is poison' "$LOG"
+    position 0
+    sink --on-error=discard
+    wait_taken 2
+    stop_sink
+    [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 one" "$TOPIC/0/2 three")" ]
+    grep -q 'failed=1 .*discarded=1' "$LOG"
+}
+
+@test "one poison record of many is one letter, the others arrive" {
+    endpoint
+    seq 1 500 | sed 's/^77$/poison/' | fluvio produce "$TOPIC"
+    sink --on-error="dead-letter:$TOPIC-dead"
+    wait_taken 499
+    until_true 10 position 499
+    stop_sink
+    [ "$(taken | wc -l)" -eq 499 ]
+    fluvio consume "$TOPIC-dead" -B -d >"$HOME/letters"
+    [ "$(wc -l <"$HOME/letters")" -eq 1 ]
+    [ "$(field "$HOME/letters" 'd["source"]["topic"], d["source"]["offset"]')" = \
+        "$TOPIC 76" ]
+    [[ $(field "$HOME/letters" 'd["error"]["text"]') == *"422"*"it is poison" ]]
+    [ "$(field "$HOME/letters" 'd["record"]["value"]')" = "$(printf poison | base64)" ]
+}
+
+@test "a poison record in a batch is found, whatever the form of the batch" {
+    local form
+    endpoint
+    seq 1 100 | sed 's/^42$/{"a":"poison"}/; s/^60$/no json/' |
+        fluvio produce "$TOPIC"
+    for form in json-array ndjson; do
+        CONSUMER=$TOPIC-$form
+        sink --format=$form --batch-records=64 --on-error=discard
+        until_true 15 position 99
+        stop_sink
+        grep -q 'in=100 passed=98 filtered=0 failed=2' "$LOG" || {
+            cat "$LOG" "$KEYS"
+            return 1
+        }
+        rm "$KEYS"
+        kill -9 "$END"
+        endpoint
+    done
+}
+
+@test "500 and 429 are tried again, after the time that was asked for" {
+    endpoint busy
+    produce one two
+    local begin=$SECONDS
+    sink
+    wait_taken 2
+    [ $((SECONDS - begin)) -ge 1 ]
+    stop_sink
+    grep -q 'retries=2' "$LOG"
+    [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 one" "$TOPIC/0/1 two")" ]
+}
+
+@test "a slow endpoint costs a repetition, which it knows by the key" {
+    endpoint slow
+    produce one
+    sink --http-request-timeout=300ms
+    wait_taken 1
+    until_true 10 grep -q "again $TOPIC/0/0" "$KEYS"
+    until_true 10 position 0
+    stop_sink
+    grep -q 'transport_errors=1' "$LOG"
+}
+
+@test "https with a private CA" {
+    cd "$HOME"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=localhost' \
+        -addext 'subjectAltName=DNS:localhost' -keyout ca.key -out ca.pem \
+        2>/dev/null
+    END_CERT=ca.pem END_KEY=ca.key endpoint
+    produce one
+    SCHEME=https sink
+    said 'it is tried again'
+    stop_sink
+    SCHEME=https sink --ca-file=ca.pem
+    wait_taken 1
+    stop_sink
+}
+
+@test "SmartModules stand between topic and endpoint" {
+    endpoint
+    produce '["cat","dog"]' '["ant"]' '[]'
+    sink --arraymap="$FLV_SMARTMODULES/json-array-split.wasm"
+    until_true 10 position 2
+    stop_sink
+    [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 \"cat\"" \
+        "$TOPIC/0/0.1 \"dog\"" "$TOPIC/0/1 \"ant\"")" ] || {
+        taken
+        cat "$LOG"
+        return 1
+    }
+    produce 'a dog' 'a cat'
+    sink --filter="$FLV_SMARTMODULES/contains.wasm" \
+        --smartmodule-parameters=text:cat
+    until_true 10 position 4
+    stop_sink
+    grep -q 'in=2 passed=1 filtered=1 failed=0' "$LOG"
+    taken | grep -q "^$TOPIC/0/4 a cat$"
+}
+
+@test "a topic made anew ends the sink that runs, and inherits no position" {
+    endpoint
+    produce one two
+    sink
+    wait_taken 2
+    until_true 10 position 1
+    fluvio topic delete "$TOPIC"
+    fluvio topic create "$TOPIC"
+    ends_with 1 "$CONNECTOR"
+    grep -q "error: .*\"$TOPIC\".*[Tt]opic.* deleted\|was deleted" "$LOG"
+    sink
+    said 'msg=reads partition=0 offset=0'
+    stop_sink
+}
+
+@test "managed: away, it is retrying with the cause; back, it runs" {
+    no_endpoint
+    printf 'TOKEN' | fluvio secret set TOKEN
+    produce one two
+    cat >"$HOME/$TOPIC.yml" <<YML
+apiVersion: 0.2.0
+meta:
+  name: $TOPIC
+  type: http-sink
+  version: latest
+  topic: $TOPIC
+  consumer: {offset: {start: beginning}}
+  secrets: [{name: TOKEN}]
+http:
+  endpoint: http://localhost:$END_PORT/in
+  headers: ["Authorization: Bearer \${{ secrets.TOKEN }}"]
+  backoff_min: 20ms
+  backoff_max: 100ms
+on-error: {dead-letter: $TOPIC-dead}
+YML
+    run -0 fluvio connector check "$HOME/$TOPIC.yml"
+    [[ $output == *"of type http-sink"* ]]
+    fluvio connector create -c "$HOME/$TOPIC.yml"
+    until_true 20 is_state "$TOPIC" Retrying
+    run -0 fluvio connector describe "$TOPIC"
+    [[ $output == *"http://localhost:$END_PORT/in"* ]]
+    [[ $output == *sink* ]]
+    endpoint
+    until_true 20 is_state "$TOPIC" Running
+    wait_taken 2
+    produce poison three
+    wait_taken 3
+    until_true 10 position 3
+    run -0 fluvio connector list -O wide
+    [[ $output == *http-sink* ]]
+    fluvio connector pause "$TOPIC"
+    produce four
+    fluvio connector resume "$TOPIC"
+    wait_taken 4
+    fluvio connector delete "$TOPIC"
+    fluvio connector create -c "$HOME/$TOPIC.yml"
+    produce five
+    wait_taken 5
+    run -1 grep -q again "$KEYS"
+    fluvio connector delete "$TOPIC"
+    fluvio topic delete "$TOPIC-dead"
+}
+
+@test "catalogue, schema and description say that it is a sink" {
+    run -0 fluvio connector catalog
+    [[ $output =~ http-sink\ +sink ]]
+    run -0 fluvio connector schema http-sink
+    [[ $output == *'"const":"sink"'* || $output == *'"const": "sink"'* ]]
+    [[ $(fluvio-connect-http-sink --describe) == *'"direction":"sink"'* ]]
+    fluvio-connect-http-sink metadata >"$HOME/metadata"
+    [ "$(field "$HOME/metadata" 'd["direction"]')" = Sink ]
+    cat >"$HOME/flat.yml" <<YML
+version: latest
+name: out
+type: http
+topic: $TOPIC
+direction: sink
+parameters:
+  endpoint: http://localhost:1/in
+  consumer: other
+YML
+    run -0 fluvio-connect-http-sink --check --config "$HOME/flat.yml"
+    sed -i 's/consumer: other/start: middle/' "$HOME/flat.yml"
+    run -1 fluvio connector check "$HOME/flat.yml"
+    [[ $output == *'start "middle"'* ]]
+}
+
+@test "a probe looks and sends nothing" {
+    endpoint
+    run -0 fluvio-connect-http-sink --probe --fluvio-topic="$TOPIC" \
+        --endpoint="http://localhost:$END_PORT/in"
+    [[ $output == *"is there"* ]]
+    [ ! -s "$KEYS" ]
+    kill -9 "$END"
+    run -3 fluvio-connect-http-sink --probe --fluvio-topic="$TOPIC" \
+        --endpoint="http://localhost:$END_PORT/in"
+}
