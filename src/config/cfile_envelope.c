@@ -63,6 +63,8 @@ new_map(struct flv_doc *doc, const struct flv_node *like, size_t pairs)
     *map = *like;
     map->items = items;
     map->count = 0;
+    map->weight = 1;
+    map->height = 1;
     return map;
 }
 
@@ -85,6 +87,10 @@ put(struct flv_node *map, struct flv_node *key, struct flv_node *value)
     map->items[2 * map->count] = key;
     map->items[2 * map->count + 1] = value;
     map->count++;
+    map->weight += key->weight + value->weight;
+    if (map->height < value->height + 1) {
+        map->height = value->height + 1;
+    }
 }
 
 /* One pair of `config`: to the top, to the parameters, or nowhere. */

@@ -65,7 +65,8 @@ static void
 value(struct print *p, const struct flv_node *node, unsigned depth, bool item)
 {
     if (node->kind == FLV_NODE_SCALAR) {
-        add(p, item || node->quoted || node->len > 0 ? " " : "");
+        bool any = item || node->quoted || node->len > 0 || is_secret(p, node);
+        add(p, any ? " " : "");
         scalar(p, node);
         add(p, "\n");
     } else if (node->count == 0) {

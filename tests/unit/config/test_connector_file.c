@@ -595,14 +595,14 @@ static void a_file_is_printed_without_its_secrets(void **state)
         "# comment\nversion: v1\nparameters:\n  endpoint: 'http://h/'\n"
         "  header: [\"A: hunter2\", \"B: ${{ secrets.TOKEN }}\"]\n"
         "topic: t\nname: n\ntype: http\n"
-        "secrets:\n  X: hunter2\n  Y: ${{ secrets.TOKEN }}\n"
+        "secrets:\n  X: hunter2\n  Y: ${{ secrets.TOKEN }}\n  Z:\n"
         "transforms:\n  - uses: m\n    with: {a: 1}\n";
     printed_is(flat, opts,
                "---\nname: n\ntype: http\ntopic: t\nversion: v1\n"
                "parameters:\n  endpoint: \"http://h/\"\n  header:\n"
                "    - \"[REDACTED]\"\n    - \"B: ${{ secrets.TOKEN }}\"\n"
                "secrets:\n  X: \"[REDACTED]\"\n"
-               "  Y: ${{ secrets.TOKEN }}\n"
+               "  Y: ${{ secrets.TOKEN }}\n  Z: \"[REDACTED]\"\n"
                "transforms:\n  -\n    uses: m\n    with:\n      a: 1\n");
     printed_is(HEAD "parameters:\n  a: 1\n  b: {}\n", NULL,
                "---\nname: n\ntype: http\ntopic: t\nparameters:\n"
