@@ -509,6 +509,7 @@ static void start(struct flv_unit *u)
     if (rc != FLV_OK) {
         struct flv_ended e = {.reason = FLV_END_FAILED, .code = -1};
         (void)snprintf(e.cause, sizeof(e.cause), "%s", err.text);
+        save(u); /* it counts as a start again */
         event(u, "exited", "it cannot be started: %s", err.text);
         ended_by_itself(u, &e);
         changed(u);

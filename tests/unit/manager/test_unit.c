@@ -343,6 +343,22 @@ static void a_failure_is_repeated_with_growing_waits(void **state)
     tear_down(&r);
 }
 
+static void a_start_that_fails_is_counted_and_kept(void **state)
+{
+    struct rig r;
+    (void)state;
+    set_up(&r);
+    be_running(&r);
+    r.d.refuse = true;
+    end(&r.d, FLV_END_FAILED, 1, "x");
+    while (r.u.tally.restarts < 2) {
+        (void)flv_loop_turn(r.d.loop, true);
+    }
+    /* What another manager would find. */
+    assert_int_equal(r.d.tally.restarts, r.u.tally.restarts);
+    tear_down(&r);
+}
+
 static void health_makes_the_waits_short_again(void **state)
 {
     struct rig r;
@@ -694,6 +710,7 @@ int main(void)
         cmocka_unit_test(creating_until_the_connector_says_running),
         cmocka_unit_test(trouble_of_the_connector_is_shown_with_its_cause),
         cmocka_unit_test(a_failure_is_repeated_with_growing_waits),
+        cmocka_unit_test(a_start_that_fails_is_counted_and_kept),
         cmocka_unit_test(health_makes_the_waits_short_again),
         cmocka_unit_test(policies_decide_about_every_end),
         cmocka_unit_test(a_start_that_fails_is_a_failure),
