@@ -1,6 +1,7 @@
 /*
  * failsync.c - a preloaded fdatasync and fsync that fail with EIO for regular
- * files below a topics folder while the file named by FLV_FAILSYNC exists.
+ * files below a topics folder while the file named by FLV_FAILSYNC exists, and
+ * take until the file named by FLV_HOLDSYNC is gone for the manager's database.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,9 +13,10 @@
 __attribute__((visibility("default"))) int fdatasync(int fd);
 __attribute__((visibility("default"))) int fsync(int fd);
 
-static int must_fail(int fd)
+/* The mark exists and the file's path has the word. */
+static int is_meant(const char *variable, int fd, const char *word)
 {
-    const char *mark = getenv("FLV_FAILSYNC");
+    const char *mark = getenv(variable);
     char link[64], path[4096];
     ssize_t len;
 
@@ -27,16 +29,19 @@ static int must_fail(int fd)
         return 0;
     }
     path[len] = '\0';
-    return strstr(path, ".log") != NULL;
+    return strstr(path, word) != NULL;
 }
 
 static int call(const char *name, int fd)
 {
     int (*real)(int);
 
-    if (must_fail(fd)) {
+    if (is_meant("FLV_FAILSYNC", fd, ".log")) {
         errno = EIO;
         return -1;
+    }
+    while (is_meant("FLV_HOLDSYNC", fd, "manager.db")) {
+        usleep(5000);
     }
     *(void **)&real = dlsym(RTLD_NEXT, name);
     return real(fd);
