@@ -65,6 +65,8 @@ static const char *asked_words(const char *path)
         {"fluvio connector resume", "fluvio connector names"},
         {"fluvio connector restart", "fluvio connector names"},
         {"fluvio cluster connector delete", "fluvio connector names"},
+        {"fluvio secret delete", "fluvio secret names"},
+        {"fluvio secret set", "fluvio secret names"},
         {"fluvio connector catalog", "fluvio connector names --types"},
         {"fluvio connector schema", "fluvio connector names --types"},
     };

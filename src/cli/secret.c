@@ -418,6 +418,34 @@ static const struct flv_cmd list_cmd = {
     .run = list_run,
 };
 
+static void put_name(void *arg, const char *name, const char *value)
+{
+    (void)arg;
+    (void)value;
+    puts(name);
+}
+
+/* For completion: one name a line, nothing else, also without a cluster. */
+static int names_run(struct flv_args *args, void *ctx)
+{
+    (void)args;
+    (void)ctx;
+    struct store s = {.folder_fd = -1};
+    struct flv_err err = {0};
+    if (store_open(&s, false, &err) == FLV_OK) {
+        store_walk(&s, put_name, NULL);
+    }
+    store_close(&s);
+    return 0;
+}
+
+static const struct flv_cmd names_cmd = {
+    .name = "names",
+    .about = "Print the names of secrets, one a line",
+    .flags = FLV_CMD_HIDDEN,
+    .run = names_run,
+};
+
 /* ---- delete ----------------------------------------------------------------
  */
 
@@ -468,8 +496,8 @@ static const struct flv_cmd delete_cmd = {
     .run = delete_run,
 };
 
-static const struct flv_cmd *const secret_commands[] = {&set_cmd, &list_cmd,
-                                                        &delete_cmd, NULL};
+static const struct flv_cmd *const secret_commands[] = {
+    &set_cmd, &list_cmd, &delete_cmd, &names_cmd, NULL};
 
 const struct flv_cmd cli_cmd_secret = {
     .name = "secret",

@@ -385,6 +385,26 @@ leaks() {
     [ "$output" = apply ]
 }
 
+@test "every verb completes, in every shell" {
+    local shell verb
+    for shell in bash zsh fish; do
+        fluvio completions "$shell" >script
+        for verb in create apply update delete list describe config logs \
+            events pause resume restart catalog check schema; do
+            grep -q "fluvio connector $verb[\"']" script
+        done
+        for verb in create list delete; do
+            grep -q "fluvio cluster connector $verb[\"']" script
+        done
+        for verb in delete describe config logs events pause resume restart; do
+            grep "fluvio connector $verb[\"']" script |
+                grep -q 'fluvio connector names'
+        done
+        grep "fluvio secret delete[\"']" script | grep -q 'fluvio secret names'
+    done
+    run -0 bash -n <(fluvio completions bash)
+}
+
 @test "every verb has help" {
     for verb in create apply update delete list describe config logs events \
         pause resume restart catalog check schema; do
