@@ -91,10 +91,21 @@ flv_rc pg_trouble(const PGresult *r, struct flv_err *err)
     return rc;
 }
 
+/* The first line of what libpq says; a hint may follow. */
+static flv_rc say(struct pg *p, flv_rc rc, struct flv_err *err)
+{
+    const char *text = PQerrorMessage(p->conn);
+    size_t len = strcspn(text, "\n");
+    if (len == 0) {
+        return flv_fail(err, rc, "PostgreSQL: the connection is lost");
+    }
+    return flv_fail(err, rc, "PostgreSQL: %.*s", (int)(len < 180 ? len : 180),
+                    text);
+}
+
 flv_rc pg_lost(struct pg *p, struct flv_err *err)
 {
-    return flv_fail(err, FLV_E_CLOSED, "PostgreSQL: %.160s",
-                    PQerrorMessage(p->conn));
+    return say(p, FLV_E_CLOSED, err);
 }
 
 /* --- waiting -----------------------------------------------------------------
@@ -248,9 +259,7 @@ static flv_rc connect_poll(struct pg *p, struct flv_err *err)
     PostgresPollingStatusType state = PGRES_POLLING_WRITING;
     while (state != PGRES_POLLING_OK) {
         if (state == PGRES_POLLING_FAILED) {
-            (void)pg_lost(p, err);
-            return flv_fail(err, FLV_E_CONNECT, "PostgreSQL: %.160s",
-                            PQerrorMessage(p->conn));
+            return say(p, FLV_E_CONNECT, err);
         }
         flv_rc rc = await(p, state == PGRES_POLLING_READING ? POLLIN : POLLOUT,
                           until, err);
@@ -283,8 +292,7 @@ static flv_rc start(struct pg *p, struct flv_err *err)
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     if (PQstatus(p->conn) == CONNECTION_BAD) {
-        return flv_fail(err, FLV_E_CONNECT, "PostgreSQL: %.160s",
-                        PQerrorMessage(p->conn));
+        return say(p, FLV_E_CONNECT, err);
     }
     return connect_poll(p, err);
 }

@@ -314,7 +314,7 @@ static flv_rc accuse(struct pg *p, struct sql_row *row, struct flv_err *err)
 
 /* Applies all that can be applied, and marks the others. Halves of at most
  * 2^20 rows are at most 20 deep. */
-static flv_rc // NOLINTNEXTLINE(misc-no-recursion)
+static flv_rc
 by_halves(struct pg *p, struct sql_row *rows, size_t count, struct flv_err *err)
 {
     size_t n = alive(rows, count);

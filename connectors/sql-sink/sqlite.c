@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "db.h"
 
@@ -19,6 +20,7 @@ struct lite {
     bool create;
     dev_t device; /* of the file that was opened */
     ino_t inode;
+    uint64_t busy_since_ms;
     struct flv_buf positions; /* name of their table, in quotes */
     struct flv_buf text;      /* of a statement */
     /* The statement of the last operation, and what it is for. */
@@ -201,14 +203,18 @@ static int on_progress(void *arg)
     return sql_is_canceled(&l->db) ? 1 : 0;
 }
 
+/* Asks often: who writes without a pause leaves gaps that are short. */
 static int on_busy(void *arg, int count)
 {
     struct lite *l = arg;
-    uint64_t waited_ms = (uint64_t)count * 20;
-    if (sql_is_canceled(&l->db) || waited_ms >= l->db.conf->timeout_ms) {
+    if (count == 0) {
+        l->busy_since_ms = flv_clock_mono_ms();
+    }
+    if (sql_is_canceled(&l->db) ||
+        flv_clock_mono_ms() - l->busy_since_ms >= l->db.conf->timeout_ms) {
         return 0;
     }
-    (void)sqlite3_sleep(20);
+    (void)sqlite3_sleep(1 + count % 3);
     return 1;
 }
 

@@ -3,7 +3,9 @@
  * ends; print `ACK offset number` for each acknowledged one. The server may be
  * killed and started again at any time: this program never gives up by itself.
  *
- *     kill9-load TOPIC        the cluster of the active profile
+ *     kill9-load TOPIC [HEAD TAIL]     the cluster of the active profile
+ *
+ * HEAD and TAIL stand around each number in its record.
  */
 #include <fluvio/client.h>
 #include <stdio.h>
@@ -29,6 +31,7 @@ struct load {
     struct slot *idle[IN_FLIGHT];
     size_t idle_count;
     uint64_t next;
+    const char *head, *tail; /* around a number */
     bool open, ending, closing;
     int status;
     struct flv_task ended; /* posted by the thread that reads stdin */
@@ -82,11 +85,12 @@ static void produce(struct flv_task *task)
     (void)task;
     while (load.open && !load.ending && load.idle_count > 0) {
         struct slot *slot = load.idle[load.idle_count - 1];
-        char text[32];
+        char text[512];
         struct flv_msg msg = {.partition = -1};
         flv_rc rc;
 
-        snprintf(text, sizeof(text), "%llu", (unsigned long long)load.next);
+        snprintf(text, sizeof(text), "%s%llu%s", load.head,
+                 (unsigned long long)load.next, load.tail);
         msg.value = flv_slice_str(text);
         slot->number = load.next;
         slot->send.done = settled;
@@ -160,10 +164,12 @@ int main(int argc, char **argv)
     struct flv_err err;
     pthread_t reader;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: kill9-load TOPIC\n");
+    if (argc != 2 && argc != 4) {
+        fprintf(stderr, "usage: kill9-load TOPIC [HEAD TAIL]\n");
         return 2;
     }
+    load.head = argc == 4 ? argv[2] : "";
+    load.tail = argc == 4 ? argv[3] : "";
     if (flv_profiles_load(&profiles, NULL, &err) != FLV_OK ||
         flv_profiles_find(profiles, NULL, &profile, &err) != FLV_OK ||
         flv_client_conf_profile(&conf, &profile, &err) != FLV_OK ||

@@ -8,10 +8,12 @@
 #include "http.h"
 #include "http_sink.h"
 #include "mqtt.h"
+#include "sql_sink.h"
 #include "test_connector.h"
 
 static const struct flv_connector *const types[] = {
-    &http_connector, &http_sink_connector, &mqtt_connector, &test_connector};
+    &http_connector, &http_sink_connector, &mqtt_connector, &sql_sink_connector,
+    &test_connector};
 
 static void check_sink(const struct flv_connector *t)
 {

@@ -1,0 +1,344 @@
+# The SQL sink as a person uses it: PostgreSQL and SQLite, by hand and managed,
+# and everything that can be wrong with a record, a position or a database.
+
+load lib
+load manager
+
+setup_file() {
+    local bins=(/usr/lib/postgresql/*/bin)
+    export PG_BIN=${bins[-1]}
+    [ -x "$PG_BIN/postgres" ] || {
+        echo "PostgreSQL is missing: scripts/bootstrap test" >&2
+        return 1
+    }
+    cluster_up
+    export PG=$HOME/pg
+    mkdir "$PG"
+    if [ "$(id -u)" -eq 0 ]; then
+        chown postgres "$PG"
+        chmod o+x "$HOME"
+    fi
+    as_postgres "$PG_BIN/initdb" -D "$PG/data" -U pg -A trust -E UTF8 -N \
+        --locale=C >"$HOME/initdb.log" 2>&1
+    pg_start
+    export PG_URL="postgres://pg:s3cret@/postgres?host=$PG"
+}
+
+teardown_file() {
+    kill -QUIT "$(head -n 1 "$PG/data/postmaster.pid")" 2>/dev/null || true
+    home_down
+}
+
+# A server of PostgreSQL does not run as root.
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then
+        runuser -u postgres -- "$@"
+    else
+        "$@"
+    fi
+}
+
+pg_start() {
+    as_postgres "$PG_BIN/postgres" -D "$PG/data" -k "$PG" \
+        -c listen_addresses= >>"$HOME/pg.log" 2>&1 3>&- &
+    until_true 30 pg_ready
+}
+
+pg_ready() {
+    "$PG_BIN/pg_isready" -q -h "$PG"
+}
+
+pg_stop() {
+    kill -INT "$(head -n 1 "$PG/data/postmaster.pid")"
+    until_true 30 test ! -e "$PG/data/postmaster.pid"
+}
+
+setup() {
+    TOPIC=t$BATS_TEST_NUMBER
+    DB=$HOME/$TOPIC.db
+    LOG=$HOME/$TOPIC.log
+    fluvio topic create "$TOPIC" >/dev/null
+}
+
+teardown() {
+    [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
+    fluvio topic delete "$TOPIC" >/dev/null || true
+}
+
+pg() {
+    "$PG_BIN/psql" -qAtX -h "$PG" -U pg -d postgres -c "$1"
+}
+
+lite() {
+    sqlite3 -cmd '.timeout 10000' "$DB" "$1"
+}
+
+# Both databases under one name: db pg|lite SQL
+db() {
+    "$1" "$2"
+}
+
+url_of() {
+    if [ "$1" = pg ]; then echo "$PG_URL"; else echo "sqlite://$DB"; fi
+}
+
+# insert TABLE ID [TEXT]: one record.
+insert() {
+    printf '{"Insert":{"table":"%s","values":[%s,%s]}}\n' "$1" \
+        "{\"column\":\"id\",\"raw_value\":\"$2\",\"type\":\"Int\"}" \
+        "{\"column\":\"txt\",\"raw_value\":\"${3:-x}\",\"type\":\"Text\"}"
+}
+
+upsert() {
+    printf '{"Upsert":{"table":"%s","uniq_idx":"id","values":[%s,%s]}}\n' \
+        "$1" "{\"column\":\"id\",\"raw_value\":\"$2\",\"type\":\"Int\"}" \
+        "{\"column\":\"txt\",\"raw_value\":\"$3\",\"type\":\"Text\"}"
+}
+
+produce() {
+    fluvio produce "$TOPIC" >/dev/null
+}
+
+# sink OPTION...: runs in the background, log in $LOG.
+sink() {
+    : >"$LOG"
+    fluvio-connect-sql-sink --fluvio-topic="$TOPIC" --backoff-min=20ms \
+        --backoff-max=100ms "$@" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+}
+
+stop_sink() {
+    kill -TERM "$CONNECTOR"
+    ends_with 0 "$CONNECTOR"
+    CONNECTOR=
+}
+
+said() {
+    until_true 15 grep -q -- "$1" "$LOG" || {
+        cat "$LOG"
+        return 1
+    }
+}
+
+# answers DB SQL TEXT: now, or within a while.
+is_answer() {
+    [ "$("$1" "$2" 2>/dev/null)" = "$3" ]
+}
+
+answers() {
+    until_true 20 is_answer "$@" || {
+        echo "answer: $("$1" "$2")"
+        cat "$LOG"
+        return 1
+    }
+}
+
+@test "records become rows, in order and once, in both databases" {
+    local d
+    for d in pg lite; do
+        db $d "CREATE TABLE r$TOPIC (id INTEGER PRIMARY KEY, txt TEXT)"
+    done
+    { insert "r$TOPIC" 1 one && insert "r$TOPIC" 2 two &&
+        upsert "r$TOPIC" 1 "again \\\"é\\\"" && upsert "r$TOPIC" 3 new; } |
+        produce
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d
+        answers $d "SELECT * FROM r$TOPIC ORDER BY id" \
+            $'1|again "é"\n2|two\n3|new'
+        stop_sink
+        said "rows=4 transactions=1"
+    done
+    insert "r$TOPIC" 4 | produce
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d
+        answers $d "SELECT count(*) FROM r$TOPIC" 4
+        said 'msg=reads partition=0 offset=4'
+        stop_sink
+        said "rows=1 transactions=1"
+        run db $d "SELECT next_offset FROM fluvio_position WHERE
+            consumer = '$d' AND topic = '$TOPIC'"
+        [ "$output" = 5 ]
+        ! grep -q s3cret "$LOG"
+    done
+}
+
+@test "a poison record goes to the dead letters, with row and column" {
+    local d
+    for d in pg lite; do
+        db $d "CREATE TABLE p$TOPIC (id INTEGER PRIMARY KEY, txt TEXT NOT NULL)"
+    done
+    { insert "p$TOPIC" 1 && insert "p$TOPIC" old && echo nonsense &&
+        insert "p$TOPIC" 1 && insert "nowhere" 1 && insert "p$TOPIC" 2; } |
+        produce
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d --on-error="dead-letter:$d-dead"
+        answers $d "SELECT id FROM p$TOPIC ORDER BY id" $'1\n2'
+        stop_sink
+        run fluvio consume "$d-dead" -B -d
+        [ "${#lines[@]}" -eq 4 ]
+        [[ ${lines[0]} == *"$TOPIC"* ]]
+        [[ ${lines[0]} == *'column \"id\": \"old\" is not of type Int'* ]]
+        [[ ${lines[1]} == *'not JSON'* ]]
+        [[ $output == *nowhere* ]]
+        run db $d "SELECT next_offset FROM fluvio_position WHERE
+            consumer = '$d' AND topic = '$TOPIC'"
+        [ "$output" = 6 ]
+    done
+}
+
+@test "by default a poison record halts, and what is before it is applied" {
+    lite "CREATE TABLE h (id INTEGER PRIMARY KEY, txt TEXT)"
+    { insert h 1 && insert h 2 && insert h "1e3" && insert h 4; } | produce
+    sink --url="$(url_of lite)"
+    ends_with 1 "$CONNECTOR"
+    CONNECTOR=
+    said "record $TOPIC-0@2"
+    said 'column "id": "1e3" is not of type Int'
+    run lite "SELECT id FROM h"
+    [ "$output" = $'1\n2' ]
+    run lite "SELECT next_offset FROM fluvio_position"
+    [ "$output" = 2 ]
+}
+
+@test "a topic that was made anew is refused with the reason" {
+    lite "CREATE TABLE a (id INTEGER, txt TEXT)"
+    insert a 1 | produce
+    sink --url="$(url_of lite)"
+    answers lite "SELECT count(*) FROM a" 1
+    stop_sink
+    fluvio topic delete "$TOPIC" >/dev/null
+    fluvio topic create "$TOPIC" >/dev/null
+    insert a 2 | produce
+    sink --url="$(url_of lite)"
+    ends_with 1 "$CONNECTOR"
+    CONNECTOR=
+    grep -q 'error: ' "$LOG"
+    run lite "SELECT id FROM a"
+    [ "$output" = 1 ]
+    # Another name begins anew.
+    sink --url="$(url_of lite)" --consumer=second
+    answers lite "SELECT id FROM a" $'1\n2'
+    stop_sink
+}
+
+@test "a position beyond the end is refused, and nothing is skipped" {
+    lite "CREATE TABLE b (id INTEGER, txt TEXT)"
+    insert b 1 | produce
+    sink --url="$(url_of lite)"
+    answers lite "SELECT count(*) FROM b" 1
+    stop_sink
+    lite "UPDATE fluvio_position SET next_offset = 100"
+    sink --url="$(url_of lite)"
+    ends_with 1 "$CONNECTOR"
+    CONNECTOR=
+    said 100
+    run lite "SELECT next_offset FROM fluvio_position"
+    [ "$output" = 100 ]
+}
+
+@test "a database that is away is waited for, and told with its cause" {
+    pg "CREATE TABLE w$TOPIC (id INTEGER, txt TEXT)"
+    pg_stop
+    insert "w$TOPIC" 1 | produce
+    sink --url="$PG_URL"
+    said 'msg="the database fails, trying again"'
+    said 'socket'
+    pg_start
+    answers pg "SELECT id FROM w$TOPIC" 1
+    pg_stop
+    insert "w$TOPIC" 2 | produce
+    until_true 15 test "$(grep -c 'trying again' "$LOG")" -ge 2
+    pg_start
+    answers pg "SELECT id FROM w$TOPIC ORDER BY id" $'1\n2'
+    said 'well again'
+    stop_sink
+    ! grep -q s3cret "$LOG"
+}
+
+@test "a filter of SmartModules moves the position too" {
+    lite "CREATE TABLE f (id INTEGER, txt TEXT)"
+    { insert f 1 keep && insert f 2 drop && insert f 3 drop; } | produce
+    sink --url="$(url_of lite)" --filter="$FLV_SMARTMODULES/contains.wasm" \
+        --smartmodule-parameters=text:keep --consumer=f
+    answers lite "SELECT next_offset FROM fluvio_position" 3
+    run lite "SELECT id FROM f"
+    [ "$output" = 1 ]
+    stop_sink
+}
+
+@test "bad settings are named, and secrets are not in the message" {
+    run fluvio-connect-sql-sink --fluvio-topic="$TOPIC" --url=mysql://u:s3cret@h
+    [ "$status" -eq 1 ]
+    [[ $output == *"neither postgres://"* ]]
+    [[ $output != *s3cret* ]]
+    run fluvio-connect-sql-sink --fluvio-topic="$TOPIC" \
+        --url='postgres://u:s3%zz@h/d'
+    [ "$status" -eq 1 ]
+    [[ $output == *"%XX"* ]]
+    [[ $output != *s3%zz* ]]
+    run fluvio-connect-sql-sink --fluvio-topic="$TOPIC" \
+        --url=sqlite://x --position-table=a.b.c --check
+    [ "$status" -eq 1 ]
+    [[ $output == *position-table* ]]
+}
+
+@test "managed from YAML: secrets, state Retrying, then rows" {
+    pg "CREATE TABLE m (id INTEGER, txt TEXT)"
+    cat >"$HOME/managed.yml" <<YML
+apiVersion: 0.1.0
+meta:
+  version: latest
+  name: managed-sql
+  type: sql-sink
+  topic: $TOPIC
+  secrets:
+    - name: PG_URL
+sql:
+  url: \${{ secrets.PG_URL }}
+  backoff-min: 20ms
+  backoff-max: 100ms
+YML
+    echo "$PG_URL" | fluvio secret set PG_URL
+    insert m 1 | produce
+    fluvio connector create --config "$HOME/managed.yml"
+    answers pg "SELECT id FROM m" 1
+    until_true 20 is_state managed-sql Running
+    pg_stop
+    insert m 2 | produce
+    until_true 20 is_state managed-sql Retrying
+    run fluvio connector describe managed-sql
+    [[ $output == *PostgreSQL* ]]
+    [[ $output != *s3cret* ]]
+    pg_start
+    answers pg "SELECT id FROM m ORDER BY id" $'1\n2'
+    until_true 20 is_state managed-sql Running
+    run fluvio connector logs managed-sql
+    [[ $output == *"well again"* ]]
+    [[ $output != *s3cret* ]]
+    fluvio connector delete managed-sql
+    insert m 3 | produce
+    fluvio connector create --config "$HOME/managed.yml"
+    answers pg "SELECT id FROM m ORDER BY id" $'1\n2\n3'
+    fluvio connector delete managed-sql
+}
+
+@test "a flat file with direction sink runs" {
+    lite "CREATE TABLE y (id INTEGER, txt TEXT)"
+    cat >"$HOME/flat.yml" <<YML
+version: v1
+name: flat-sql
+type: sql-sink
+topic: $TOPIC
+direction: sink
+parameters:
+  database-url: sqlite://$DB
+YML
+    run fluvio connector check "$HOME/flat.yml"
+    [ "$status" -eq 0 ]
+    run fluvio connector check --probe "$HOME/flat.yml"
+    [ "$status" -eq 0 ]
+    insert y 1 | produce
+    fluvio connector create --config "$HOME/flat.yml"
+    answers lite "SELECT id FROM y" 1
+    fluvio connector delete flat-sql
+}
