@@ -200,6 +200,34 @@ answers() {
     [ "$output" = 2 ]
 }
 
+@test "a record that is tried again is applied when its table is there" {
+    lite "CREATE TABLE other (id INTEGER)"
+    { insert late 1 && insert late 2; } | produce
+    sink --url="$(url_of lite)" --on-error=retry:100
+    said 'no such table: late'
+    lite "CREATE TABLE late (id INTEGER, txt TEXT)"
+    answers lite "SELECT id FROM late" $'1\n2'
+    stop_sink
+}
+
+@test "partitions have positions of their own" {
+    fluvio topic delete "$TOPIC"
+    fluvio topic create "$TOPIC" --partitions 3
+    lite "CREATE TABLE q (id INTEGER, txt TEXT)"
+    local i
+    for i in {1..300}; do insert q "$i"; done | produce
+    sink --url="$(url_of lite)"
+    until_true 15 grep -q 'partition=2' "$LOG"
+    stop_sink # in the middle, perhaps
+    sink --url="$(url_of lite)"
+    answers lite "SELECT count(*), count(DISTINCT id) FROM q" "300|300"
+    run lite "SELECT partition FROM fluvio_position ORDER BY 1"
+    [ "$output" = $'0\n1\n2' ]
+    run lite "SELECT sum(next_offset) FROM fluvio_position"
+    [ "$output" = 300 ]
+    stop_sink
+}
+
 @test "a topic that was made anew is refused with the reason" {
     lite "CREATE TABLE a (id INTEGER, txt TEXT)"
     insert a 1 | produce
@@ -263,6 +291,42 @@ answers() {
     answers lite "SELECT next_offset FROM fluvio_position" 3
     run lite "SELECT id FROM f"
     [ "$output" = 1 ]
+    stop_sink
+}
+
+@test "ordinary JSON becomes rows by a mapping of json-sql" {
+    lite "CREATE TABLE d (id INTEGER PRIMARY KEY, body TEXT)"
+    cat >"$HOME/mapped.yml" <<YML
+apiVersion: 0.1.0
+meta:
+  version: latest
+  name: mapped
+  type: sql-sink
+  topic: $TOPIC
+sql:
+  url: sqlite://$DB
+transforms:
+  - uses: $FLV_SMARTMODULES/json-sql.wasm
+    with:
+      mapping:
+        table: d
+        operation: upsert
+        unique-columns: [id]
+        map-columns:
+          id:
+            json-key: device.device_id
+            value: {type: int, required: true}
+          body:
+            json-key: "$"
+            value: {type: jsonb, required: true}
+YML
+    printf '%s\n' '{"device":{"device_id":1}}' '{"device":{"device_id":2}}' \
+        '{"device":{"device_id":1},"on":true}' | produce
+    LOG=$HOME/mapped.log
+    fluvio-connect-sql-sink --config "$HOME/mapped.yml" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+    answers lite "SELECT * FROM d ORDER BY id" \
+        $'1|{"device":{"device_id":1},"on":true}\n2|{"device":{"device_id":2}}'
     stop_sink
 }
 

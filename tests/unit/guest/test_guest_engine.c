@@ -48,6 +48,81 @@ static void json_array_split_makes_a_record_of_each_element(void **state)
     });
 }
 
+static void json_sql_makes_operations_of_objects(void **state)
+{
+    (void)state;
+    wasm_check(&(struct wasm_case){
+        .path = AT("json-sql"),
+        .params = "mapping "
+                  "{\"table\":\"t\",\"map-columns\":{"
+                  "\"id\":{\"json-key\":\"device.id\",\"value\":{"
+                  "\"type\":\"int\",\"required\":true}},"
+                  "\"n\":{\"json-key\":\".list.1\",\"value\":{"
+                  "\"type\":\"float8\",\"default\":7}},"
+                  "\"b\":{\"json-key\":\"$\",\"value\":{"
+                  "\"type\":\"jsonb\"}}}}",
+        .in = "k={\"device\":{\"id\":\"\\u0031\"},\"list\":[1,null]} "
+              "{\"device\":{\"id\":2}} {\"device\":3}",
+        .out = "k={\"Insert\":{\"table\":\"t\",\"values\":["
+               "{\"column\":\"id\",\"raw_value\":\"\\u0031\",\"type\":"
+               "\"Int\"},{\"column\":\"n\",\"raw_value\":null,\"type\":"
+               "\"DoublePrecision\"},{\"column\":\"b\",\"raw_value\":"
+               "\"{\\\"device\\\":{\\\"id\\\":\\\"\\\\u0031\\\"},"
+               "\\\"list\\\":[1,null]}\",\"type\":\"Json\"}]}} "
+               "{\"Insert\":{\"table\":\"t\",\"values\":["
+               "{\"column\":\"id\",\"raw_value\":\"2\",\"type\":\"Int\"},"
+               "{\"column\":\"n\",\"raw_value\":\"7\",\"type\":"
+               "\"DoublePrecision\"},{\"column\":\"b\",\"raw_value\":"
+               "\"{\\\"device\\\":{\\\"id\\\":2}}\",\"type\":"
+               "\"Json\"}]}}",
+        .failed = "2:the value lacks what is required: device.id",
+    });
+    wasm_check(&(struct wasm_case){
+        .path = AT("json-sql"),
+        .params = "mapping "
+                  "{\"table\":\"t\",\"operation\":\"upsert\","
+                  "\"unique-columns\":[\"a\",\"b\"],\"map-columns\":{"
+                  "\"a\":{\"json-key\":\"a\",\"value\":{"
+                  "\"type\":\"text\"}}}}",
+        .in = "{\"b\":1} {\"b\"",
+        .out = "{\"Upsert\":{\"table\":\"t\",\"uniq_idx\":\"a,b\","
+               "\"values\":[{\"column\":\"a\",\"raw_value\":\"\","
+               "\"type\":\"Text\"}]}}",
+        .failed = "1:the value is no JSON object: {\"b\"",
+    });
+}
+
+static void json_sql_says_what_is_wrong_with_a_mapping(void **state)
+{
+    static const struct {
+        const char *params, *said;
+    } cases[] = {
+        {"x y", "needs the parameter mapping"},
+        {"mapping {\"table\":\"\"}", "table is missing"},
+        {"mapping {\"table\":\"t\"}", "map-columns is missing"},
+        {"mapping {\"table\":\"t\",\"map-columns\":{}}", "is empty"},
+        {"mapping {\"table\":\"t\",\"operation\":\"drop\"}",
+         "insert or upsert: drop"},
+        {"mapping {\"table\":\"t\",\"operation\":\"upsert\"}",
+         "needs unique-columns"},
+        {"mapping {\"table\":\"t\",\"map-columns\":{\"a\":{}}}",
+         "needs a json-key: a"},
+        {"mapping {\"table\":\"t\",\"map-columns\":{\"a\":{\"json-key\":"
+         "\"a\",\"value\":{\"type\":\"blob\"}}}}",
+         "no such type: blob"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct wasm_case c = {.path = AT("json-sql"),
+                                    .params = cases[i].params};
+        struct flv_err err = {0};
+        assert_null(wasm_chain(&c, &err));
+        if (strstr(err.text, cases[i].said) == NULL) {
+            fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].said);
+        }
+    }
+}
+
 static void sum_goes_on_from_batch_to_batch(void **state)
 {
     struct wasm_case c = {.path = AT("sum"),
@@ -157,6 +232,8 @@ int main(void)
         cmocka_unit_test(contains_says_which_parameter_is_missing),
         cmocka_unit_test(json_field_maps_and_names_what_it_cannot),
         cmocka_unit_test(json_array_split_makes_a_record_of_each_element),
+        cmocka_unit_test(json_sql_makes_operations_of_objects),
+        cmocka_unit_test(json_sql_says_what_is_wrong_with_a_mapping),
         cmocka_unit_test(sum_goes_on_from_batch_to_batch),
         cmocka_unit_test(halve_maps_and_drops),
         cmocka_unit_test(stamp_sees_offset_and_time),
