@@ -525,6 +525,13 @@ static void log_counters(const struct flv__run *r)
                  kv[2], kv[3], kv[4], kv[5], kv[6], kv[7]);
 }
 
+/* What another start would only run into again, or, of two instances under
+ * one name, only turn around: a person has to decide. */
+static bool is_final(const struct flv__run *r)
+{
+    return r->unfit || r->cause.rc == FLV_E_LOCKED;
+}
+
 static int report(struct flv__run *r, bool ended)
 {
     if (r->smart != NULL && ended) {
@@ -535,7 +542,8 @@ static int report(struct flv__run *r, bool ended)
     }
     if (r->cause.rc != FLV_OK) {
         (void)fprintf(stderr, "error: %s\n", r->cause.text);
-        leave_exit_file(r, FLV_EXIT_FAILURE, "failed");
+        leave_exit_file(r, FLV_EXIT_FAILURE,
+                        is_final(r) ? "configuration" : "failed");
         return FLV_EXIT_FAILURE;
     }
     leave_exit_file(r, FLV_EXIT_DONE, r->stop_asked ? "stopped" : "completed");

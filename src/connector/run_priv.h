@@ -64,6 +64,7 @@ struct flv__run {
     struct flv_timer connect_limit;
     struct flv_err cause; /* the first */
     enum flv__run_phase phase;
+    bool unfit; /* the position is not one of the topic: no start helps */
     bool stop_asked;
     bool paused;
     bool dead_closed;

@@ -314,6 +314,7 @@ static void on_found(void *user, int64_t first, int64_t end)
     struct flv_err err = {0};
     if (p->step == STEP_POSITIONING && p->has_position &&
         flv__position_check(&facts, &err) != FLV_OK) {
+        g->run->unfit = true;
         fail(g, &err);
     }
 }
@@ -447,6 +448,7 @@ static void on_positions(void *env,
             .end = -1,
         };
         if (flv__position_check(&facts, &why) != FLV_OK) {
+            g->run->unfit = true;
             fail(g, &why);
             return;
         }

@@ -386,6 +386,31 @@ YML
     fluvio connector delete managed-sql
 }
 
+@test "managed, a position beyond the end is Failed with the reason" {
+    lite "CREATE TABLE z (id INTEGER, txt TEXT)"
+    cat >"$HOME/beyond.yml" <<YML
+version: v1
+name: beyond
+type: sql-sink
+topic: $TOPIC
+parameters:
+  url: sqlite://$DB
+YML
+    insert z 1 | produce
+    fluvio connector create --config "$HOME/beyond.yml"
+    answers lite "SELECT id FROM z" 1
+    fluvio connector delete beyond
+    lite "UPDATE fluvio_position SET next_offset = 100"
+    fluvio connector create --config "$HOME/beyond.yml"
+    until_true 20 is_state beyond Failed || {
+        api GET /connectors/beyond/status
+        return 1
+    }
+    run fluvio connector describe beyond
+    [[ $output == *100* ]]
+    fluvio connector delete beyond
+}
+
 @test "a flat file with direction sink runs" {
     lite "CREATE TABLE y (id INTEGER, txt TEXT)"
     cat >"$HOME/flat.yml" <<YML
