@@ -18,6 +18,7 @@
 #define NAME_SHOWN_MAX 60
 #define ANCHORS_MAX 64
 #define ARENA_MAX ((size_t)16 * 1024 * 1024)
+#define APOSTROPHES_MAX 9 /* in a row */
 
 /* An open list or map while its events arrive. */
 struct frame {
@@ -530,6 +531,48 @@ out:
     return rc;
 }
 
+/* The byte at `pos` is the mistake. */
+static flv_rc fail_byte(const struct flv_doc *doc,
+                        struct flv_slice text,
+                        size_t pos,
+                        const char *sentence,
+                        struct flv_err *e)
+{
+    uint32_t line = 1, col = 1;
+    for (size_t i = 0; i < pos; i++) {
+        if (text.data[i] == '\n') {
+            line++;
+            col = 1;
+        } else if ((text.data[i] & 0xC0) != 0x80) {
+            col++;
+        }
+    }
+    return fail_at(doc, line, col, e, sentence);
+}
+
+/* For each text in single quotes with five doubled apostrophes in a row
+ * libfyaml 0.7 loses a buffer for good: ''''''''''''. Nobody needs
+ * such a text; double quotes can say it, too. */
+static bool find_row(struct flv_slice text, size_t *out)
+{
+    size_t row = 0;
+    bool begun = false, comment = false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        begun = begun && c != '\n' && c != '\r';
+        if (!begun && strchr(" \t\r\n", c) == NULL) {
+            begun = true;
+            comment = c == '#';
+        }
+        row = c == '\'' && !comment ? row + 1 : 0;
+        if (row > APOSTROPHES_MAX) {
+            *out = i - APOSTROPHES_MAX;
+            return true;
+        }
+    }
+    return false;
+}
+
 static flv_rc
 check_bytes(const struct flv_doc *doc, struct flv_slice text, struct flv_err *e)
 {
@@ -538,26 +581,23 @@ check_bytes(const struct flv_doc *doc, struct flv_slice text, struct flv_err *e)
                         "%s: the document has %zu bytes; at most %zu are read",
                         doc->name, text.len, FLV_DOC_BYTES_MAX);
     }
-    size_t good = flv_text_utf8_prefix(text);
+    size_t good = flv_text_utf8_prefix(text), row = 0;
     const uint8_t *nul =
         text.len > 0 ? memchr(text.data, '\0', text.len) : NULL;
-    if (good == text.len && nul == NULL) {
-        return FLV_OK;
-    }
     if (nul != NULL && (size_t)(nul - text.data) < good) {
         good = (size_t)(nul - text.data);
     }
-    uint32_t line = 1, col = 1;
-    for (size_t i = 0; i < good; i++) {
-        if (text.data[i] == '\n') {
-            line++;
-            col = 1;
-        } else if ((text.data[i] & 0xC0) != 0x80) {
-            col++;
-        }
+    if (good < text.len) {
+        return fail_byte(doc, text, good,
+                         "this byte is not text; save the file as UTF-8", e);
     }
-    return fail_at(doc, line, col, e,
-                   "this byte is not text; save the file as UTF-8");
+    if (find_row(text, &row)) {
+        return fail_byte(doc, text, row,
+                         "ten apostrophes in a row are not read; write this "
+                         "text in double quotes",
+                         e);
+    }
+    return FLV_OK;
 }
 
 char *flv__doc_name_shown(const char *name)

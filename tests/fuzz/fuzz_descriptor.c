@@ -7,13 +7,6 @@
 #include "config/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
-
-/* libfyaml 0.7 loses a buffer when a quoted key is too long. */
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfyaml.so\n";
-}
 
 static const struct flv_descriptor *find(void *arg, const char *type)
 {

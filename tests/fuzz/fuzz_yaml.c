@@ -8,13 +8,6 @@
 #include "config/print.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
-
-/* libfyaml 0.7 loses a buffer when a quoted key is too long. */
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfyaml.so\n";
-}
 
 static const char *secret(void *arg, const char *name)
 {

@@ -154,6 +154,9 @@ static void bad_documents_are_told_with_their_place(void **state)
         {"a: !secret x\n", "the tag \"!secret\" is not understood; remove it"},
         {"a: b\xff\n",
          "f.yml:1:5: this byte is not text; save the file as UTF-8"},
+        {"a: ''''''''''''\n",
+         "f.yml:1:4: ten apostrophes in a row are not read; write this text "
+         "in double quotes"},
         {"%YAML 3.0\n---\na\n", "f.yml: this is not YAML"},
     };
     for (size_t i = 0; i < COUNT(table); i++) {
