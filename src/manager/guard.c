@@ -12,7 +12,7 @@
 #include "base/log.h"
 
 /* The first start again is at once; while it dies young the wait doubles. */
-#define WAIT_MS_MAX 5000
+#define WAIT_MS_MAX 500
 #define WAIT_MS_MIN 20
 #define HEALTHY_MS 2000
 
