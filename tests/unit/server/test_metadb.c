@@ -129,6 +129,18 @@ static void creation_ids_are_never_used_again(void **state)
     assert_int_equal(id, 10);
 }
 
+static void a_data_directory_keeps_its_id(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t id = 0, again = 0;
+    assert_int_equal(flv_metadb_store_id(f->db, &id, NULL), FLV_OK);
+    assert_int_equal(flv_metadb_store_id(f->db, &again, NULL), FLV_OK);
+    assert_true(id == again);
+    reopen(f);
+    assert_int_equal(flv_metadb_store_id(f->db, &again, NULL), FLV_OK);
+    assert_true(id == again);
+}
+
 static void deleted_topic_takes_its_offsets_along(void **state)
 {
     struct fixture *f = *state;
@@ -453,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(topics_come_back_after_reopen),
         T(creation_ids_are_never_used_again),
+        T(a_data_directory_keeps_its_id),
         T(deleted_topic_takes_its_offsets_along),
         T(offset_of_a_missing_topic_is_dropped),
         T(last_writer_of_an_offset_wins),

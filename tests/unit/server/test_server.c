@@ -711,6 +711,77 @@ static int64_t stored(struct link *l)
     return resp.consumers.len == 1 ? resp.consumers.at[0].offset : -1;
 }
 
+static int16_t look(struct link *sc, const char *topic, char id[64])
+{
+    const struct flv_wire_topic_look req = {.name = flv_slice_str(topic)};
+    struct flv_wire_status status;
+    link_call(sc, FLV_API_SC_TOPIC_LOOK, 19, &flv_wire_topic_look_schema, &req,
+              &flv_wire_status_schema, &status);
+    id[0] = '\0';
+    if (status.error.code == 0) {
+        assert_true(status.message.has);
+        assert_in_range(status.message.v.len, 1, FLV_WIRE_TOPIC_ID_MAX);
+        memcpy(id, status.message.v.data, status.message.v.len);
+        id[status.message.v.len] = '\0';
+    }
+    return status.error.code;
+}
+
+static void every_creation_of_a_topic_has_an_id_of_its_own(void **state)
+{
+    struct both *b = *state;
+    char first[64], again[64], second[64];
+    assert_int_equal(look(&b->sc, "t", first), FLV_WIRE_TOPIC_NOT_FOUND);
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    assert_int_equal(look(&b->sc, "t", first), 0);
+    assert_int_equal(look(&b->sc, "t", again), 0);
+    assert_string_equal(first, again);
+    assert_int_equal(rig_delete_topic(&b->sc, "t"), 0);
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    assert_int_equal(look(&b->sc, "t", second), 0);
+    assert_string_not_equal(first, second);
+}
+
+static int16_t
+store(struct link *sc, const char *id, uint32_t partition, int64_t offset)
+{
+    const struct flv_wire_position_store req = {.consumer = flv_slice_str("me"),
+                                                .topic = flv_slice_str("t"),
+                                                .topic_id = flv_slice_str(id),
+                                                .partition = partition,
+                                                .offset = offset};
+    struct flv_wire_status status;
+    link_call(sc, FLV_API_SC_POSITION_STORE, 19,
+              &flv_wire_position_store_schema, &req, &flv_wire_status_schema,
+              &status);
+    return status.error.code;
+}
+
+static void
+a_position_is_stored_for_one_creation_and_before_any_record(void **state)
+{
+    struct both *b = *state;
+    char id[64], other[64];
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    assert_int_equal(look(&b->sc, "t", id), 0);
+    assert_int_equal(store(&b->sc, id, 0, -1), 0);
+    const struct flv_wire_fetch_consumer_offsets_request req = {0};
+    struct flv_wire_fetch_consumer_offsets_response resp;
+    link_call(&b->spu, FLV_API_SPU_FETCH_CONSUMER_OFFSETS, 25,
+              &flv_wire_fetch_consumer_offsets_request_schema, &req,
+              &flv_wire_fetch_consumer_offsets_response_schema, &resp);
+    assert_int_equal(resp.consumers.len, 1);
+    assert_int_equal(resp.consumers.at[0].offset, -1);
+    assert_int_equal(store(&b->sc, id, 1, 5), FLV_WIRE_TOPIC_NOT_FOUND);
+    assert_int_equal(store(&b->sc, "x-1", 0, 5), FLV_WIRE_TOPIC_NOT_FOUND);
+    assert_int_equal(rig_delete_topic(&b->sc, "t"), 0);
+    assert_int_equal(store(&b->sc, id, 0, 5), FLV_WIRE_TOPIC_NOT_FOUND);
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    assert_int_equal(store(&b->sc, id, 0, 5), FLV_WIRE_TOPIC_NOT_FOUND);
+    assert_int_equal(look(&b->sc, "t", other), 0);
+    assert_int_equal(store(&b->sc, other, 0, 5), 0);
+}
+
 static void consumer_offset_survives_a_kill_but_not_its_topic(void **state)
 {
     struct both *b = *state;
@@ -852,6 +923,8 @@ int main(void)
         T(deleted_topic_ends_its_streams),
         T(update_of_an_unknown_stream_is_told),
         T(consumer_offset_survives_a_kill_but_not_its_topic),
+        T(every_creation_of_a_topic_has_an_id_of_its_own),
+        T(a_position_is_stored_for_one_creation_and_before_any_record),
         T(consumer_offset_can_be_deleted),
         T(commit_needs_a_stream_with_a_consumer),
         T(second_server_is_told_the_pid_of_the_first),
