@@ -193,11 +193,15 @@ void flv__run_trouble(struct flv__run *r,
                       const char *topic,
                       const struct flv_err *err)
 {
+    bool reads = r->setup->type->sink != NULL;
     if (err != NULL) {
-        flv_log_warn("stream", "delivery is being repeated",
+        flv_log_warn("stream",
+                     reads ? "the cluster is away, it is tried again"
+                           : "delivery is being repeated",
                      FLV_KV_STR("topic", topic), FLV_KV_ERR(err));
     } else if (r->troubled) {
-        flv_log_info("stream", "delivery works again",
+        flv_log_info("stream",
+                     reads ? "the cluster is back" : "delivery works again",
                      FLV_KV_STR("topic", topic));
     }
     r->troubled = err != NULL;

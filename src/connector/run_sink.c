@@ -707,7 +707,9 @@ on_look(void *user, const struct flv_err *err, const struct flv_topic_look *at)
         fail(g, &why);
     } else if (!g->known) {
         fail(g, err);
-    } /* else the next look says it */
+    } else if (flv_timer_start(&g->look, AGAIN_MS, LOOK_MS, &why) != FLV_OK) {
+        fail(g, &why);
+    }
 }
 
 static void look(struct flv__reading *g)
