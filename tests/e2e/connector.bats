@@ -380,7 +380,7 @@ leaks() {
     run -0 bash -c '. ./c.bash; COMP_WORDS=(fluvio connector delete my); COMP_CWORD=3; _fluvio; echo "${COMPREPLY[@]}"'
     [ "$output" = my-test-connector ]
     run -0 bash -c '. ./c.bash; COMP_WORDS=(fluvio connector catalog ht); COMP_CWORD=3; _fluvio; echo "${COMPREPLY[@]}"'
-    [ "$output" = http ]
+    [ "$output" = "http http-sink" ]
     run -0 bash -c '. ./c.bash; COMP_WORDS=(fluvio connector ap); COMP_CWORD=2; _fluvio; echo "${COMPREPLY[@]}"'
     [ "$output" = apply ]
 }

@@ -30,6 +30,7 @@ teardown() {
 
 # endpoint [MOOD]: ready on $END_PORT, the same one when it is there already.
 endpoint() {
+    rm -f "$HOME/$TOPIC.port" # nobody reads what is old
     python3 "$ROOT/tests/fault/http_end.py" "${END_PORT:-0}" "$KEYS" "$@" \
         >"$HOME/$TOPIC.port" 2>"$HOME/$TOPIC.end" 3>&- &
     END=$!
@@ -87,7 +88,8 @@ wait_taken() {
 position() {
     [ "$(fluvio consumer list -O json | python3 -c '
 import json, sys
-print([c["offset"] for c in json.loads(sys.stdin.read() or "[]")
+text = sys.stdin.read()
+print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
        if c["consumer_id"] == sys.argv[1]])' "${CONSUMER:-$TOPIC}")" = "[$1]" ]
 }
 
@@ -168,7 +170,10 @@ print([c["offset"] for c in json.loads(sys.stdin.read() or "[]")
     for form in json-array ndjson; do
         CONSUMER=$TOPIC-$form
         sink --format=$form --batch-records=64 --on-error=discard
-        until_true 15 position 99
+        until_true 15 position 99 || {
+            cat "$LOG" "$KEYS"
+            return 1
+        }
         stop_sink
         grep -q 'in=100 passed=98 filtered=0 failed=2' "$LOG" || {
             cat "$LOG" "$KEYS"
