@@ -236,6 +236,15 @@ FLV_CHECKED flv_rc flv_client_topic_delete(struct flv_client *c,
                                            void *user,
                                            struct flv_err *err);
 
+/* Gives a topic `count` more partitions; done comes when they are made, from
+ * a Fluvio cluster possibly a little before. */
+FLV_CHECKED flv_rc flv_client_topic_add_partitions(struct flv_client *c,
+                                                   const char *name,
+                                                   uint32_t count,
+                                                   flv_done_fn done,
+                                                   void *user,
+                                                   struct flv_err *err);
+
 enum flv_topic_kind {
     FLV_TOPIC_ASSIGNED,
     FLV_TOPIC_COMPUTED,

@@ -59,6 +59,7 @@ extern const struct flv_cmd cli_cmd_spu;
 extern const struct flv_cmd cli_cmd_topic;
 extern const struct flv_cmd cli_cmd_topic_list;
 extern const struct flv_cmd cli_cmd_topic_describe;
+extern const struct flv_cmd cli_cmd_topic_add_partition;
 extern const struct flv_cmd cli_cmd_partition;
 extern const struct flv_cmd cli_cmd_produce;
 extern const struct flv_cmd cli_cmd_consume;

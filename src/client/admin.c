@@ -1,6 +1,6 @@
 /* Requests to the metadata service: one call each, answers turned into the
  * plain structs of the public header. */
-#include "client/internal.h"
+#include "client/admin.h"
 
 #include "base/field.h"
 #include "base/mem.h"
@@ -12,41 +12,6 @@
 
 #define OFFSETS_TOPIC "consumer-offset"
 
-struct list_kind;
-
-struct admin_op {
-    struct flv__op op;
-    struct flv_client *client; /* borrowed */
-    struct flv__call call;
-    struct flv__finder lookup; /* offsets only */
-    struct flv_arena arena;    /* of request and answer */
-    char name[FLV__NAME_MAX];  /* topic or consumer, "" for all */
-    /* Calls fn with what was asked for, or with err and nothing. */
-    void (*deliver)(struct admin_op *o,
-                    const struct flv_err *err,
-                    const void *infos,
-                    size_t count);
-    union {
-        flv_done_fn done;
-        flv_topics_fn topics;
-        flv_partitions_fn partitions;
-        flv_spus_fn spus;
-        flv_smartmodules_fn modules;
-        flv_offsets_fn offsets;
-    } fn;
-    const struct list_kind *list; /* lists only */
-    void *user;
-    union {
-        struct flv_wire_topic_create create;
-        struct flv_wire_topic_create_ext create_ext;
-        struct flv_wire_smartmodule_create module_create;
-        struct flv_wire_delete_request remove;
-        struct flv_wire_list_request list;
-        struct flv_wire_fetch_consumer_offsets_request offsets;
-        struct flv_wire_delete_consumer_offset_request offset_delete;
-    } body;
-};
-
 /* Leaves the client and lets go of everything but the memory, so that the
  * callback can be the last thing that happens. */
 static void detach(struct admin_op *o)
@@ -56,7 +21,7 @@ static void detach(struct admin_op *o)
     flv__finder_stop(&o->lookup);
 }
 
-static void finish(struct admin_op *o)
+void flv__admin_drop(struct admin_op *o)
 {
     flv_arena_deinit(&o->arena);
     flv_free(o);
@@ -70,7 +35,7 @@ static void complete(struct admin_op *o,
 {
     detach(o);
     o->deliver(o, err, infos, count);
-    finish(o);
+    flv__admin_drop(o);
 }
 
 static void fail(struct admin_op *o, const struct flv_err *err)
@@ -78,10 +43,10 @@ static void fail(struct admin_op *o, const struct flv_err *err)
     complete(o, err, NULL, 0);
 }
 
-static void deliver_done(struct admin_op *o,
-                         const struct flv_err *err,
-                         const void *infos,
-                         size_t count)
+void flv__admin_deliver(struct admin_op *o,
+                        const struct flv_err *err,
+                        const void *infos,
+                        size_t count)
 {
     (void)infos;
     (void)count;
@@ -93,10 +58,10 @@ static void cancel(struct flv__op *op, const struct flv_err *err)
     fail(FLV_OWNER_OF(op, struct admin_op, op), err);
 }
 
-static flv_rc new_op(struct flv_client *c,
-                     void *user,
-                     struct admin_op **out,
-                     struct flv_err *err)
+flv_rc flv__admin_new(struct flv_client *c,
+                      void *user,
+                      struct admin_op **out,
+                      struct flv_err *err)
 {
     struct admin_op *o = NULL;
 
@@ -129,12 +94,12 @@ send(struct admin_op *o, struct flv__peer *peer, struct flv_err *err)
     return rc;
 }
 
-static flv_rc submit(struct admin_op *o, struct flv_err *err)
+flv_rc flv__admin_submit(struct admin_op *o, struct flv_err *err)
 {
     const flv_rc rc = send(o, o->client->sc, err);
 
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
     }
     return rc;
 }
@@ -154,9 +119,17 @@ static const char *text(struct admin_op *o, struct flv_slice s)
 
 /* ------------------------------------------------------- create, delete */
 
-static void status_done(struct flv__call *call,
-                        const struct flv__answer *a,
-                        const struct flv_err *err)
+/* Codes whose own text leaves open what was wrong. */
+static bool says_nothing(int code)
+{
+    return code == FLV_WIRE_OTHER || code == FLV_WIRE_SMARTMODULE_ERROR ||
+           code == FLV_WIRE_TOPIC_INVALID_CONFIGURATION ||
+           code == FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE;
+}
+
+void flv__admin_status(struct flv__call *call,
+                       const struct flv__answer *a,
+                       const struct flv_err *err)
 {
     struct admin_op *o = call->user;
     struct flv_wire_status status;
@@ -172,9 +145,8 @@ static void status_done(struct flv__call *call,
     rc = flv_wire_status_decode(a->version, &in, &o->arena, &status, &why);
     if (rc == FLV_OK && status.error.code != FLV_WIRE_NONE) {
         rc = flv_wire_error_raise(&status.error, &why);
-        if ((status.error.code == FLV_WIRE_OTHER ||
-             status.error.code == FLV_WIRE_SMARTMODULE_ERROR) &&
-            status.message.has && status.error.text.len == 0) {
+        if (says_nothing(status.error.code) && status.message.has &&
+            status.error.text.len == 0) {
             const int code = why.wire;
 
             rc = flv_fail(&why, rc, "%.*s", (int)status.message.v.len,
@@ -279,22 +251,22 @@ flv_rc flv_client_topic_create(struct flv_client *c,
 {
     const bool ext = conf->durability != FLV_DURABILITY_DEFAULT;
     struct admin_op *o = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
     o->fn.done = done;
-    o->deliver = deliver_done;
-    o->call.done = status_done;
+    o->deliver = flv__admin_deliver;
+    o->call.done = flv__admin_status;
     rc = flv__name_copy(o->name, conf->name, "Topic name", err);
     if (rc == FLV_OK) {
         rc = fill_create(
             o, conf, ext ? &o->body.create_ext.create : &o->body.create, err);
     }
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
         return rc;
     }
     if (ext) {
@@ -311,7 +283,7 @@ flv_rc flv_client_topic_create(struct flv_client *c,
             .body = &o->body,
             .label = flv_wire_object_label(FLV_WIRE_TOPIC)};
     }
-    return submit(o, err);
+    return flv__admin_submit(o, err);
 }
 
 /* Topics and SmartModules are deleted by their names. */
@@ -326,10 +298,10 @@ static flv_rc remove_named(struct admin_op *o,
         object == FLV_WIRE_TOPIC ? "Topic name" : "SmartModule name", err);
 
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
         return rc;
     }
-    o->call.done = status_done;
+    o->call.done = flv__admin_status;
     o->body.remove.key = flv_slice_str(o->name);
     o->body.remove.force = force;
     o->call.api = FLV_API_SC_DELETE;
@@ -337,7 +309,7 @@ static flv_rc remove_named(struct admin_op *o,
         (struct flv_wire_message){.schema = &flv_wire_delete_request_schema,
                                   .body = &o->body,
                                   .label = flv_wire_object_label(object)};
-    return submit(o, err);
+    return flv__admin_submit(o, err);
 }
 
 flv_rc flv_client_topic_delete(struct flv_client *c,
@@ -348,14 +320,14 @@ flv_rc flv_client_topic_delete(struct flv_client *c,
                                struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
     o->fn.done = done;
-    o->deliver = deliver_done;
+    o->deliver = flv__admin_deliver;
     return remove_named(o, FLV_WIRE_TOPIC, name, force, err);
 }
 
@@ -486,7 +458,7 @@ static flv_rc list(struct admin_op *o,
                                       : "SmartModule name",
                                   err);
         if (rc != FLV_OK) {
-            finish(o);
+            flv__admin_drop(o);
             return rc;
         }
         *filter = flv_slice_str(o->name);
@@ -498,7 +470,7 @@ static flv_rc list(struct admin_op *o,
         (struct flv_wire_message){.schema = &flv_wire_list_request_schema,
                                   .body = &o->body,
                                   .label = flv_wire_object_label(kind->object)};
-    return submit(o, err);
+    return flv__admin_submit(o, err);
 }
 
 static flv_rc fill_topic_texts(struct admin_op *o,
@@ -625,7 +597,7 @@ flv_rc flv_client_topics(struct flv_client *c,
                          struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -724,7 +696,7 @@ flv_rc flv_client_partitions(struct flv_client *c,
                              struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -796,7 +768,7 @@ flv_rc flv_client_spus(struct flv_client *c,
                        struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -817,7 +789,7 @@ flv_rc flv_client_smartmodule_create(struct flv_client *c,
 {
     struct admin_op *o = NULL;
     struct flv_wire_smartmodule_create *body = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -825,14 +797,14 @@ flv_rc flv_client_smartmodule_create(struct flv_client *c,
     }
     body = &o->body.module_create;
     o->fn.done = done;
-    o->deliver = deliver_done;
-    o->call.done = status_done;
+    o->deliver = flv__admin_deliver;
+    o->call.done = flv__admin_status;
     rc = flv__name_copy(o->name, conf->name, "SmartModule name", err);
     if (rc == FLV_OK) {
         rc = flv__module_pack(conf->wasm, &o->arena, &body->spec.payload, err);
     }
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
         return rc;
     }
     body->common.name = flv_slice_str(o->name);
@@ -842,7 +814,7 @@ flv_rc flv_client_smartmodule_create(struct flv_client *c,
         .schema = &flv_wire_smartmodule_create_schema,
         .body = &o->body,
         .label = flv_wire_object_label(FLV_WIRE_SMARTMODULE)};
-    return submit(o, err);
+    return flv__admin_submit(o, err);
 }
 
 flv_rc flv_client_smartmodule_delete(struct flv_client *c,
@@ -852,14 +824,14 @@ flv_rc flv_client_smartmodule_delete(struct flv_client *c,
                                      struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
     o->fn.done = done;
-    o->deliver = deliver_done;
+    o->deliver = flv__admin_deliver;
     return remove_named(o, FLV_WIRE_SMARTMODULE, name, false, err);
 }
 
@@ -897,7 +869,7 @@ flv_rc flv_client_smartmodules(struct flv_client *c,
                                struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    const flv_rc rc = new_op(c, user, &o, err);
+    const flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -943,7 +915,7 @@ static flv_rc submit_offsets(struct admin_op *o, struct flv_err *err)
     o->lookup.done = offsets_home;
     rc = flv__finder_start(&o->lookup, err);
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
         return rc;
     }
     flv__op_add(o->client, &o->op);
@@ -1031,7 +1003,7 @@ flv_rc flv_client_consumer_offsets(struct flv_client *c,
                                    struct flv_err *err)
 {
     struct admin_op *o = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
@@ -1042,7 +1014,7 @@ flv_rc flv_client_consumer_offsets(struct flv_client *c,
     if (consumer_id != NULL) {
         rc = flv__name_copy(o->name, consumer_id, "consumer id", err);
         if (rc != FLV_OK) {
-            finish(o);
+            flv__admin_drop(o);
             return rc;
         }
         o->body.offsets.filter.has = true;
@@ -1092,21 +1064,21 @@ flv_rc flv_client_consumer_offset_delete(struct flv_client *c,
 {
     struct admin_op *o = NULL;
     char *topic = NULL;
-    flv_rc rc = new_op(c, user, &o, err);
+    flv_rc rc = flv__admin_new(c, user, &o, err);
 
     assert(done != NULL);
     if (rc != FLV_OK) {
         return rc;
     }
     o->fn.done = done;
-    o->deliver = deliver_done;
+    o->deliver = flv__admin_deliver;
     rc = flv__name_copy(o->name, ref->consumer_id, "consumer id", err);
     if (rc == FLV_OK) {
         topic = flv_arena_text(&o->arena, ref->topic, strlen(ref->topic));
         rc = topic != NULL ? FLV_OK : no_memory(o, err);
     }
     if (rc != FLV_OK) {
-        finish(o);
+        flv__admin_drop(o);
         return rc;
     }
     o->body.offset_delete.consumer_id = flv_slice_str(o->name);

@@ -214,3 +214,25 @@ base_is() {
     [ "${#lines[@]}" -gt 0 ]
     [[ ${lines[-1]} == "record 060 "* ]]
 }
+
+@test "a topic gets more partitions, and they take records" {
+    run -1 --separate-stderr fluvio topic add-partition nothing
+    [ "$stderr" = 'topic "nothing" not found' ]
+    run -2 fluvio topic add-partition nothing --count 0
+    fluvio topic create growing
+    run -0 fluvio topic add-partition growing
+    [ "${lines[0]}" = 'added new partitions to topic: "growing"' ]
+    [ "${lines[1]}" = " PARTITION  SPU  " ]
+    [ "${lines[2]}" = " 1          5001 " ]
+    [ "${#lines[@]}" -eq 3 ]
+    run -0 fluvio topic add-partition growing -c 2
+    [ "${lines[2]}" = " 2          5001 " ]
+    [ "${lines[3]}" = " 3          5001 " ]
+    [ "${#lines[@]}" -eq 4 ]
+    printf 'a\nb\nc\nd\n' | fluvio produce growing --linger 0ms --batch-size 1
+    run -0 bash -c "fluvio consume growing --all-partitions -B -d | sort | tr '\\n' ' '"
+    [ "$output" = "a b c d " ]
+    run -1 --separate-stderr fluvio topic add-partition growing -c 1000
+    [[ $stderr == "add partition failed: "*"at most 1000 partitions"* ]]
+    fluvio topic delete growing
+}
