@@ -186,6 +186,40 @@ static void durability_needs_a_server_that_offers_it(void **state)
     rig_deinit(&r);
 }
 
+static void id_came(void *user, const struct flv_err *err, const char *id)
+{
+    struct note *n = user;
+
+    assert_null(err);
+    assert_string_equal(id, "");
+    n->came = true;
+}
+
+static void a_plain_cluster_knows_no_creations(void **state)
+{
+    const struct flv_position p = {.consumer_id = "me",
+                                   .topic = "events",
+                                   .topic_id = "a-1",
+                                   .offset = -1};
+    struct rig r;
+    struct note n = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    rig_client(&r, 0);
+    assert_int_equal(flv_client_topic_id(r.c, "events", id_came, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_position_store(r.c, &p, rig_done, &n, NULL),
+                     FLV_OK);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_E_UNSUPPORTED);
+    assert_int_equal(flv_client_topic_id(r.c, "", id_came, &n, NULL),
+                     FLV_E_INVALID);
+    rig_deinit(&r);
+}
+
 /* Nothing is under way: nobody but the link would notice. */
 static void a_lost_link_is_told_and_so_is_its_return(void **state)
 {
@@ -382,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_request_without_an_answer_times_out),
         cmocka_unit_test(create_carries_the_servers_error),
         cmocka_unit_test(durability_needs_a_server_that_offers_it),
+        cmocka_unit_test(a_plain_cluster_knows_no_creations),
         cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
         cmocka_unit_test(closing_cancels_what_is_under_way),
