@@ -520,7 +520,7 @@ add_parts(struct flv__reading *g, uint32_t count, struct flv_err *err)
                         "at most %u",
                         flv__run_topic(g->run), count, PARTITIONS_MAX);
     }
-    parts = flv_realloc(g->parts, count * sizeof(*parts));
+    parts = flv_realloc(g->parts, count * sizeof(struct part *));
     if (parts == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory for partitions");
     }
