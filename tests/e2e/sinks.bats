@@ -259,6 +259,23 @@ print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
     stop_sink
 }
 
+@test "partitions that come later are read from their beginning" {
+    endpoint
+    sink --start=end
+    said 'msg="Starting Processing"'
+    fluvio topic add-partition "$TOPIC"
+    produce one two three
+    wait_taken 3
+    [ "$(taken | grep -c "^$TOPIC/1/")" -ge 1 ]
+    stop_sink
+    fluvio topic add-partition "$TOPIC" -c 2
+    produce four five six seven
+    sink --start=end
+    wait_taken 7
+    stop_sink
+    run -1 grep -q again "$KEYS"
+}
+
 @test "managed: away, it is retrying with the cause; back, it runs" {
     no_endpoint
     printf 'TOKEN' | fluvio secret set TOKEN
