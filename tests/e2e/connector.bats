@@ -234,7 +234,7 @@ holds() {
     fluvio connector create -c t.yml
     until_true 10 is_state my-test-connector Completed
     run -0 fluvio connector list -O wide
-    [[ ${lines[0]} =~ ^\ NAME\ +STATUS\ +TYPE\ +VERSION\ +TOPIC\ +SINCE\ +IN\ +OUT\ +FAILED\ +RESTARTS\ +REASON ]]
+    [[ ${lines[0]} =~ ^\ NAME\ +STATUS\ +TYPE\ +VERSION\ +TOPIC\ +SINCE\ +IN\ +OUT\ +FAILED\ +DISCARDED\ +DEAD-LETTERED\ +RESTARTS\ +REASON ]]
     [[ ${lines[1]} =~ Completed\ +test-connector\ +.*my-test-connector ]]
     run -0 fluvio connector list -O json
     python3 - "$output" <<'PY'
