@@ -6,6 +6,7 @@
  *     flv-bench consume  ADDRESS TOPIC RECORDS
  *     flv-bench latency  ADDRESS TOPIC RECORD SECONDS
  *     flv-bench sift     PORT TOPIC RECORDS WASM KEY=VALUE  see sift.h
+ *     flv-bench spin     PORT TOPIC WASM STREAMS            see sift.h
  *     flv-bench disk     FOLDER SIZE SECONDS     write + fdatasync, appended
  *     flv-bench loopback SIZE SECONDS            one TCP connection, copied
  *
@@ -468,9 +469,10 @@ int main(int argc, char **argv)
         const char *name;
         int args;
         void (*run)(const char *const *argv);
-    } modes[] = {{"produce", 7, produce}, {"consume", 3, consume},
-                 {"latency", 4, latency}, {"sift", 5, sift},
-                 {"disk", 3, disk},       {"loopback", 2, loopback}};
+    } modes[] = {{"produce", 7, produce},  {"consume", 3, consume},
+                 {"latency", 4, latency},  {"sift", 5, sift},
+                 {"spin", 4, spin},        {"disk", 3, disk},
+                 {"loopback", 2, loopback}};
 
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (argc > 1 && strcmp(argv[1], modes[i].name) == 0 &&

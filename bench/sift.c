@@ -161,24 +161,60 @@ static void ack(uint32_t stream, int64_t next)
                &flv_wire_update_offsets_request_schema, &req);
 }
 
-void sift(const char *const *argv)
+static uint64_t number(const char *text, uint64_t max)
+{
+    struct flv_err err = {.rc = FLV_OK};
+    uint64_t n = 0;
+
+    need(flv_text_u64(text, 1, max, &n, &err) == FLV_OK, err.text);
+    return n;
+}
+
+static void dial(const char *port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    uint64_t port = 0, wanted = 0, seen = 0, start_ns;
-    struct flv_err err = {.rc = FLV_OK};
-    int64_t next = 0;
-    double first_ms = 0, wall_s;
 
-    need(flv_text_u64(argv[0], 1, UINT16_MAX, &port, &err) == FLV_OK &&
-             flv_text_u64(argv[2], 1, INT64_MAX, &wanted, &err) == FLV_OK,
-         err.text);
-    to.sin_port = htons((uint16_t)port);
+    to.sin_port = htons((uint16_t)number(port, UINT16_MAX));
     fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     need(fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0,
          "cannot connect");
     flv_buf_init(&frame, FRAME_MAX_BYTES);
     flv_arena_init(&arena, 4096, 1 << 20);
+}
+
+void spin(const char *const *argv)
+{
+    uint64_t streams = number(argv[3], 1024), ended = 0;
+
+    dial(argv[0]);
+    for (uint64_t i = 0; i < streams; i++) {
+        ask(argv[1], argv[2], "-");
+    }
+    for (;;) {
+        uint8_t head[8];
+
+        receive(head, sizeof(head));
+        size_t size = flv_get_u32(head) - 4;
+        flv_buf_reset(&frame);
+        need(flv_buf_reserve(&frame, size) == FLV_OK, "frame too large");
+        receive(frame.data, size);
+        /* Its budget has ended one: the next of its kind. */
+        if (ended++ == 0) {
+            printf("spinning=1\n");
+            (void)fflush(stdout);
+        }
+        ask(argv[1], argv[2], "-");
+    }
+}
+
+void sift(const char *const *argv)
+{
+    uint64_t wanted = number(argv[2], INT64_MAX), seen = 0, start_ns;
+    int64_t next = 0;
+    double first_ms = 0, wall_s;
+
+    dial(argv[0]);
     start_ns = flv_clock_mono_ns();
     ask(argv[1], argv[3], argv[4]);
     while (next < (int64_t)wanted) {

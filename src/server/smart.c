@@ -374,9 +374,11 @@ flv_rc flv_smart_init(struct flv_smart *m,
         conf->memory_bytes_max > 0 ? conf->memory_bytes_max : MEMORY_DEFAULT;
     m->conf.streams_max =
         conf->streams_max > 0 ? conf->streams_max : STREAMS_DEFAULT;
-    m->threads = cores < 1                       ? 1
+    /* One core is left to everybody else: what wakes there need not wait until
+     * the kernel takes a core from a module, which takes it milliseconds. */
+    m->threads = cores < 3                       ? 1
                  : cores > FLV_SMART_THREADS_MAX ? FLV_SMART_THREADS_MAX
-                                                 : (uint32_t)cores;
+                                                 : (uint32_t)cores - 1;
     STAILQ_INIT(&m->line);
     TAILQ_INIT(&m->modules);
     STAILQ_INIT(&m->waiting);
