@@ -299,6 +299,24 @@ async function transformed() {
         () => missing.next())
 }
 
+// A filter whose memory has 20,000 pages from the start.
+const large = '0061736d01000000' + '01120360027f7f0060017f017f60037f7f7f017f' +
+    '02140103656e760c636f70795f7265636f7264730000' + '0303020102' +
+    '05050100a09c01' + '071b03066d656d6f72790200' + '05616c6c6f630001' +
+    '0666696c7465720002' + '0a0b02040041080b040041000b'
+
+async function tooLarge() {
+    const words = await topic('sm-large')
+    await produce(words, [['', 'one']])
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'fluvio-large-'))
+    const file = path.join(folder, 'large.wasm')
+    fs.writeFileSync(file, Buffer.from(large, 'hex'))
+    const stream = await sifted(words, SmartModuleType.Filter, file)
+    await refusal('a module that wants too much memory says how much',
+        /1310720000.*268435456/, () => stream.next())
+    fs.rmSync(folder, { recursive: true })
+}
+
 // SmartModules of the public crate, in Rust.
 async function writtenInRust() {
     const words = await topic('rust-words')
@@ -545,7 +563,7 @@ async function main() {
     const wanted = process.argv.slice(3)
     try {
         await server.start()
-        for (const run of [administration, records, transformed,
+        for (const run of [administration, records, transformed, tooLarge,
             writtenInRust, starts, partitions, sizes,
             codecs, otherClient, together, secured, restarts]) {
             if (wanted.length && !wanted.includes(run.name)) continue

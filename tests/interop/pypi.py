@@ -295,6 +295,17 @@ def transformed():
                 sifted("sm-words", path="contains")))
     refusal("pypi: a module that is not stored is named", "missing",
             lambda: list(sifted("sm-words", name="missing")))
+    # A filter whose memory has 20,000 pages from the start.
+    with open(os.path.join(server.work, "large.wasm"), "wb") as f:
+        f.write(bytes.fromhex(
+            "0061736d01000000" "0112036002 7f7f00 60017f017f 60037f7f7f017f"
+            "0214 01 03 656e76 0c 636f70795f7265636f726473 0000"
+            "0303020102" "05050100a09c01"
+            "071b 03 06 6d656d6f7279 0200 05 616c6c6f63 0001"
+            "06 66696c746572 0002" "0a0b 02 0400 41080b 0400 41000b"))
+    refusal("pypi: a module that wants too much memory says how much",
+            "requested 1310720000.*268435456", lambda: list(
+                sifted("sm-words", path=os.path.join(server.work, "large"))))
     topic("sm-json")
     put("sm-json", [b'{"a": 1}', b'{"a": "x"}', b"[1, 2]", b'{"a": 3}'])
     records = sifted("sm-json", path="json-field", kind=kinds.Map,
