@@ -1,5 +1,6 @@
 /* Ten thousand damaged modules: each is refused, or runs within its budget.
- * FLV_MUTANTS in the environment says how many, FLV_MUTANTS_SEED which. */
+ * FLV_MUTANTS in the environment says how many, FLV_MUTANTS_SEED which; the
+ * seed that is printed before each ten thousand leads to them alone. */
 #include "util.h"
 
 #include "base/mem.h"
@@ -46,7 +47,7 @@ static uint64_t number(const char *name, uint64_t fallback)
     uint64_t value = fallback;
 
     if (text != NULL) {
-        assert_int_equal(flv_text_u64(text, 1, UINT32_MAX, &value, NULL),
+        assert_int_equal(flv_text_u64(text, 1, UINT64_MAX, &value, NULL),
                          FLV_OK);
     }
     return value;
@@ -130,6 +131,10 @@ static void mutants_are_refused_or_run_within_their_budget(void **state)
     (void)state;
     random_state = number("FLV_MUTANTS_SEED", 22);
     for (size_t i = 0; i < count; i++) {
+        if (i % 10000 == 0) {
+            print_message("# mutant %zu: FLV_MUTANTS_SEED=%llu\n", i,
+                          (unsigned long long)random_state);
+        }
         memcpy(copy, wasm.data, wasm.len);
         fates[try_one(flv_slice(copy, mutate(copy, wasm.len)))]++;
     }
