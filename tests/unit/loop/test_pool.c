@@ -204,6 +204,24 @@ static void destroy_waits_and_cancels(void **state)
     }
 }
 
+static void wait_gives_up_and_tells(void **state)
+{
+    struct work x;
+
+    (void)state;
+    work_init(&x);
+    assert_true(flv_pool_wait(pool, 0)); /* for nothing */
+    set_gate(true);
+    assert_int_equal(flv_pool_submit(pool, &x.work), FLV_OK);
+    await_inside(1);
+    assert_false(flv_pool_wait(pool, 5));
+    assert_int_equal(x.done, 0);
+    set_gate(false);
+    assert_true(flv_pool_wait(pool, 60000));
+    assert_int_equal(x.done, 1);
+    assert_int_equal(x.rc, FLV_OK);
+}
+
 static void drain_runs_everything(void **state)
 {
     struct work x[3];
@@ -272,6 +290,7 @@ int main(void)
         TEST(a_full_queue_is_busy),
         TEST(canceled_work_completes_without_running),
         TEST(destroy_waits_and_cancels),
+        TEST(wait_gives_up_and_tells),
         TEST(drain_runs_everything),
         TEST(much_work_is_done_once_each),
         TEST(a_pool_without_memory_is_refused),
