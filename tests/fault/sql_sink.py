@@ -122,6 +122,12 @@ def produce(topic):
                  HEAD % topic, TAIL], f"load-{topic}.log")
 
 
+def flows(load):
+    """A producer whose acknowledgements nobody takes would stand still."""
+    load.drain()
+    return True
+
+
 def kill_at_random(server, dbs, sinks, load):
     """One round; returns what was killed."""
     pg, pair = dbs[0].server, dict(zip(("pg", "sqlite"), sinks))
@@ -189,9 +195,14 @@ def two_instances(dbs):
         first = Sink(topic, db, log=f"first-{db.name}.log")
         second = Sink(topic, db, log=f"second-{db.name}.log")
         first.start()
-        await_true("the first goes on", lambda: first.has_moved(0))
+        await_true("the first goes on",
+                   lambda: flows(load) and first.has_moved(0))
         second.start()
-        code = first.child.wait(rig.WAIT_S)
+        await_true("the first ends", lambda: flows(load) and
+                   first.child.poll() is not None,
+                   detail=lambda: rig.tail(first.log))
+        code = first.child.returncode
+        rig.children.remove(first.child)
         report(code == 1 and "no longer this instance's" in
                rig.tail(first.log), f"{db.name}: an instance is told that a "
                "later one has its position", rig.tail(first.log))
@@ -242,7 +253,7 @@ def fill_and_clear(name, folder):
     load = produce("fulldisk")
     sink.start()
     await_true("the disk is full",
-               lambda: "full" in rig.tail(sink.log, 200),
+               lambda: flows(load) and "full" in rig.tail(sink.log, 200),
                detail=lambda: rig.tail(sink.log))
     load.finish()
     os.unlink(ballast)
