@@ -186,6 +186,32 @@ answers() {
     done
 }
 
+@test "one poison record of 10,000 is one letter, 9,999 are rows" {
+    local d
+    for d in pg lite; do
+        db $d "CREATE TABLE many$TOPIC (id INTEGER PRIMARY KEY, txt TEXT)"
+    done
+    # The database alone knows that 777 is there twice.
+    python3 - "many$TOPIC" <<'PY' | produce
+import sys
+for i in range(10000):
+    n = 777 if i == 7777 else i
+    print('{"Insert":{"table":"%s","values":[{"column":"id","raw_value":"%d",'
+          '"type":"Int"}]}}' % (sys.argv[1], n))
+PY
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d --on-error="dead-letter:$d-one"
+        answers $d "SELECT next_offset FROM fluvio_position WHERE
+            consumer = '$d' AND topic = '$TOPIC'" 10000
+        answers $d "SELECT count(*), sum(id) FROM many$TOPIC" "9999|49987223"
+        stop_sink
+        run fluvio consume "$d-one" -B -d
+        [ "${#lines[@]}" -eq 1 ]
+        [[ ${lines[0]} == *7777* ]]
+        [[ ${lines[0]} == *many$TOPIC* ]]
+    done
+}
+
 @test "by default a poison record halts, and what is before it is applied" {
     lite "CREATE TABLE h (id INTEGER PRIMARY KEY, txt TEXT)"
     { insert h 1 && insert h 2 && insert h "1e3" && insert h 4; } | produce

@@ -227,33 +227,48 @@ def skipped(name, why):
     print(f"ok {len(rig.tests)} - {name} # skip {why}")
 
 
-def full_disk():
-    name = "a full disk holds the sink, and room lets it go on"
-    if os.geteuid() != 0:
-        skipped(name, "mounting needs root")
-        return
-    folder = os.path.join(rig.work, "small")
-    if not mount(folder, "8m"):
-        skipped(name, "mounting is not permitted here")
-        return
-    try:
-        fill_and_clear(name, folder)
-    finally:
-        subprocess.run(["umount", "-l", folder], check=False)
+def full_disk(pg):
+    """A table of PostgreSQL on a small disk, then a whole database of SQLite."""
+    names = [f"{db}: a full disk holds the sink, and room lets it go on"
+             for db in ("pg", "sqlite")]
+    for name, make in zip(names, (lambda f: small_table(pg, f), small_file)):
+        folder = os.path.join(rig.work, "small-" + name.split(":")[0])
+        if os.geteuid() != 0:
+            skipped(name, "mounting needs root")
+        elif not mount(folder, "8m"):
+            skipped(name, "mounting is not permitted here")
+        else:
+            try:
+                fill_and_clear(name, folder, *make(folder))
+            finally:
+                subprocess.run(["umount", "-l", folder], check=False)
 
 
-def fill_and_clear(name, folder):
+def small_table(pg, folder):
+    place = os.path.join(folder, "tablespace")
+    os.mkdir(place)
+    os.chown(place, pg.server.as_user["user"], pg.server.as_user["group"])
+    pg.server.psql(f"CREATE TABLESPACE small LOCATION '{place}'")
+    pg.ask(f"CREATE TABLE fullpg {COLUMNS} TABLESPACE small")
+    return pg, "fullpg", "No space left on device"
+
+
+def small_file(folder):
     db = SqliteDb(os.path.join(folder, "data.db"))
-    db.ask(f"CREATE TABLE fulldisk {COLUMNS}")
-    rig.create_topic("fulldisk")
-    sink = Sink("fulldisk", db, log="full.log")
+    db.ask(f"CREATE TABLE fullsqlite {COLUMNS}")
+    return db, "fullsqlite", "full"
+
+
+def fill_and_clear(name, folder, db, table, said):
+    rig.create_topic(table)
+    sink = Sink(table, db, log=table + ".log")
     ballast = os.path.join(folder, "ballast")
     with open(ballast, "wb") as f:
         f.write(b"x" * (7 << 20))
-    load = produce("fulldisk")
+    load = produce(table)
     sink.start()
     await_true("the disk is full",
-               lambda: flows(load) and "full" in rig.tail(sink.log, 200),
+               lambda: flows(load) and said in rig.tail(sink.log, 200),
                detail=lambda: rig.tail(sink.log))
     load.finish()
     os.unlink(ballast)
@@ -261,9 +276,12 @@ def fill_and_clear(name, folder):
     await_true("it goes on", lambda: sink.has_moved(len(load.acked) - 1),
                detail=lambda: rig.tail(sink.log))
     sink.stop()
-    have = numbers(db, "fulldisk")
+    have = numbers(db, table)
     report(have == list(range(len(load.acked))), name,
            f"{len(have)} rows of {len(load.acked)}")
+    if table == "fullpg":
+        db.server.psql("DROP TABLE fullpg")
+        db.server.psql("DROP TABLESPACE small")
 
 
 def main():
@@ -279,7 +297,7 @@ def main():
     try:
         under_kills(server, dbs)
         two_instances(dbs)
-        full_disk()
+        full_disk(dbs[0])
         report(server.stop() == 0, "SIGTERM ends the server with 0")
     finally:
         dbs[0].server.stop()
