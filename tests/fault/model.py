@@ -241,11 +241,11 @@ class Connector:
 
 
     def on_full_disk(self):
-        """A record may still fit; a process that lives goes on; a start
-        fails."""
+        """A record may still fit; a process that lives goes on; a start that
+        comes just then fails."""
         if self.kind in ("hang", "deaf", "flood"):
-            return {"Running"}
-        if self.kind == "flow":
+            return {"Running", "Retrying", "Failed"}
+        if self.kind == "flow" and self.restart != "never":
             return {"Running", "Retrying", "Stalled"}
         return {"Running", "Retrying", "Stalled", "Completed", "Failed",
                 "Creating"}
@@ -515,6 +515,17 @@ def finish(world):
         raise Wrong(f"left behind: {left}")
 
 
+def keep():
+    """Where to look afterwards: a disk of our own is gone with us."""
+    if not DISK:
+        return work
+    kept = tempfile.mkdtemp(prefix="fluvio-model.")
+    subprocess.run(["cp", "-a", os.path.join(data, "manager"),
+                    os.path.join(work, ".fluvio", "log"), kept],
+                   stderr=subprocess.DEVNULL)
+    return kept
+
+
 def main():
     print("1..3", flush=True)
     print(f"# seed {SEED}, {STEPS} steps"
@@ -541,7 +552,7 @@ def main():
         print("ok 3 - nothing of a deleted connector is left")
     except Wrong as wrong:
         print(f"not ok - {world.last}: {wrong}")
-        print(f"# repeat with FLV_SEED={SEED}; kept {work}")
+        print(f"# repeat with FLV_SEED={SEED}; kept {keep()}")
         ok = False
     finally:
         subprocess.run(["fluvio", "cluster", "shutdown"],

@@ -15,7 +15,7 @@ if [ -z "${FLV_MODEL_DISK+x}" ]; then
 elif [ -z "$FLV_MODEL_DISK" ]; then
     disk=$(mktemp -d "${TMPDIR:-/tmp}/fluvio-disk.XXXXXX")
     trap 'umount "$disk" 2>/dev/null; rmdir "$disk" 2>/dev/null || true' EXIT
-    if mount -t tmpfs -o size=64m none "$disk" 2>/dev/null; then
+    if mount -t tmpfs -o size=160m none "$disk" 2>/dev/null; then
         export FLV_MODEL_DISK=$disk
     fi
 fi

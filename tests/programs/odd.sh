@@ -27,9 +27,9 @@ exit3)
     exit 3
     ;;
 flood)
-    # As much as a disk takes without making everybody else wait.
+    # Not so much that a small disk is full before anybody looks at the log.
     while :; do
-        yes "a line that says nothing, over and over" | head -n 20000
+        yes "a line that says nothing, over and over" | head -n 4000
         sleep 0.02
     done
     ;;
