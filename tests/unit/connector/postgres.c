@@ -117,14 +117,45 @@ bool postgres_start(struct postgres *p)
     return run(p, argv) && postgres_restart(p);
 }
 
+static pid_t parent_of(const char *stat_path)
+{
+    char line[512];
+    int parent = -1;
+    FILE *file = fopen(stat_path, "r");
+    if (file == NULL) {
+        return -1;
+    }
+    if (fgets(line, sizeof(line), file) != NULL) {
+        const char *behind = strrchr(line, ')');
+        if (behind == NULL || sscanf(behind, ") %*c %d", &parent) != 1) {
+            parent = -1;
+        }
+    }
+    (void)fclose(file);
+    return (pid_t)parent;
+}
+
 void postgres_kill(struct postgres *p)
 {
-    if (p->pid > 0) {
-        /* Its children notice by themselves. */
-        (void)kill(p->pid, SIGKILL);
-        (void)waitpid(p->pid, NULL, 0);
-        p->pid = 0;
+    glob_t found;
+    if (p->pid <= 0) {
+        return;
     }
+    /* Its children would live on for a moment, and may commit meanwhile. */
+    (void)kill(p->pid, SIGSTOP);
+    if (glob("/proc/[0-9]*/stat", 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            int pid = 0;
+            if (parent_of(found.gl_pathv[i]) == p->pid &&
+                sscanf(found.gl_pathv[i], "/proc/%d", &pid) == 1) {
+                (void)kill((pid_t)pid, SIGKILL);
+            }
+        }
+        globfree(&found);
+    }
+    (void)kill(p->pid, SIGKILL);
+    (void)waitpid(p->pid, NULL, 0);
+    p->pid = 0;
 }
 
 void postgres_stop(struct postgres *p)

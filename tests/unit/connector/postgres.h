@@ -26,7 +26,8 @@ struct postgres {
 /* Are its programs here? */
 bool postgres_find(struct postgres *p);
 bool postgres_start(struct postgres *p); /* makes the folder, too */
-/* kill -9 of the server; then start it again in the same folder. */
+/* kill -9 of the server and all its processes; then start it again in the same
+ * folder. */
 void postgres_kill(struct postgres *p);
 bool postgres_restart(struct postgres *p);
 void postgres_stop(struct postgres *p);
