@@ -82,6 +82,7 @@ function(flv_program name)
     set_target_properties(${name} PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${FLV_BIN_DIR})
     flv_part(programs ${name})
+    set_property(GLOBAL APPEND PROPERTY FLV_PROGRAMS ${name})
     install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 

@@ -192,6 +192,8 @@ struct flv_cmd {
     /* Of the root only */
     const char *version;
     enum flv_help_style style;
+    const char *program; /* for the manual page; NULL: the name */
+    const char *summary; /* the same, one line; NULL: first one of about */
     /* For the program; this room never calls it. */
     int (*run)(struct flv_args *args, void *ctx);
 };
@@ -241,6 +243,12 @@ flv_rc
 flv_args_fail(struct flv_args *a, struct flv_err *err, const char *fmt, ...)
     FLV_PRINTF(3, 4);
 
+/* The manual page, for man(1), of path[0..depth-1]: with all commands below it,
+ * but of a program only with their names, as they have pages of their own.
+ * `--help-man` prints it; packages get their pages that way. */
+FLV_CHECKED flv_rc flv_args_man(const struct flv_cmd *const *path,
+                                size_t depth,
+                                struct flv_buf *b);
 /* The help of path[0..depth-1]. */
 FLV_CHECKED flv_rc flv_args_help(const struct flv_cmd *const *path,
                                  size_t depth,

@@ -11,7 +11,7 @@
 #include "base/opt_priv.h"
 #include "base/text.h"
 
-#define TEXT_MAX (256 << 10)
+#define TEXT_MAX (512 << 10)
 #define WORD_SHOWN_MAX 60
 
 /* Where reading stands. The words are argv[next..argc-1]. */
@@ -208,18 +208,26 @@ static flv_rc unknown_command(struct walk *w, const char *word)
 
 /* ---- Help and version -------------------------------------------------- */
 
-static flv_rc answer_help(struct walk *w)
+static flv_rc answer(struct walk *w,
+                     flv_rc (*write)(const struct flv_cmd *const *path,
+                                     size_t depth,
+                                     struct flv_buf *b))
 {
     struct flv_args *a = w->args;
 
     flv_buf_reset(&a->text);
-    if (flv_args_help(a->path, a->depth, &a->text) != FLV_OK ||
+    if (write(a->path, a->depth, &a->text) != FLV_OK ||
         flv_buf_str(&a->text) == NULL) {
         return no_memory(a, w->err);
     }
     a->outcome = FLV_ARGS_HELP;
     w->done = true;
     return FLV_OK;
+}
+
+static flv_rc answer_help(struct walk *w)
+{
+    return answer(w, flv_args_help);
 }
 
 static flv_rc answer_version(struct walk *w)
@@ -414,6 +422,9 @@ static flv_rc long_word(struct walk *w, const char *word)
     }
     if (strcmp(name, "help") == 0 && eq == NULL) {
         return answer_help(w);
+    }
+    if (strcmp(name, "help-man") == 0 && eq == NULL) {
+        return answer(w, flv_args_man);
     }
     if (strcmp(name, "version") == 0 && eq == NULL && has_version(w)) {
         return answer_version(w);

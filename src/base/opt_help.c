@@ -266,15 +266,21 @@ static size_t columns(const char *text)
     return n;
 }
 
-/* The help text of a row with its notes; borrowed from b. */
-static const char *full_help(const struct row *row, struct flv_buf *b)
+const char *flv__opt_full_help(const char *help,
+                               const struct flv_opt *opt,
+                               struct flv_buf *b)
 {
     struct out o = {.b = b, .rc = FLV_OK};
 
     flv_buf_reset(b);
-    add(&o, row->help != NULL ? row->help : "");
-    add_notes(&o, row->opt);
+    add(&o, help != NULL ? help : "");
+    add_notes(&o, opt);
     return o.rc == FLV_OK ? flv_buf_str(b) : NULL;
+}
+
+static const char *full_help(const struct row *row, struct flv_buf *b)
+{
+    return flv__opt_full_help(row->help, row->opt, b);
 }
 
 static bool

@@ -2,7 +2,8 @@
  * opt_priv.h - what the files behind opt.h share.
  *
  * Purpose    opt.c sets values, opt_args.c reads command lines, opt_help.c
- *            prints help and usage, opt_json.c describes. Nobody else includes
+ *            prints help and usage, opt_man.c manual pages, opt_json.c
+ *            describes. Nobody else includes
  *            this.
  * Threads    As opt.h.
  * Errors     As opt.h.
@@ -55,6 +56,11 @@ static inline const void *flv__opt_field(const struct flv_opts *o, size_t index)
 void flv__opt_show(const struct flv_opt *opt,
                    enum flv_help_style style,
                    char out[FLV_OPT_SHOWN_MAX]);
+/* The help text of an option (or NULL) with its notes, borrowed from b, which
+ * holds nothing else then; NULL: out of memory. */
+const char *flv__opt_full_help(const char *help,
+                               const struct flv_opt *opt,
+                               struct flv_buf *b);
 /* "Usage: ..." or "USAGE:\n    ...", with its line feed. */
 FLV_CHECKED flv_rc flv__opt_usage(const struct flv_cmd *const *path,
                                   size_t depth,

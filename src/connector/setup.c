@@ -233,7 +233,10 @@ parse_line(struct flv_setup *s, int argc, char **argv, struct flv_err *err)
     if (rc != FLV_OK) {
         return rc;
     }
+    snprintf(s->program, sizeof s->program, "fluvio-connect-%s", s->type->name);
     s->cmd = (struct flv_cmd){.name = s->type->name,
+                              .program = s->program,
+                              .summary = s->type->summary,
                               .version = s->type->version,
                               .style = FLV_HELP_CLAP2,
                               .opts = s->opts.table,

@@ -18,10 +18,13 @@
 #include "connector/options.h"
 #include "connector/plan.h"
 
+#define FLV_PROGRAM_BYTES 80
+
 struct flv_setup {
     const struct flv_connector *type; /* borrowed */
     struct flv_conn_opts opts;
     struct flv_cmd cmd;
+    char program[FLV_PROGRAM_BYTES];
     struct flv_args args;
     bool args_read;
     struct flv_secrets secrets;

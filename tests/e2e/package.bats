@@ -80,6 +80,29 @@ engine_of() {
     return 1
 }
 
+# has_manuals PREFIX: a page for every program and every command, which roff
+# takes without a warning.
+has_manuals() {
+    local page name
+    for name in "$1"/bin/*; do
+        [ -f "$1/share/man/man1/${name##*/}.1.gz" ] || {
+            echo "no page for $name" && false
+        }
+    done
+    for name in $("$1/bin/fluvio" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p'); do
+        [ "$name" = help ] || [ -f "$1/share/man/man1/fluvio-$name.1.gz" ] || {
+            echo "no page for fluvio $name" && false
+        }
+    done
+    for page in "$1"/share/man/man1/*.1.gz; do
+        if command -v groff >/dev/null; then
+            run -0 bash -c "zcat '$page' | groff -man -Tutf8 -ww -z 2>&1"
+            [ -z "$output" ] || { echo "$page: $output" && false; }
+        fi
+        zgrep -q '^\.SH SYNOPSIS' "$page"
+    done
+}
+
 @test "make install: the tree below DESTDIR works where it lies" {
     DESTDIR=$TREE/dest cmake --install "$RELEASE" --prefix /opt/fluvio \
         >"$TREE/log"
@@ -87,6 +110,7 @@ engine_of() {
     [ -f "$prefix/include/fluvio/client.h" ]
     [ -f "$prefix/lib/libfluvio.a" ]
     [ -f "$prefix/share/bash-completion/completions/fluvio" ]
+    has_manuals "$prefix"
     works_from "$prefix/bin" "$prefix/lib/fluvio-c/libwasmtime.so"
     # Moved, it still works: no path is compiled in.
     mv "$TREE/dest/opt" "$TREE/moved"
@@ -108,7 +132,9 @@ engine_of() {
     for path in usr/bin/fluvio usr/bin/fluvio-server usr/bin/fluvio-manager \
         usr/bin/fluvio-connect-http usr/lib/fluvio-c/libwasmtime.so \
         usr/include/fluvio/smartmodule.h usr/share/doc/fluvio-c/copyright \
-        lib/systemd/system/fluvio-server.service; do
+        lib/systemd/system/fluvio-server.service \
+        usr/share/man/man1/fluvio.1.gz usr/share/man/man1/fluvio-topic.1.gz \
+        usr/share/man/man1/fluvio-connect-http.1.gz; do
         [[ $output == *"/$path"* ]] || { echo "no $path" && false; }
     done
     # Owned by root, nothing set-id, nothing outside /usr and /lib.

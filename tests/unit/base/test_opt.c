@@ -643,6 +643,32 @@ static void help_in_the_new_layout(void **state)
     }
 }
 
+/* roff: what begins a line with a full stop or has a dash is as it is. */
+static void manual_pages_come_from_the_tables(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(&tool_cmd, "--help-man"), FLV_OK);
+    assert_int_equal(args.outcome, FLV_ARGS_HELP);
+    assert_non_null(strstr(text(), ".TH \"fluvio\" 1 "));
+    assert_non_null(strstr(text(), ".BR fluvio\\-topic (1)\n"
+                                   "Manage and view Topics\n"));
+    assert_null(strstr(text(), "secret"));
+    flv_args_deinit(&args);
+
+    assert_int_equal(parse(&tool_cmd, "topic --help-man"), FLV_OK);
+    assert_non_null(strstr(text(), "fluvio\\-topic \\- Manage and view"));
+    assert_non_null(strstr(text(), ".SS fluvio topic create\n"
+                                   ".B fluvio topic create "));
+    assert_non_null(strstr(text(), "\\-\\-dry\\-run\n"));
+    assert_null(strstr(text(), "ignore\n"));
+    assert_non_null(strstr(text(), "List all of the Topics\n.br\nand more"));
+    flv_args_deinit(&args);
+
+    assert_int_equal(parse(&http_cmd, "--help-man"), FLV_OK);
+    assert_non_null(strstr(text(), ".B fluvio\\-connect\\-http [FLAGS]"));
+    flv_args_deinit(&args);
+}
+
 static void groups_answer_with_their_commands(void **state)
 {
     static const char *const lines[] = {"", "-h", "--help", "help"};
@@ -862,6 +888,7 @@ int main(void)
         TEST(help_in_the_old_layout),
         TEST(wide_options_have_help_on_the_next_line),
         TEST(help_in_the_new_layout),
+        TEST(manual_pages_come_from_the_tables),
         TEST(groups_answer_with_their_commands),
         TEST(version_is_of_the_root),
         TEST(files_give_way_to_the_command_line),
