@@ -54,6 +54,9 @@ struct cli {
 
 extern const struct flv_cmd cli_cmd_root;
 extern const struct flv_cmd cli_cmd_cluster;
+extern const struct flv_cmd cli_cmd_benchmark;
+extern const struct flv_cmd cli_cmd_cluster_check;
+extern const struct flv_cmd cli_cmd_cluster_diagnostics;
 extern const struct flv_cmd cli_cmd_cluster_status;
 extern const struct flv_cmd cli_cmd_spu;
 extern const struct flv_cmd cli_cmd_topic;

@@ -733,6 +733,8 @@ static const struct flv_cmd *const cluster_commands[] = {
     &resume_cmd,
     &shutdown_cmd,
     &cli_cmd_cluster_status,
+    &cli_cmd_cluster_check,
+    &cli_cmd_cluster_diagnostics,
     &delete_cmd,
     &cli_cmd_spu,
     &cli_cmd_cluster_connector,

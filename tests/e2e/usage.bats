@@ -18,7 +18,9 @@ teardown() {
         "topic describe" "topic delete" "partition list" cluster \
         "cluster start" "cluster shutdown" "cluster delete" "cluster status" \
         "cluster spu list" "cluster connector list" "connector create" \
-        "connector check" "secret set" profile "profile sync" version completions; do
+        "connector check" "secret set" profile "profile sync" version completions \
+        "topic add-partition" "cluster check" "cluster diagnostics" \
+        "benchmark producer" "benchmark consumer"; do
         # shellcheck disable=SC2086
         run -0 fluvio $words --help
         [[ $output == *"Usage: fluvio $words"* ]]
