@@ -661,7 +661,8 @@ static const char *const connack_texts[] = {
 const char *
 mqtt_code_text(enum mqtt_version version, enum mqtt_type type, uint8_t code)
 {
-    if (version == MQTT_311 && type == MQTT_CONNACK) {
+    /* MQTT 5 has no codes of 1 to 5: it was asked of a broker of old. */
+    if (type == MQTT_CONNACK && (version == MQTT_311 || code < 0x80)) {
         return code < sizeof(connack_texts) / sizeof(connack_texts[0])
                    ? connack_texts[code]
                    : "unknown code";

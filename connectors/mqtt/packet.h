@@ -125,7 +125,8 @@ FLV_CHECKED flv_rc mqtt_put_disconnect(struct flv_buf *b);
 /* --- words -----------------------------------------------------------------
  */
 
-/* What a code of CONNACK, SUBACK or DISCONNECT means; never NULL. */
+/* What a code of CONNACK, SUBACK or DISCONNECT means; never NULL. Knows what a
+ * broker of 3.1.1 answers to a CONNECT of version 5, too. */
 const char *
 mqtt_code_text(enum mqtt_version version, enum mqtt_type type, uint8_t code);
 /* May a subscription have this filter? '+' and '#' in their places. */

@@ -1,12 +1,13 @@
-# The public clients that tests use, each installed once below the user's cache
-# folder and named after its version. To be sourced: sets PYPI, NPM and PAHO,
-# defines install_pypi, install_npm and install_paho, which print `not ok` and
-# return 1 on failure.
+# The public clients that tests use, and a broker, each installed once below
+# the user's cache folder and named after its version. To be sourced: sets
+# PYPI, NPM, PAHO and AEDES, defines install_pypi, install_npm, install_paho
+# and install_aedes, which print `not ok` and return 1 on failure.
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluvio-c
 PYPI=$CACHE/pypi-fluvio-0.21.0
 NPM=$CACHE/npm-fluvio-client-0.14.9
 PAHO=$CACHE/pypi-paho-mqtt-2.1.0
+AEDES=$CACHE/npm-aedes-0.51.3
 
 # Only bin/python of it is used: that one survives the rename.
 make_pypi() {
@@ -30,6 +31,13 @@ make_npm() {
             @fluvio/client@0.14.9 typescript@5.4 @types/node@20 &&
         npx --no-install tsc -p node_modules/@fluvio/client &&
         node -e 'require("@fluvio/client")'
+}
+
+make_aedes() {
+    mkdir -p "$1" && cd "$1" && echo '{ "private": true }' >package.json &&
+        npm install --silent --no-audit --no-fund --ignore-scripts \
+            aedes@0.51.3 &&
+        node -e 'require("aedes")'
 }
 
 # install_client NAME TARGET MAKE: built aside, then renamed, so that what
@@ -61,4 +69,8 @@ install_npm() {
 
 install_paho() {
     install_client "PyPI paho-mqtt 2.1.0" "$PAHO" make_paho
+}
+
+install_aedes() {
+    install_client "npm aedes 0.51.3" "$AEDES" make_aedes
 }

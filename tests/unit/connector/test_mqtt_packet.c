@@ -235,6 +235,20 @@ static void what_does_not_fit_leaves_the_buffer_as_it_was(void **state)
     flv_buf_deinit(&b);
 }
 
+static void codes_have_words_whoever_answers(void **state)
+{
+    (void)state;
+    assert_string_equal(mqtt_code_text(MQTT_311, MQTT_CONNACK, 5),
+                        "not authorized");
+    assert_string_equal(mqtt_code_text(MQTT_5, MQTT_CONNACK, 0x87),
+                        "not authorized");
+    assert_string_equal(mqtt_code_text(MQTT_5, MQTT_CONNACK, 1),
+                        "unacceptable protocol version");
+    assert_string_equal(mqtt_code_text(MQTT_5, MQTT_CONNACK, 6),
+                        "unknown code");
+    assert_string_equal(mqtt_code_text(MQTT_311, MQTT_SUBACK, 0x80), "refused");
+}
+
 static void filters_have_wildcards_in_their_places(void **state)
 {
     const char *const good[] = {"a",   "/",     "#",     "+",
@@ -260,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_packet_beyond_the_limit_is_refused_at_its_head),
         cmocka_unit_test(written_packets_have_the_bytes_of_the_standard),
         cmocka_unit_test(what_does_not_fit_leaves_the_buffer_as_it_was),
+        cmocka_unit_test(codes_have_words_whoever_answers),
         cmocka_unit_test(filters_have_wildcards_in_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
