@@ -130,7 +130,9 @@ def measure(address, folder, row, count=200000):
         shutil.rmtree(work, ignore_errors=True)
 
 
-def main():
+def alone(rows):
+    """Prints what rows(address, row) puts into row, with a server of its
+    own."""
     data = tempfile.mkdtemp(prefix="bench-data.",
                             dir=os.path.join(ROOT, "build"))
     read_end, write_end = os.pipe()
@@ -146,8 +148,7 @@ def main():
         address = f"127.0.0.1:{json.load(f)['sc_port']}"
     row = {}
     try:
-        measure(address, os.path.join(ROOT, "build"), row,
-                int(sys.argv[1]) if len(sys.argv) > 1 else 200000)
+        rows(address, row)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
@@ -155,6 +156,12 @@ def main():
     for title, (value, ratio, note) in row.items():
         print(f"{title}: {value:.1f} {'' if ratio is None else f'{ratio:.2f}'}"
               f" {note}")
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200000
+    alone(lambda address, row: measure(
+        address, os.path.join(ROOT, "build"), row, count))
 
 
 if __name__ == "__main__":
