@@ -38,9 +38,8 @@ struct mqtt_acks {
 };
 
 /* Pages of the tables are only taken when they are used. The ceiling of
- * messages under way is that of packet identifiers: mosquitto with
- * max_inflight_messages 0 does not heed a receive maximum, and the
- * back-pressure of the socket bounds what is held in any case. */
+ * messages under way is that of packet identifiers; how many there are is for
+ * the caller, who sees `owed`. */
 FLV_CHECKED flv_rc mqtt_acks_init(struct mqtt_acks *a, struct flv_err *err);
 void mqtt_acks_deinit(struct mqtt_acks *a);
 

@@ -72,6 +72,13 @@ static void fail_text(struct mqtt_link *l, flv_rc rc, const char *text)
     fail(l, &err);
 }
 
+/* The message that waits can be delivered: few enough are unacknowledged. A
+ * broker of 3.1.1 was not told how many that are, and some do not heed it. */
+static bool has_window(const struct mqtt_link *l)
+{
+    return !l->fresh || l->acks.owed < l->conf.receive_max;
+}
+
 static uint64_t now_ms(const struct mqtt_link *l)
 {
     return flv_loop_now_ms(l->conf.loop);
@@ -111,6 +118,9 @@ static void acknowledge(struct mqtt_link *l)
         }
     }
     flush(l);
+    if (l->waiting && has_window(l) && l->phase != LEAVING) {
+        l->conf.readable(l->conf.arg);
+    }
 }
 
 static void written(struct flv_write *w, flv_rc rc)
@@ -566,6 +576,9 @@ bool mqtt_link_next(struct mqtt_link *l, struct mqtt_publish *out)
     if (!l->waiting) {
         read_on(l);
         return false;
+    }
+    if (!has_window(l)) {
+        return false; /* acknowledge() says when */
     }
     *out = l->packet.publish;
     return true;

@@ -78,8 +78,8 @@ const struct flv_opt mqtt_opts[] = {
      .help = "How long it keeps them (MQTT 5); default: for ever"},
     {.name = "receive-max", FLV_U64(struct mqtt_conf, receive_max),
      .fallback = "1000", .min = 1, .max = 65535,
-     .help = "Messages the broker may send before the first is acknowledged "
-             "(MQTT 5)"},
+     .help = "Messages taken before the first is acknowledged; MQTT 5 brokers "
+             "are told"},
     {.name = "max-packet-bytes", FLV_SIZE(struct mqtt_conf, packet_bytes_max),
      .fallback = "500 KB", .min = 128, .max = 7000000,
      .help = "Largest packet that is taken"},

@@ -198,6 +198,32 @@ YAML
     [ "$output" = $'here\nkept\nend' ]
 }
 
+has_all() {
+    [ "$(records | sort -nu)" = "$(seq "$1")" ]
+}
+
+@test "receive-max holds where the broker does not know of it" {
+    # mosquitto sends 20 ahead to a client of 3.1.1.
+    local server n
+    server=$(server_pid)
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" --output=raw \
+        --protocol=3.1.1 --receive-max=3
+    said msg=subscribed
+    seq 500 | publish -t "$TOPIC" -l
+    until_true 15 has_records 500
+    [ "$(records)" = "$(seq 500)" ]
+    kill -STOP "$server"
+    seq 501 600 | publish -t "$TOPIC" -l
+    kill -9 "$CONNECTOR"
+    kill -CONT "$server"
+    n=$(records | wc -l)
+    [ "$n" -le 503 ]
+    connector --mqtt-url="127.0.0.1:$PORT" --mqtt-topic="$TOPIC" --output=raw \
+        --protocol=3.1.1 --receive-max=3
+    until_true 15 has_all 600
+    stop_connector
+}
+
 @test "it keeps the connection alive as the broker asks, taking or not" {
     local server port
     server=$(server_pid)
