@@ -202,6 +202,30 @@ has_all() {
     [ "$(records | sort -nu)" = "$(seq "$1")" ]
 }
 
+@test "a named session keeps its old filters until it is ended" {
+    local named=(--mqtt-url="127.0.0.1:$PORT" --client-id="named-$TOPIC"
+        --output=raw)
+    connector "${named[@]}" --mqtt-topic="$TOPIC/old"
+    said msg=subscribed
+    stop_connector
+    connector "${named[@]}" --mqtt-topic="$TOPIC/new"
+    said msg=subscribed
+    publish -t "$TOPIC/old" -m 1
+    publish -t "$TOPIC/new" -m 2
+    until_true 10 has_all 2
+    stop_connector
+    connector "${named[@]}" --mqtt-topic="$TOPIC/new" --session=clean
+    said msg=subscribed
+    stop_connector
+    connector "${named[@]}" --mqtt-topic="$TOPIC/new"
+    said msg=subscribed
+    publish -t "$TOPIC/old" -m nobody
+    publish -t "$TOPIC/new" -m 3
+    until_true 10 has_all 3
+    [ "$(records)" = "$(seq 3)" ]
+    stop_connector
+}
+
 @test "receive-max holds where the broker does not know of it" {
     # mosquitto sends 20 ahead to a client of 3.1.1.
     local server n
