@@ -526,10 +526,17 @@ static const struct flv_cmd add_cmd = {
     .run = profile_add,
 };
 
-static const struct flv_cmd *const profile_commands[] = {
-    &current_cmd, &add_cmd,    &switch_cmd,         &list_cmd,
-    &rename_cmd,  &delete_cmd, &delete_cluster_cmd, &sync_cmd,
-    &export_cmd,  NULL};
+static const struct flv_cmd *const profile_commands[] = {&current_cmd,
+                                                         &add_cmd,
+                                                         &switch_cmd,
+                                                         &list_cmd,
+                                                         &rename_cmd,
+                                                         &delete_cmd,
+                                                         &delete_cluster_cmd,
+                                                         &sync_cmd,
+                                                         &export_cmd,
+                                                         &cli_cmd_profile_names,
+                                                         NULL};
 
 const struct flv_cmd cli_cmd_profile = {
     .name = "profile",

@@ -708,6 +708,7 @@ static const struct flv_cmd *const commands[] = {&create_cmd,
                                                  &download_cmd,
                                                  &watch_cmd,
                                                  &cli_cmd_smartmodule_test,
+                                                 &cli_cmd_smartmodule_names,
                                                  NULL};
 
 static const char *const aliases[] = {"sm", "smart-module", NULL};

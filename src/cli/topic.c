@@ -433,8 +433,13 @@ static const struct flv_cmd topic_delete_cmd = {
 };
 
 static const struct flv_cmd *const topic_commands[] = {
-    &topic_create_cmd,   &cli_cmd_topic_describe,      &topic_delete_cmd,
-    &cli_cmd_topic_list, &cli_cmd_topic_add_partition, NULL};
+    &topic_create_cmd,
+    &cli_cmd_topic_describe,
+    &topic_delete_cmd,
+    &cli_cmd_topic_list,
+    &cli_cmd_topic_add_partition,
+    &cli_cmd_topic_names,
+    NULL};
 
 const struct flv_cmd cli_cmd_topic = {
     .name = "topic",

@@ -132,6 +132,32 @@ sys.stdin.read()'; }
     [[ $output == *"cannot write to standard output: No space left"* ]]
 }
 
+@test "names of topics, SmartModules and profiles complete" {
+    complete() {
+        bash -c '. "$HOME/names.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fluvio; echo "${COMPREPLY[@]}"' - "$@"
+    }
+    fluvio completions bash >"$HOME/names.bash"
+    # Without a cluster: nothing, and no complaint.
+    run -0 complete fluvio consume complete-
+    [ -z "$output" ]
+    fluvio cluster start
+    fluvio topic create complete-one
+    fluvio topic create complete-two
+    run -0 complete fluvio consume complete-
+    [ "$output" = "complete-one complete-two" ]
+    run -0 complete fluvio topic delete complete-t
+    [ "$output" = complete-two ]
+    run -0 complete fluvio profile switch lo
+    [ "$output" = local ]
+    fluvio smartmodule create complete-module \
+        --wasm-file "$FLV_SMARTMODULES/contains.wasm"
+    run -0 complete fluvio sm describe complete-
+    [ -z "$output" ] # aliases are not followed
+    run -0 complete fluvio smartmodule describe complete-
+    [ "$output" = complete-module ]
+    fluvio cluster delete --force
+}
+
 @test "completions are scripts that their shells accept" {
     fluvio completions bash >"$HOME/c.bash"
     bash -n "$HOME/c.bash"
