@@ -53,9 +53,10 @@ struct flv_listen_conf {
     int backlog;      /* 0: 1024 */
     /* Borrowed until closed; NULL: plain. Who does not agree on it in time is
      * turned away before `accepted`; so is the longest waiting one when more
-     * than 1,000 are about it. */
+     * than tls_waiting_max (0: 1,000) are about it. */
     struct flv_tls *tls;
     uint32_t tls_timeout_ms; /* 0: 10,000 */
+    uint32_t tls_waiting_max;
     /* Takes the connection; it reads nothing before flv_conn_read_start(). */
     void (*accepted)(void *ctx, struct flv_conn *conn);
     void *ctx;
@@ -69,7 +70,8 @@ FLV_CHECKED flv_rc flv_listener_open(struct flv_listener **out,
                                      struct flv_err *err);
 uint16_t flv_listener_port(const struct flv_listener *l);
 const char *flv_listener_address(const struct flv_listener *l); /* borrowed */
-/* Other rules for connections from now on; only where there were some. */
+/* Other rules for connections from now on; only where there were some. Who
+ * had not agreed on the old ones yet is turned away. */
 void flv_listener_set_tls(struct flv_listener *l, struct flv_tls *tls);
 /* closed may be NULL. No connection is accepted any more. */
 void flv_listener_close(struct flv_listener *l,

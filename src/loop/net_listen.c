@@ -17,6 +17,7 @@
 #define BACKLOG 1024
 #define SHAKING_MAX 1000
 #define SHAKING_MS 10000
+#define TOLD_EVERY_MS 1000
 
 /* A connection that is not accepted before both sides agree on TLS. */
 struct shaking {
@@ -35,7 +36,8 @@ struct flv_listener {
     struct flv_tls *tls; /* borrowed; NULL: plain */
     TAILQ_HEAD(, shaking) shaking;
     unsigned shaking_count;
-    uint32_t shaking_ms;
+    uint32_t shaking_ms, shaking_max;
+    uint64_t told_ms; /* when somebody was turned away aloud */
     void (*closed)(void *ctx);
     void *closed_ctx;
     uint16_t port;
@@ -229,8 +231,13 @@ static void secured(struct flv_conn *conn, const struct flv_err *err)
     }
     l = s->listener;
     if (err != NULL) {
-        flv_log_info("net", "no agreement on TLS",
-                     FLV_KV_STR("address", l->address), FLV_KV_ERR(err));
+        uint64_t now_ms = flv_loop_now_ms(l->loop);
+
+        if (now_ms - l->told_ms >= TOLD_EVERY_MS) {
+            l->told_ms = now_ms;
+            flv_log_info("net", "no agreement on TLS",
+                         FLV_KV_STR("address", l->address), FLV_KV_ERR(err));
+        }
         turn_away(s);
         return;
     }
@@ -245,7 +252,7 @@ static void secure(struct flv_listener *l, struct flv_conn *conn)
         flv_conn_close(conn, NULL, NULL);
         return;
     }
-    if (l->shaking_count == SHAKING_MAX) {
+    if (l->shaking_count == l->shaking_max) {
         turn_away(TAILQ_FIRST(&l->shaking));
     }
     s->listener = l;
@@ -384,6 +391,8 @@ flv_rc flv_listener_open(struct flv_listener **out,
     l->tls = conf->tls;
     l->shaking_ms =
         conf->tls_timeout_ms > 0 ? conf->tls_timeout_ms : SHAKING_MS;
+    l->shaking_max =
+        conf->tls_waiting_max > 0 ? conf->tls_waiting_max : SHAKING_MAX;
     TAILQ_INIT(&l->shaking);
     l->open = 1;
     uv_tcp_init(&loop->uv, &l->tcp);
@@ -417,6 +426,9 @@ const char *flv_listener_address(const struct flv_listener *l)
 void flv_listener_set_tls(struct flv_listener *l, struct flv_tls *tls)
 {
     assert(l->tls != NULL && tls != NULL);
+    while (!TAILQ_EMPTY(&l->shaking)) {
+        turn_away(TAILQ_FIRST(&l->shaking));
+    }
     l->tls = tls;
 }
 

@@ -8,9 +8,13 @@
 #include "loop/tls_priv.h"
 
 /* Plaintext that is encrypted at once. */
-#define CHUNK_BYTES ((size_t)64 * 1024)
+#define CHUNK_BYTES ((size_t)16 * 1024)
 /* Ciphertext of one flight: the chunk, its records' frames, handshakes. */
 #define FLIGHT_BYTES_MAX (CHUNK_BYTES + (size_t)64 * 1024)
+/* What OpenSSL may answer by itself while the other side takes nothing. */
+#define ANSWERS_BYTES_MAX (16 * 1024)
+/* Of an idle connection's memory for flights. */
+#define IDLE_BYTES_MAX ((size_t)4 * 1024)
 
 struct flv__tls {
     struct flv_conn *conn;
@@ -196,7 +200,8 @@ static SSL_CTX *new_context(const struct flv_tls_conf *conf)
     if (conf->server) {
         /* Tickets would outlive a change of who may connect. */
         (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-        (void)SSL_CTX_set_num_tickets(ctx, 0);
+        (void)SSL_CTX_set_num_tickets(ctx, 0);            /* 1.3 */
+        (void)SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET); /* 1.2 */
     }
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     /* TLS 1.2 only: an answer while we write would look like an error. */
@@ -332,6 +337,11 @@ static void tls_pump(struct flv_conn *conn)
             return;
         }
     }
+    if (conn->head == NULL && conn->flying_bytes == 0 &&
+        t->flight.cap > IDLE_BYTES_MAX) {
+        flv_buf_deinit(&t->flight);
+        flv_buf_init(&t->flight, FLIGHT_BYTES_MAX);
+    }
     if (conn->head == NULL && conn->gentle && conn->flying_bytes == 0) {
         flv__conn_end_gently(conn);
     }
@@ -450,6 +460,22 @@ static void tls_over(struct flv__tls *t)
     }
 }
 
+/* Key updates that the other side asks for and does not take. */
+static bool is_flooded(const struct flv__tls *t)
+{
+    return t->conn->flying_bytes > 0 && BIO_pending(t->out) > ANSWERS_BYTES_MAX;
+}
+
+static void break_reading(struct flv__tls *t, const char *what)
+{
+    struct flv_conn *conn = t->conn;
+
+    break_tls(t, what);
+    if (!conn->closing) {
+        flv__conn_read_over(conn, conn->err.rc);
+    }
+}
+
 /* Plaintext for the reader, for as long as it wants some. */
 static void deliver(struct flv__tls *t)
 {
@@ -467,6 +493,11 @@ static void deliver(struct flv__tls *t)
         size = size < INT32_MAX ? size : INT32_MAX;
         ERR_clear_error();
         n = SSL_read(t->ssl, space, (int)size);
+        if (is_flooded(t)) {
+            ERR_clear_error();
+            break_reading(t, "asks for answers and takes none");
+            return;
+        }
         if (n > 0) {
             conn->reader->data(conn->reader, (size_t)n);
             continue;
@@ -481,10 +512,7 @@ static void deliver(struct flv__tls *t)
             return;
         }
         if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_ZERO_RETURN) {
-            break_tls(t, "broken records");
-            if (!conn->closing) {
-                flv__conn_read_over(conn, conn->err.rc);
-            }
+            break_reading(t, "broken records");
             return;
         }
         t->end = why == SSL_ERROR_ZERO_RETURN ? 0 : t->end;
@@ -508,18 +536,22 @@ static void tls_received(struct flv_conn *conn, const uint8_t *data, size_t n)
 {
     struct flv__tls *t = conn->tls;
 
-    assert(n <= INT32_MAX);
-    if (BIO_write(t->in, data, (int)n) != (int)n) {
-        break_tls(t, "out of memory");
-        return;
-    }
-    if (t->shaking) {
-        if (!t->over) {
+    /* Little by little: OpenSSL's buffer keeps its largest size. */
+    while (n > 0 && !conn->closing && !conn->broken) {
+        size_t some = n < CHUNK_BYTES ? n : CHUNK_BYTES;
+
+        if (BIO_write(t->in, data, (int)some) != (int)some) {
+            break_tls(t, "out of memory");
+            return;
+        }
+        data += some;
+        n -= some;
+        if (!t->shaking) {
+            deliver(t);
+        } else if (!t->over) {
             shake(t);
         }
-        return;
     }
-    deliver(t);
 }
 
 static void tls_ended(struct flv_conn *conn, int uv)

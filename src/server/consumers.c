@@ -231,6 +231,14 @@ static flv_rc serve_update(struct flv_request *r, struct flv_err *err)
                             : flv_wire_error(FLV_WIRE_FETCH_SESSION_NOT_FOUND));
         return FLV_OK;
     }
+    if (in.offset < -1 || in.offset == INT64_MAX) {
+        struct flv_token t = flv_peer_hold(r);
+        answer_update(&t, in.offset,
+                      flv_wire_error_text(FLV_WIRE_OTHER,
+                                          "this cannot be the offset of a "
+                                          "record"));
+        return FLV_OK;
+    }
     struct change *c = change_new(r, flv_slice_str(consumer.name));
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
@@ -298,7 +306,7 @@ flv_rc flv_position_store_serve(struct flv_request *r, struct flv_err *err)
     if (in.consumer.len == 0 || in.consumer.len > FLV_CONSUMER_NAME_MAX) {
         return bad_name(err);
     }
-    if (in.offset < -1) {
+    if (in.offset < -1 || in.offset == INT64_MAX) {
         return flv_fail(err, FLV_E_PROTOCOL, "an offset of %lld is below -1",
                         (long long)in.offset);
     }

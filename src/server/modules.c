@@ -567,14 +567,27 @@ static void delete_over(struct flv_work *w, flv_rc rc)
     op_end(op, FLV_WIRE_NONE, NULL);
 }
 
+static const struct flv_module *named(const struct flv_modules *set,
+                                      struct flv_slice name)
+{
+    const struct flv_module *m = flv_modules_by_key(set, name);
+    return m == NULL ? flv_modules_find(set, name) : m;
+}
+
+const char *flv_modules_deleted_key(const struct flv_modules *set,
+                                    struct flv_slice name)
+{
+    const struct flv_module *m = named(set, name);
+    return m != NULL ? m->key : NULL;
+}
+
 void flv_modules_delete(struct flv_modules *set,
                         struct flv_slice name,
                         flv_module_done_fn done,
                         void *ctx)
 {
     /* What is being stored may be there by the time the disk is asked. */
-    const struct flv_module *m = flv_modules_by_key(set, name);
-    m = m == NULL ? flv_modules_find(set, name) : m;
+    const struct flv_module *m = named(set, name);
     if (m == NULL && (set->coming == 0 || name.len == 0 || has_nul(name) ||
                       name.len > FLV_MODULE_KEY_MAX)) {
         done(ctx, FLV_WIRE_SMARTMODULE_NOT_FOUND, "not found");

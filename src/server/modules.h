@@ -140,6 +140,10 @@ void flv_modules_store(struct flv_modules *set,
                        struct flv_chunk *frame,
                        flv_module_done_fn done,
                        void *ctx);
+/* The key of what flv_modules_delete() would delete; NULL: nothing so far.
+ * Borrowed. */
+const char *flv_modules_deleted_key(const struct flv_modules *set,
+                                    struct flv_slice name);
 /* By key, or by what flv_modules_find() understands. */
 void flv_modules_delete(struct flv_modules *set,
                         struct flv_slice name,

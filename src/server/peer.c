@@ -99,6 +99,11 @@ bool flv_peer_may(const struct flv_peer *p,
     if (policy == NULL || flv_policy_allows(policy, p->who, right, name)) {
         return true;
     }
+    uint64_t now_ms = flv_loop_now_ms(p->server->loop);
+    if (now_ms - p->server->refused_ms < 1000) {
+        return false; /* one line a second tells enough */
+    }
+    p->server->refused_ms = now_ms;
     static const struct {
         enum flv_right right;
         const char *text;
@@ -212,6 +217,9 @@ static bool has_room(struct flv_server *s)
 {
     struct rlimit limit;
     size_t files = FILES_BASE + FILES_PER_PARTITION * s->topics.partition_count;
+    if (s->tls != NULL) {
+        files += 2 * FLV_SHAKING_MAX; /* not accepted yet, on two ports */
+    }
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
         limit.rlim_cur == RLIM_INFINITY || s->peer_count < CLIENTS_MIN ||
         s->peer_count + files < limit.rlim_cur) {

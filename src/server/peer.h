@@ -59,6 +59,9 @@ struct flv_peer {
     LIST_ENTRY(flv_peer) link;
 };
 
+/* Clients on one port that have not agreed on TLS yet. */
+#define FLV_SHAKING_MAX 128
+
 /* A request while it is being served. All borrowed for the call. */
 struct flv_request {
     struct flv_peer *peer;

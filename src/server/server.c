@@ -104,6 +104,7 @@ static flv_rc listen_on(struct flv_server *s,
     const struct flv_listen_conf conf = {.host = s->conf.bind,
                                          .port = port,
                                          .tls = s->tls,
+                                         .tls_waiting_max = FLV_SHAKING_MAX,
                                          .accepted = accepted,
                                          .ctx = s};
     return flv_listener_open(out, s->loop, &conf, err);

@@ -66,6 +66,16 @@ static flv_rc refuse_right(const struct flv_request *r, struct flv_slice name)
     return FLV_OK;
 }
 
+/* Both names that others may ask for it by. */
+static bool may_create(const struct flv_peer *p,
+                       const char *key,
+                       const struct flv_wire_smartmodule_spec *spec)
+{
+    return flv_peer_may(p, FLV_RIGHT_CREATE, flv_slice_str(key)) &&
+           (!spec->meta.has ||
+            flv_peer_may(p, FLV_RIGHT_CREATE, spec->meta.v.name));
+}
+
 flv_rc flv_module_create_serve(struct flv_request *r,
                                struct flv_slice body,
                                struct flv_err *err)
@@ -77,13 +87,13 @@ flv_rc flv_module_create_serve(struct flv_request *r,
     if (rc != FLV_OK) {
         return rc;
     }
-    if (!flv_peer_may(r->peer, FLV_RIGHT_CREATE, req.common.name)) {
-        return refuse_right(r, req.common.name);
-    }
     char key[FLV_MODULE_KEY_MAX + 1];
     char why[FLV_MODULE_WHY_MAX];
     int16_t code =
         flv_modules_check(&s->modules, req.common.name, &req.spec, key, why);
+    if (code == FLV_WIRE_NONE && !may_create(r->peer, key, &req.spec)) {
+        return refuse_right(r, req.common.name);
+    }
     if (code != FLV_WIRE_NONE || req.common.dry_run) {
         struct flv_token t = flv_peer_hold(r);
         bool bad = code != FLV_WIRE_NONE;
@@ -103,7 +113,10 @@ flv_rc flv_module_delete_serve(struct flv_request *r,
                                struct flv_slice key,
                                struct flv_err *err)
 {
-    if (!flv_peer_may(r->peer, FLV_RIGHT_DELETE, key)) {
+    const struct flv_modules *set = &r->peer->server->modules;
+    const char *found = flv_modules_deleted_key(set, key);
+    if (!flv_peer_may(r->peer, FLV_RIGHT_DELETE,
+                      found != NULL ? flv_slice_str(found) : key)) {
         return refuse_right(r, key);
     }
     struct change *c = change_new(r, key);

@@ -206,12 +206,12 @@ static flv_rc serve_create_ext(struct flv_request *r, struct flv_err *err)
 
 /* The topic, if it can be worked on; otherwise the request is answered. */
 static struct flv_topic *topic_for(const struct flv_request *r,
+                                   enum flv_right right,
                                    struct flv_slice name)
 {
     struct flv_topic *t = flv_topics_find(&r->peer->server->topics, name);
     bool is_delete = r->head.api_key == FLV_API_SC_DELETE;
-    if (!flv_peer_may(r->peer, is_delete ? FLV_RIGHT_DELETE : FLV_RIGHT_CREATE,
-                      name)) {
+    if (!flv_peer_may(r->peer, right, name)) {
         (void)refuse(r, name, FLV_WIRE_PERMISSION_DENIED, FLV_SERVICE_NO_RIGHT);
         return NULL;
     }
@@ -267,7 +267,7 @@ static flv_rc serve_delete(struct flv_request *r,
     if (object != FLV_WIRE_TOPIC) {
         return refuse_absent(r, object, req.key);
     }
-    struct flv_topic *t = topic_for(r, req.key);
+    struct flv_topic *t = topic_for(r, FLV_RIGHT_DELETE, req.key);
     if (t == NULL) {
         return FLV_OK;
     }
@@ -314,7 +314,7 @@ static flv_rc serve_update(struct flv_request *r,
     if (rc != FLV_OK) {
         return rc;
     }
-    struct flv_topic *t = topic_for(r, req.key);
+    struct flv_topic *t = topic_for(r, FLV_RIGHT_CREATE, req.key);
     if (t == NULL) {
         return FLV_OK;
     }
@@ -498,7 +498,7 @@ static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
     if (rc != FLV_OK) {
         return rc;
     }
-    const struct flv_topic *t = topic_for(r, req.name);
+    const struct flv_topic *t = topic_for(r, FLV_RIGHT_CONSUME, req.name);
     char id[FLV_WIRE_TOPIC_ID_MAX + 1];
     if (t == NULL) {
         return FLV_OK;

@@ -57,6 +57,7 @@ struct flv_server {
     LIST_HEAD(, flv_peer) peers;
     uint32_t peer_count;
     uint64_t crowded_ms; /* when a client was last turned away aloud */
+    uint64_t refused_ms; /* when a refusal of the policy was last told */
     LIST_HEAD(, flv_watch) watchers; /* all peers' */
     int64_t epoch;                   /* of the metadata, for watches */
     struct flv_timer tick;

@@ -1165,7 +1165,7 @@ bool flv_stream_consumer(const struct flv_peer *p,
                          struct flv_stream_consumer *out)
 {
     const struct flv_stream *s = find(p, stream_id);
-    if (s == NULL) {
+    if (s == NULL || s->final.code != FLV_WIRE_NONE) {
         return false;
     }
     *out = (struct flv_stream_consumer){

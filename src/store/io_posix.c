@@ -35,6 +35,9 @@ fail(struct flv_err *err, int sys, const char *what, const char *path)
     case EEXIST:
         rc = FLV_E_EXISTS;
         break;
+    /* Too many open files: may pass, and nothing was written. */
+    case EMFILE:
+    case ENFILE:
     case ENOMEM:
         rc = FLV_E_NOMEM;
         break;

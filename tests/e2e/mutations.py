@@ -197,7 +197,7 @@ def values_wrong():
     bad = {
         "interval": ("ten", "-1", "10 parsecs", "[1, 2]", "", "0", "{a: 1}"),
         "create_topic": ("yes", "1", "maybe", ""),
-        "direction": ("sink", "sideways", ""),
+        "direction": ("sideways", ""),
         "version": ("9.9.9", "dev", "2"),
         "type": ("htp", "nothing-like-it", ""),
         "name": ("Cat", "-a", "a b", "a_b", "x" * 64, ""),
@@ -221,6 +221,11 @@ def values_wrong():
             add(f"late: {key}: {value}",
                 edit(LATE, key + ":", f"{key}: {value}"), 1,
                 number(LATE, key + ":"))
+    # There is an http-sink, which has no interval; there is no mqtt-sink.
+    add("http: direction: sink", edit(HTTP, "direction", "direction: sink"),
+        1, 9)
+    add("mqtt: direction: sink", edit(MQTT, "direction", "direction: sink"),
+        1, number(MQTT, "direction"))
     add("http: type: http-sink", edit(HTTP, "type:", "type: http-sink"), 1, 6)
     add("apiVersion", edit(META, "apiVersion", "apiVersion: 3.0.0"), 1, 1)
     add("meta: topic with settings in 0.1.0",
