@@ -597,7 +597,10 @@ static bool owes_parents(struct lite *l)
     return now != 0;
 }
 
-/* With `strict` a row that leaves a deferred foreign key open is at fault. */
+/* With `strict` a row that leaves a deferred foreign key open is at fault.
+ * Behind a row that took the whole transaction back (ON CONFLICT ROLLBACK,
+ * RAISE(ROLLBACK)) none is tried: it would be committed on its own, without
+ * the position. */
 static flv_rc insert_all(struct lite *l,
                          struct sql_row *rows,
                          size_t count,
@@ -624,6 +627,9 @@ static flv_rc insert_all(struct lite *l,
             rc = back != FLV_OK ? back : rc;
         }
         rc = rc == FLV_E_INVALID ? FLV_OK : rc;
+        if (sqlite3_get_autocommit(l->handle) != 0) {
+            break;
+        }
     }
     drop_statement(l); /* its shape is the batch's */
     return rc;

@@ -628,6 +628,62 @@ static void full_database_is_trouble_that_passes(void **state)
     assert_string_equal(ask(r, "SELECT count(*) FROM t"), "1\n");
 }
 
+static void row_that_takes_all_back_is_found_and_none_is_applied(void **state)
+{
+    static const char *const tables[] = {
+        "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)",
+        "CREATE TABLE t (id INTEGER); CREATE TRIGGER once BEFORE INSERT ON t "
+        "WHEN EXISTS (SELECT 1 FROM t WHERE id = NEW.id) BEGIN "
+        "SELECT RAISE(ROLLBACK, 'it is there'); END",
+    };
+    struct rig *r = rig_of(state);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    for (size_t i = 0; i < COUNT(tables); i++) {
+        (void)ask(r, "DROP TABLE t");
+        (void)ask(r, tables[i]);
+        int64_t from = r->mark.next;
+        add_row(r, false, "1", NULL, NULL);
+        add_row(r, false, "1", NULL, NULL);
+        add_row(r, false, "2", NULL, NULL);
+        assert_int_equal(apply(r), FLV_E_INVALID);
+        assert_int_equal(r->rows[0].err.rc, FLV_OK);
+        assert_int_equal(r->rows[1].err.rc, FLV_E_INVALID);
+        assert_int_equal(r->rows[2].err.rc, FLV_OK);
+        assert_string_equal(ask(r, "SELECT count(*) FROM t"), "0\n");
+        r->rows[1].skip = true;
+        must_apply(r);
+        assert_int_equal(r->mark.next, from + 3);
+        assert_string_equal(ask(r, "SELECT count(*) FROM t"), "2\n");
+    }
+    assert_string_equal(position(r), "c|o'topic|0|id-1|6\n");
+}
+
+/* Row 3 minds that row 2 is missing, which it is only once that was accused:
+ * the commit is refused first. */
+static void row_that_takes_all_back_is_found_behind_another(void **state)
+{
+    struct rig *r = rig_of(state);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    (void)ask(r, "DROP TABLE t");
+    (void)ask(r, "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER "
+                 "REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)");
+    (void)ask(r, "CREATE TRIGGER two BEFORE INSERT ON t WHEN NEW.id = 3 AND "
+                 "NOT EXISTS (SELECT 1 FROM t WHERE id = 2) BEGIN "
+                 "SELECT RAISE(ROLLBACK, 'there is no 2'); END");
+    add_row(r, false, "2", "99", NULL);
+    add_row(r, false, "3", NULL, NULL);
+    add_row(r, false, "4", NULL, NULL);
+    assert_int_equal(apply(r), FLV_E_INVALID);
+    assert_int_equal(r->rows[0].err.rc, FLV_E_INVALID);
+    assert_int_equal(r->rows[1].err.rc, FLV_E_INVALID);
+    assert_int_equal(r->rows[2].err.rc, FLV_OK);
+    assert_string_equal(ask(r, "SELECT count(*) FROM t"), "0\n");
+    assert_string_equal(position(r), "c|o'topic|0|id-1|0\n");
+    r->rows[0].skip = r->rows[1].skip = true;
+    must_apply(r);
+    assert_string_equal(ask(r, "SELECT id FROM t"), "4\n");
+}
+
 static void addresses_are_checked(void **state)
 {
     static const struct {
@@ -696,6 +752,8 @@ int main(void)
         ON(pg, cancel_ends_what_blocks),
         ON(sqlite, file_that_vanished_is_trouble_and_no_success),
         ON(sqlite, full_database_is_trouble_that_passes),
+        ON(sqlite, row_that_takes_all_back_is_found_and_none_is_applied),
+        ON(sqlite, row_that_takes_all_back_is_found_behind_another),
         cmocka_unit_test(secrets_are_in_no_message),
         cmocka_unit_test(addresses_are_checked),
     };
