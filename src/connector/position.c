@@ -45,14 +45,24 @@ struct flv_start flv__position_start(struct flv_start asked, bool has_others)
 flv_rc flv__position_check(const struct flv_position_facts *f,
                            struct flv_err *err)
 {
-    const bool ids =
-        f->topic_id[0] != '\0' && f->kept_id != NULL && f->kept_id[0] != '\0';
+    /* Also when one is empty: a sink owns only what is of the same topic. */
+    const bool ids = f->kept_id != NULL;
     if (f->next_offset < 0) {
         return flv_fail(err, FLV_E_INVALID,
                         "the position %lld of \"%.40s\" in %.40s-%u is no "
                         "offset",
                         (long long)f->next_offset, f->consumer, f->topic,
                         f->partition);
+    }
+    if (ids && (f->topic_id[0] == '\0') != (f->kept_id[0] == '\0')) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "whether the topic %.40s was made anew since \"%.40s\" "
+                        "kept its position is not known: %s without the "
+                        "topic's id; delete the position, or use another "
+                        "consumer",
+                        f->topic, f->consumer,
+                        f->kept_id[0] == '\0' ? "it was kept"
+                                              : "the server answers");
     }
     if (ids && strcmp(f->topic_id, f->kept_id) != 0) {
         return flv_fail(err, FLV_E_INVALID,

@@ -28,7 +28,8 @@ struct flv_start flv__position_start(struct flv_start asked, bool has_others);
 struct flv_position_facts {
     const char *topic, *consumer;
     const char *topic_id; /* of the topic that is there; "": not known */
-    const char *kept_id;  /* with the position; NULL or "": not known */
+    const char *kept_id;  /* with the position; "": was not known then; NULL:
+                           * kept without one */
     uint32_t partition;
     int64_t next_offset;
     int64_t first, end; /* what is there; end < 0: not known yet */

@@ -62,10 +62,11 @@ static void positions_within_the_topic_are_good(void **state)
         assert_int_equal(flv__position_check(&f, NULL), FLV_OK);
     }
     struct flv_position_facts f = facts();
+    f.kept_id = NULL;
+    assert_int_equal(flv__position_check(&f, NULL), FLV_OK);
     f.topic_id = "";
     assert_int_equal(flv__position_check(&f, NULL), FLV_OK);
-    f = facts();
-    f.kept_id = NULL;
+    f.kept_id = ""; /* a server without ids, then and now */
     assert_int_equal(flv__position_check(&f, NULL), FLV_OK);
 }
 
@@ -88,6 +89,18 @@ static void positions_of_another_creation_are_refused(void **state)
     refuses(&f, "deleted and made anew");
 }
 
+/* Whoever keeps positions itself owns only one of the same id, "" or not. */
+static void positions_are_refused_where_only_one_id_is_known(void **state)
+{
+    struct flv_position_facts f = facts();
+    (void)state;
+    f.topic_id = "";
+    refuses(&f, "the server answers without the topic's id");
+    f = facts();
+    f.kept_id = "";
+    refuses(&f, "it was kept without the topic's id");
+}
+
 static void positions_outside_the_topic_are_refused(void **state)
 {
     struct flv_position_facts f = facts();
@@ -107,6 +120,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_came_later_begins_at_its_beginning),
         cmocka_unit_test(positions_within_the_topic_are_good),
         cmocka_unit_test(positions_of_another_creation_are_refused),
+        cmocka_unit_test(positions_are_refused_where_only_one_id_is_known),
         cmocka_unit_test(positions_outside_the_topic_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
