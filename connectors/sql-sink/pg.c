@@ -24,21 +24,25 @@ static bool is_class(const char *state, const char *cls)
     return strncmp(state, cls, 2) == 0;
 }
 
-/* Classes that say "this statement, with these values": data, integrity,
- * cardinality, a check option, syntax and names, a trigger's own refusal. */
+/* All but the classes of what passes or somebody mends: connection and login
+ * (08, 28, 3D), transactions (25, 2D, 3B, 40, 72), what was prepared (26, 34),
+ * resources and operators (53, 55, 57, 58), files (F0), another server (HV),
+ * bugs (XX). A trigger may choose any other for its refusal, and a record that
+ * is tried for ever would stop its partition. */
 static bool is_of_the_record(const char *state)
 {
-    static const char *const classes[] = {"21", "22", "23", "27",
-                                          "42", "44", "P0", "0A"};
+    static const char *const others[] = {"08", "25", "26", "28", "2D", "34",
+                                         "3B", "3D", "40", "53", "55", "57",
+                                         "58", "72", "F0", "HV", "XX"};
     if (strcmp(state, "42501") == 0) {
         return false; /* no permission: somebody may grant it */
     }
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
-        if (is_class(state, classes[i])) {
-            return true;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (is_class(state, others[i])) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 flv_rc pg_rc_of(const char *state)

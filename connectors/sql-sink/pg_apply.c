@@ -412,8 +412,12 @@ flv_rc pg_apply(struct sql_db *db,
         struct flv_err undo = {0};
         (void)pg_roll_back(p, &undo);
     }
+    if (rc == FLV_E_INVALID && sql_rows_verdict(rows, count, NULL) == FLV_OK) {
+        rc = FLV_E_BUSY; /* a statement of ours: no row is to blame */
+    }
     if (rc != FLV_OK && err != NULL) {
         *err = why;
+        err->rc = rc;
     }
     return rc;
 }

@@ -535,6 +535,46 @@ static void deferred_constraint_accuses_its_row(void **state)
     assert_int_equal(r->rows[2].err.rc, FLV_OK);
 }
 
+static void make_refuse(struct rig *r, const char *state, const char *when)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof(sql),
+                   "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger AS $$ "
+                   "BEGIN IF NEW.id = 2 THEN RAISE 'no twos' USING ERRCODE = "
+                   "'%s'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql; "
+                   "DROP TRIGGER IF EXISTS no_twos ON t; "
+                   "CREATE %s FOR EACH ROW EXECUTE FUNCTION refuse()",
+                   state, when);
+    (void)ask(r, sql);
+}
+
+static void refusal_of_a_trigger_accuses_its_row(void **state)
+{
+    static const char *const states[] = {"54000", "2F004", "38001", "39P01",
+                                         "P0001", "ZZ001", "02000"};
+    static const char *const whens[] = {
+        "TRIGGER no_twos BEFORE INSERT ON t",
+        "CONSTRAINT TRIGGER no_twos AFTER INSERT ON t DEFERRABLE INITIALLY "
+        "DEFERRED"};
+    struct rig *r = rig_of(state);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    add_row(r, false, "1", NULL, NULL);
+    add_row(r, false, "2", NULL, NULL);
+    add_row(r, false, "3", NULL, NULL);
+    for (size_t i = 0; i < COUNT(states) * COUNT(whens); i++) {
+        make_refuse(r, states[i / 2], whens[i % 2]);
+        assert_int_equal(apply(r), FLV_E_INVALID);
+        assert_int_equal(r->err.rc, FLV_E_INVALID);
+        assert_int_equal(r->rows[0].err.rc, FLV_OK);
+        assert_int_equal(r->rows[1].err.rc, FLV_E_INVALID);
+        assert_non_null(strstr(r->rows[1].err.text, states[i / 2]));
+        assert_int_equal(r->rows[2].err.rc, FLV_OK);
+    }
+    make_refuse(r, "40001", whens[0]); /* this one may pass */
+    assert_int_equal(apply(r), FLV_E_BUSY);
+    assert_int_equal(r->rows[1].err.rc, FLV_OK);
+}
+
 static void killed_server_leaves_all_or_nothing(void **state)
 {
     struct rig *r = rig_of(state);
@@ -748,6 +788,7 @@ int main(void)
         BOTH(names_mean_what_they_mean_in_sql),
         BOTH(deferred_constraint_accuses_its_row),
         ON(pg, column_at_fault_is_named),
+        ON(pg, refusal_of_a_trigger_accuses_its_row),
         ON(pg, killed_server_leaves_all_or_nothing),
         ON(pg, cancel_ends_what_blocks),
         ON(sqlite, file_that_vanished_is_trouble_and_no_success),
