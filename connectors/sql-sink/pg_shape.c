@@ -183,6 +183,7 @@ static flv_rc make(struct pg *p, struct pg_shape *s, struct flv_err *err)
         rc = prepare(p, s, err);
         if (rc == FLV_E_INVALID && s->bulk) {
             s->bulk = false; /* a type whose arrays do not come apart */
+            flv_err_clear(err);
             rc = prepare(p, s, err);
         }
     }

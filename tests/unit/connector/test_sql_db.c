@@ -535,6 +535,22 @@ static void deferred_constraint_accuses_its_row(void **state)
     assert_int_equal(r->rows[2].err.rc, FLV_OK);
 }
 
+/* An array of it comes apart into two columns. */
+static void types_whose_arrays_do_not_come_apart_are_applied(void **state)
+{
+    struct rig *r = rig_of(state);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    (void)ask(r, "CREATE TYPE pair AS (a int, b int)");
+    (void)ask(r, "CREATE DOMAIN twin AS pair");
+    (void)ask(r, "CREATE TABLE z (v twin)");
+    for (int i = 0; i < 2; i++) {
+        add(r, "{\"Insert\":{\"table\":\"z\",\"values\":[{\"column\":\"v\","
+               "\"raw_value\":\"(1,2)\",\"type\":\"Text\"}]}}");
+    }
+    must_apply(r);
+    assert_string_equal(ask(r, "SELECT v FROM z"), "(1,2)\n(1,2)\n");
+}
+
 static void make_refuse(struct rig *r, const char *state, const char *when)
 {
     char sql[512];
@@ -788,6 +804,7 @@ int main(void)
         BOTH(names_mean_what_they_mean_in_sql),
         BOTH(deferred_constraint_accuses_its_row),
         ON(pg, column_at_fault_is_named),
+        ON(pg, types_whose_arrays_do_not_come_apart_are_applied),
         ON(pg, refusal_of_a_trigger_accuses_its_row),
         ON(pg, killed_server_leaves_all_or_nothing),
         ON(pg, cancel_ends_what_blocks),
