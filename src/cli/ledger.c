@@ -26,7 +26,8 @@ void cli_begin_deinit(struct cli_begin *b)
 
 void cli_ledger_init(struct cli_ledger *l)
 {
-    *l = (struct cli_ledger){.first = -1, .last = -1};
+    *l = (struct cli_ledger){
+        .first = -1, .last = -1, .orphan = -1, .orphan_after = -1};
 }
 
 void cli_ledger_deinit(struct cli_ledger *l)
@@ -180,8 +181,15 @@ static flv_rc read_begin(struct cli_begin *b,
 
 /* ---- Taking ------------------------------------------------------------- */
 
+/* The last settlement that counted is gone, if there was one. */
+static bool is_cut(const struct cli_ledger *l)
+{
+    return l->last < l->first;
+}
+
 static flv_rc take_begin(struct cli_ledger *l,
                          const struct flv_node *root,
+                         int64_t after,
                          int64_t offset,
                          size_t size)
 {
@@ -191,9 +199,24 @@ static flv_rc take_begin(struct cli_ledger *l,
         cli_begin_deinit(&b);
         return rc;
     }
+    const size_t n = b.letters.count;
+    b.doubtful = is_cut(l) && after < l->first && n > 0 &&
+                 b.letters.at[n - 1].last < l->first;
     cli_begin_deinit(&l->begun);
     l->begun = b;
     l->open = true;
+    return FLV_OK;
+}
+
+/* Its begin is removed and so are the begin's letters: it changes nothing, but
+ * later ones name it. */
+static flv_rc take_orphan(struct cli_ledger *l, int64_t after, int64_t offset)
+{
+    if (!is_cut(l) || after < 0 || after >= l->first) {
+        return FLV_E_INVALID;
+    }
+    l->orphan = offset;
+    l->orphan_after = after;
     return FLV_OK;
 }
 
@@ -233,10 +256,16 @@ take_letters(struct cli_ledger *l, const struct flv_node *root, int64_t offset)
 }
 
 /* A view is of now when it names the last settlement that counts. Where
- * retention removed that one, every view of what was removed is as good. */
+ * retention removed that one, every view of what was removed is as good, but
+ * for those older than the begin that an orphan names. */
 static bool is_of_now(const struct cli_ledger *l, int64_t after)
 {
-    return after == l->last || (l->last < l->first && after < l->first);
+    if (!is_cut(l)) {
+        return after == l->last;
+    }
+    return l->orphan < 0 ? after < l->first
+                         : after == l->orphan ||
+                               (after > l->orphan_after && after < l->first);
 }
 
 static flv_rc take_settlement(struct cli_ledger *l,
@@ -249,8 +278,12 @@ static flv_rc take_settlement(struct cli_ledger *l,
     if (!get_number(root, "after", -1, &after) || !is_of_now(l, after)) {
         return FLV_E_INVALID;
     }
-    flv_rc rc = strcmp(event, "begin") == 0 ? take_begin(l, root, offset, size)
-                : strcmp(event, "end") == 0 ? take_end(l, root)
+    if (strcmp(event, "end") == 0 && !l->open) {
+        return take_orphan(l, after, offset);
+    }
+    flv_rc rc = strcmp(event, "begin") == 0
+                    ? take_begin(l, root, after, offset, size)
+                : strcmp(event, "end") == 0    ? take_end(l, root)
                 : strcmp(event, "settle") == 0 ? take_letters(l, root, offset)
                                                : FLV_E_INVALID;
     if (rc == FLV_OK) {
@@ -362,6 +395,12 @@ cli_ledger_count(const struct cli_ledger *l, int64_t first, int64_t last)
 
 /* ---- Writing ------------------------------------------------------------ */
 
+/* What a settlement that is written now names. */
+static int64_t view(const struct cli_ledger *l)
+{
+    return is_cut(l) && l->orphan >= 0 ? l->orphan : l->last;
+}
+
 static void head(struct flv_out *o,
                  const struct cli_ledger *l,
                  const char *event,
@@ -373,7 +412,7 @@ static void head(struct flv_out *o,
         o->rc = flv_buf_addf(o->b,
                              MARK "%d,\"after\":%" PRId64 ",\"time\":\"%s\","
                                   "\"event\":\"%s\"",
-                             VERSION, l->last, time, event);
+                             VERSION, view(l), time, event);
     }
     if (o->rc == FLV_OK && id > 0) {
         o->rc = flv_buf_addf(o->b, ",\"id\":%" PRId64, id);

@@ -44,6 +44,9 @@ struct cli_begin {
     struct flv_msg *records; /* owned; of all parcels */
     size_t record_count;
     struct flv_buf bytes; /* owned; of the records */
+    /* What it names was removed, as were all its letters: another begin, which
+     * made this one void, may have stood between them. */
+    bool doubtful;
 };
 void cli_begin_deinit(struct cli_begin *b);
 
@@ -51,6 +54,9 @@ struct cli_ledger {
     int64_t first; /* offset of the first record taken; -1: none yet */
     int64_t next;  /* behind the last record taken */
     int64_t last;  /* offset of the last settlement that counts; -1: none */
+    /* While retention has removed the last one that counted: an end whose
+     * begin was removed too, and the begin's offset. -1: none. */
+    int64_t orphan, orphan_after;
     struct cli_ranges letters; /* owned; all that is no settlement */
     struct cli_ranges settled; /* owned */
     bool open;                 /* `begun` has not ended */

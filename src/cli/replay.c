@@ -203,7 +203,9 @@ static flv_rc search_parcel(struct replay *r,
                                      .last = -1};
     flv_rc rc = cli_read(r->cli, &what, look, &s, err);
     if (rc == FLV_OK) {
-        *out = s.found ? ARRIVED : p->end < first ? UNKNOWN : MISSING;
+        *out = s.found                         ? ARRIVED
+               : p->end < first || b->doubtful ? UNKNOWN
+                                               : MISSING;
     }
     return rc;
 }
@@ -218,9 +220,11 @@ static flv_rc in_doubt(const struct replay *r,
         return flv_fail(err, FLV_E_REFUSED,
                         "whether %zu records of an interrupted replay came to "
                         "partition %" PRIu32 " of topic %.60s cannot be told: "
-                        "its retention went past them; say '--in-doubt send' "
-                        "or '--in-doubt settle'",
-                        p->count, p->partition, b->topic);
+                        "%s; say '--in-doubt send' or '--in-doubt settle'",
+                        p->count, p->partition, b->topic,
+                        b->doubtful ? "retention removed its letters and what "
+                                      "stood before it"
+                                    : "its retention went past them");
     }
     *arrival = r->conf->in_doubt == IN_DOUBT_SEND ? MISSING : ARRIVED;
     return FLV_OK;

@@ -4,6 +4,8 @@
 #include "cli/ledger.h"
 #include "cli/letter.h"
 
+#include <stdio.h>
+
 static struct flv_err err;
 
 /* ---- Ranges ------------------------------------------------------------- */
@@ -311,6 +313,83 @@ static void views_of_removed_settlements_count(void **state)
     assert_int_equal(cli_ledger_count(&ledger, 0, 999), 0);
 }
 
+#define END(after)                                                             \
+    "{\"settlement\":1,\"after\":" after ",\"event\":\"end\",\"id\":7,"        \
+    "\"arrived\":true}"
+
+/* The begin at 200 is removed, its end at 301 is not. */
+static void what_names_the_end_of_a_removed_begin_counts(void **state)
+{
+    (void)state;
+    letters(201, 300);
+    take(301, END("200"));
+    assert_int_equal(ledger.last, -1);
+    assert_int_equal(cli_ledger_count(&ledger, 0, 999), 100);
+    /* Those that lost the race against the end are void as they were. */
+    take(302, END("200"));
+    take(303, "{\"settlement\":1,\"after\":200,\"event\":\"settle\","
+              "\"letters\":[[201,300]]}");
+    take(304, "{\"settlement\":1,\"after\":302,\"event\":\"settle\","
+              "\"letters\":[[201,300]]}");
+    assert_int_equal(ledger.last, -1);
+    take(400, "{\"settlement\":1,\"after\":301,\"event\":\"settle\","
+              "\"letters\":[[201,290]]}");
+    assert_int_equal(ledger.last, 400);
+    assert_int_equal(cli_ledger_count(&ledger, 0, 999), 10);
+    note_letters(401, 291, 295);
+    assert_int_equal(ledger.last, 401);
+    assert_int_equal(cli_ledger_count(&ledger, 0, 999), 5);
+}
+
+/* An end that was void itself does not hide what counted. */
+static void a_view_behind_a_removed_begin_counts(void **state)
+{
+    (void)state;
+    letters(251, 300);
+    take(301, END("200"));
+    take(400, "{\"settlement\":1,\"after\":250,\"event\":\"settle\","
+              "\"letters\":[[251,299]]}");
+    assert_int_equal(ledger.last, 400);
+    assert_int_equal(cli_ledger_count(&ledger, 0, 999), 1);
+}
+
+static void what_is_written_names_the_end_that_is_left(void **state)
+{
+    (void)state;
+    letters(201, 300);
+    take(301, END("200"));
+    note_letters(302, 201, 299);
+    assert_int_equal(ledger.last, 302);
+    assert_int_equal(cli_ledger_count(&ledger, 0, 999), 1);
+}
+
+static void take_begin_after(const char *after, int64_t offset)
+{
+    char text[256];
+    (void)snprintf(text, sizeof text,
+                   "{\"settlement\":1,\"after\":%s,\"event\":\"begin\","
+                   "\"id\":8,\"letters\":[[150,199]],\"topic\":\"t\","
+                   "\"batches\":[]}",
+                   after);
+    take(offset, text);
+    assert_true(ledger.open);
+}
+
+static void a_begin_may_be_void_when_all_it_names_is_removed(void **state)
+{
+    (void)state;
+    letters(199, 200);
+    take_begin_after("100", 201);
+    assert_false(ledger.begun.doubtful); /* 199 is there */
+    cli_ledger_deinit(&ledger);
+    take_begin_after("100", 201);
+    assert_true(ledger.begun.doubtful);
+    cli_ledger_deinit(&ledger);
+    take(201, END("200"));
+    take_begin_after("201", 202);
+    assert_false(ledger.begun.doubtful);
+}
+
 static void nonsense_is_void(void **state)
 {
     (void)state;
@@ -364,6 +443,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_second_of_two_is_void, begin, end),
         cmocka_unit_test_setup_teardown(views_of_removed_settlements_count,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(
+            what_names_the_end_of_a_removed_begin_counts, begin, end),
+        cmocka_unit_test_setup_teardown(a_view_behind_a_removed_begin_counts,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(
+            what_is_written_names_the_end_that_is_left, begin, end),
+        cmocka_unit_test_setup_teardown(
+            a_begin_may_be_void_when_all_it_names_is_removed, begin, end),
         cmocka_unit_test_setup_teardown(nonsense_is_void, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
