@@ -11,6 +11,8 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define TIMEOUT_MS 30000
 #define BODY_BYTES_MAX ((uint64_t)16 * 1024 * 1024)
+/* Read on, so that the connection can be used again; more is not worth it. */
+#define DROPPED_MAX ((uint64_t)64 * 1024)
 
 /* --- the answer ---------------------------------------------------------- */
 
@@ -30,6 +32,8 @@ take_status(struct flv_http_call *call, const char *line, size_t len)
     call->answer.header_count = 0;
     call->encoded = false;
     call->body_begun = false;
+    call->answered = false;
+    call->dropped = 0;
     flv_buf_reset(&call->answer.body);
 
     size_t version = 0;
@@ -158,6 +162,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         len--;
     }
     if (len == 0 || call->body_begun) {
+        unsigned status = call->answer.status;
+        call->answered = status >= 200 &&
+                         !(call->redirects && status < 400 && status >= 300);
         return total; /* the empty line, or a trailer */
     }
     bool status = len >= 5 && strncmp(data, "HTTP/", 5) == 0;
@@ -174,6 +181,11 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     if (call->cut_body &&
         kept > call->answer.body.max - call->answer.body.len) {
         kept = call->answer.body.max - call->answer.body.len;
+        call->dropped += len - kept;
+        if (call->dropped > DROPPED_MAX) {
+            call->cut = true;
+            return 0;
+        }
     }
     flv_rc rc = flv_buf_add(&call->answer.body, data, kept);
     if (rc == FLV_E_LIMIT) {
@@ -245,12 +257,30 @@ static void explain(struct flv_http_call *call, CURLcode code)
     }
 }
 
+/* The answer is there, and only the rest of its body is not. */
+static bool is_enough(const struct flv_http_call *call, CURLcode code)
+{
+    switch (code) {
+    case CURLE_OK:
+        return true;
+    case CURLE_WRITE_ERROR:
+        return call->cut;
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_HTTP2_STREAM:
+        return call->cut_body && call->answered;
+    default:
+        return false;
+    }
+}
+
 flv_rc flv__http_call_result(struct flv_http_call *call, CURLcode code)
 {
     if (call->err.rc != FLV_OK) {
         return call->err.rc;
     }
-    if (code != CURLE_OK) {
+    if (!is_enough(call, code)) {
         const char *text = call->curl_text[0] != '\0'
                                ? call->curl_text
                                : curl_easy_strerror(code);
@@ -385,6 +415,7 @@ static void set_limits(struct flv_http_call *call,
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    call->redirects = !req->no_redirects;
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, req->no_redirects ? 0L : 1L);
     curl_easy_setopt(e, CURLOPT_MAXREDIRS, (long)FLV_HTTP_REDIRECTS_MAX);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,

@@ -28,7 +28,11 @@ struct flv_http_call {
     struct flv_arena texts; /* owns what the answer points to */
     bool encoded;           /* the answer names a content coding */
     bool body_begun;
-    bool cut_body;      /* a longer body is no error */
+    bool cut_body;      /* what becomes of the body is no error */
+    bool redirects;     /* are followed */
+    bool answered;      /* all headers of the last answer are there */
+    bool cut;           /* ended here, since nobody wants the rest */
+    uint64_t dropped;   /* bytes of the body */
     struct flv_err err; /* why the transfer was ended here */
     char curl_text[CURL_ERROR_SIZE];
     char shown[FLV_HTTP_SHOWN_MAX]; /* URL for messages */

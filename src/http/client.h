@@ -47,7 +47,8 @@ struct flv_http_request {
     bool has_body;
     bool no_redirects;           /* hand 3xx answers over as they are */
     bool cut_body;               /* what is beyond body_bytes_max is dropped,
-                                  * not an error */
+                                  * and a body that breaks off or does not end
+                                  * in time is no error */
     uint32_t connect_timeout_ms; /* 0 = 10 s */
     uint32_t timeout_ms;         /* whole exchange; 0 = 30 s */
     uint64_t body_bytes_max;     /* 0 = 16 MiB */

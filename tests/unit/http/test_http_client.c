@@ -448,15 +448,18 @@ static void write_all(int fd, const char *text)
     assert_int_equal(write(fd, text, len), len);
 }
 
-/* Answers one connection with what is no proper HTTP. */
-static flv_rc raw_answer(const char *text, struct seen *s)
+/* Answers one connection with what is no proper HTTP; `open` leaves it open. */
+static flv_rc raw_answer_to(struct flv_http_request req,
+                            const char *text,
+                            bool open,
+                            struct seen *s)
 {
     unsigned port;
     int fd = tcp_listen(&port);
     char address[64];
     (void)snprintf(address, sizeof(address), "http://127.0.0.1:%u/", port);
     struct flv_http_client *client = client_new(NULL);
-    const struct flv_http_request req = {.url = address};
+    req.url = address;
     assert_int_equal(flv_http_send(client, &req, on_done, s, NULL, NULL),
                      FLV_OK);
     while (s->calls == 0) {
@@ -464,7 +467,9 @@ static flv_rc raw_answer(const char *text, struct seen *s)
         int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
         if (peer >= 0) {
             write_all(peer, text);
-            (void)shutdown(peer, SHUT_WR);
+            if (!open) {
+                (void)shutdown(peer, SHUT_WR);
+            }
             run_until(s, 1);
             (void)close(peer);
         }
@@ -472,6 +477,44 @@ static flv_rc raw_answer(const char *text, struct seen *s)
     client_end(client);
     (void)close(fd);
     return s->rc;
+}
+
+static flv_rc raw_answer(const char *text, struct seen *s)
+{
+    return raw_answer_to((struct flv_http_request){0}, text, false, s);
+}
+
+static void bodies_that_do_not_end_may_be_cut(void **state)
+{
+    (void)state;
+    const struct flv_http_request req = {.no_redirects = true,
+                                         .cut_body = true,
+                                         .timeout_ms = 500,
+                                         .body_bytes_max = 2};
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n";
+    char text[128];
+    struct seen s = {0};
+    for (int open = 0; open < 2; open++) {
+        (void)snprintf(text, sizeof(text), "%s\r\nabc", head);
+        assert_int_equal(raw_answer_to(req, text, open != 0, &s), FLV_OK);
+        assert_int_equal(s.status, 200);
+        assert_int_equal(s.body_len, 2);
+        seen_free(&s);
+        /* Without the end of its headers it is no answer. */
+        assert_int_equal(raw_answer_to(req, head, open != 0, &s),
+                         open != 0 ? FLV_E_TIMEOUT : FLV_E_CLOSED);
+        seen_free(&s);
+    }
+    /* It is not waited for. */
+    struct flv_http_client *client = client_new(NULL);
+    assert_true(nginx_file(&nginx, "huge", "", 5000000));
+    exchange(client, &s,
+             &(struct flv_http_request){
+                 .url = url("/huge"), .cut_body = true, .body_bytes_max = 512});
+    assert_int_equal(s.rc, FLV_OK);
+    assert_int_equal(s.body_len, 512);
+    seen_free(&s);
+    client_end(client);
 }
 
 static void broken_answers_are_told(void **state)
@@ -739,6 +782,7 @@ int main(void)
         cmocka_unit_test(silent_servers_hit_the_time_limit),
         cmocka_unit_test(refused_connections_are_told),
         cmocka_unit_test(unknown_hosts_are_told),
+        cmocka_unit_test(bodies_that_do_not_end_may_be_cut),
         cmocka_unit_test(broken_answers_are_told),
         cmocka_unit_test(odd_but_legal_answers_are_taken),
         cmocka_unit_test(headers_above_their_ceiling_are_refused),
