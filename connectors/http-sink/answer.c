@@ -94,6 +94,17 @@ static const char *snippet(const struct flv_http_response *a,
     return out;
 }
 
+/* As sent, unless that is not plain text. */
+static const char *reason_of(const struct flv_http_response *a)
+{
+    for (const char *p = a->reason; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            return flv_http_reason(a->status);
+        }
+    }
+    return a->reason[0] != '\0' ? a->reason : flv_http_reason(a->status);
+}
+
 enum http_sink_outcome http_sink_judge(const struct flv_http_response *a,
                                        const char *shown,
                                        int64_t now_ms,
@@ -110,8 +121,7 @@ enum http_sink_outcome http_sink_judge(const struct flv_http_response *a,
     }
     const char *said = snippet(a, text);
     (void)flv_fail(err, FLV_E_REFUSED, "%s answers %u %.40s%s%s", shown, s,
-                   a->reason[0] != '\0' ? a->reason : flv_http_reason(s),
-                   said[0] != '\0' ? ": " : "", said);
+                   reason_of(a), said[0] != '\0' ? ": " : "", said);
     bool again = s == 408 || s == 425 || s == 429 || s >= 500;
     bool asked = again && after != NULL &&
                  http_sink_retry_after(after, now_ms, out_wait_ms);

@@ -401,7 +401,7 @@ static void delivered(struct unit *u)
     s->trial = false;
     lanes_done(&s->lanes, lane, count);
     unit_end(u);
-    if (s->lanes.sleeping == 0) {
+    if (s->lanes.sleeping == 0 && s->paused_until_ms == 0) {
         flv_sink_well(s->sink);
     }
     while (count-- > 0) {

@@ -133,6 +133,19 @@ static void only_2xx_is_delivered(void **state)
     }
 }
 
+static void control_bytes_of_an_answer_stay_away(void **state)
+{
+    (void)state;
+    struct flv_http_response a = {.status = 404, .reason = "No\tsuch\x1b[2J"};
+    struct flv_err err = {0};
+    uint64_t ms;
+    (void)http_sink_judge(&a, "http://x", NOW_MS, 300000, &ms, &err);
+    assert_string_equal(err.text, "http://x answers 404 Not Found");
+    a.reason = "Nothing here";
+    (void)http_sink_judge(&a, "http://x", NOW_MS, 300000, &ms, &err);
+    assert_string_equal(err.text, "http://x answers 404 Nothing here");
+}
+
 static void retry_after_counts_up_to_its_ceiling(void **state)
 {
     uint64_t ms;
@@ -273,6 +286,7 @@ int main(void)
         cmocka_unit_test(only_json_can_be_in_a_batch),
         cmocka_unit_test(retry_after_is_seconds_or_a_date),
         cmocka_unit_test(only_2xx_is_delivered),
+        cmocka_unit_test(control_bytes_of_an_answer_stay_away),
         cmocka_unit_test(retry_after_counts_up_to_its_ceiling),
         cmocka_unit_test(records_of_a_key_wait_for_one_another),
         cmocka_unit_test(a_key_that_comes_back_finds_its_lane_or_a_new_one),
