@@ -211,6 +211,9 @@ flv_rc flv__fluvio_reader_open(struct flv_reader **out,
     c.start = conf->start;
     c.consumer_id = conf->consumer;
     c.max_bytes = conf->max_bytes;
+    /* What is not on disk can still be lost, and other records can come in its
+     * place, which a reader that is further would never see. */
+    c.isolation = FLV_READ_COMMITTED;
     c.batch = on_batch;
     c.found = on_found;
     c.positioned = on_positioned;
