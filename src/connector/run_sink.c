@@ -38,7 +38,7 @@ struct part {
     int64_t next;    /* kept, or where it begins */
     bool sent;       /* KEEPING: it was asked for */
     bool sink_holds; /* the sink wants nothing now */
-    bool suspect;    /* the connection was lost: is it still that topic? */
+    bool suspect;    /* a stream was opened: is it still that topic? */
     bool troubled;
     struct flv_timer again; /* of a commit */
     int64_t committing;
@@ -57,7 +57,8 @@ struct flv__reading {
     struct flv_timer look;
     uint32_t troubled; /* parts */
     bool looking, known, sink_done, has_positions;
-    uint32_t open; /* readers that are still to be closed */
+    bool look_again; /* something became suspect while it was looked */
+    uint32_t open;   /* readers that are still to be closed */
     flv_closed_fn closed;
     void *closed_arg;
 };
@@ -319,21 +320,25 @@ static void on_found(void *user, int64_t first, int64_t end)
     }
 }
 
-/* The first time it is the start; later the connection was lost meanwhile. */
+/* The first time it is the start; later the connection was lost meanwhile. In
+ * both cases the topic may have been made anew since it was looked at. */
 static void on_positioned(void *user, int64_t offset)
 {
     struct part *p = user;
-    if (over(p->reading)) {
+    struct flv__reading *g = p->reading;
+    if (over(g)) {
         return;
     }
+    p->suspect = g->topic_id[0] != '\0';
     if (p->step == STEP_POSITIONING) {
         p->next = offset;
         p->step = p->has_position ? STEP_KEPT : STEP_KEEPING;
-        keep(p->reading);
-    } else if (p->step == STEP_READING && p->reading->topic_id[0] != '\0') {
-        p->suspect = true;
+        keep(g);
+    }
+    if (p->suspect) {
         hold_reader(p);
-        look(p->reading);
+        g->look_again = g->looking;
+        look(g);
     }
 }
 
@@ -698,6 +703,8 @@ on_look(void *user, const struct flv_err *err, const struct flv_topic_look *at)
     }
     if (err == NULL && !g->known) {
         first_look(g, at);
+    } else if (err == NULL && g->look_again) {
+        look(g); /* the answer may be older than what is suspect */
     } else if (err == NULL) {
         later_look(g, at);
     } else if (err->rc == FLV_E_NOT_FOUND && !g->known) {
@@ -719,6 +726,7 @@ static void look(struct flv__reading *g)
         return;
     }
     g->looking = true;
+    g->look_again = false;
     if (flv_stream_topic_look(g->run->stream, flv__run_topic(g->run), on_look,
                               g, &err) != FLV_OK) {
         on_look(g, &err, NULL);
