@@ -698,9 +698,9 @@ struct flv_consumer_conf {
     void (*ended)(void *user, const struct flv_err *err);
     /* Every time a partition's stream is open and positioned. May be NULL. */
     void (*positioned)(void *user, uint32_t partition, int64_t offset);
-    /* Before that, where the start had to be resolved (any start without a
-     * stored offset): the first offset that is there and the one behind the
-     * last. May be NULL. */
+    /* Before that, each time: the first offset that is there and the one
+     * behind the last. May be NULL, which saves a question where the place is
+     * known. */
     void (*found)(void *user, uint32_t partition, int64_t first, int64_t end);
     /* Something failed that is being repeated; NULL: it works again. For log
      * lines and states. May be NULL. */

@@ -53,6 +53,7 @@ struct flv__feed {
     int64_t next_offset; /* of the next record to deliver; -1: not known */
     int64_t stop_offset; /* the first one not to deliver */
     bool limited;        /* stop_at_end has been applied */
+    bool measured;       /* `found` was told for the stream that comes next */
     bool ended;
 
     struct flv__peer *peer;

@@ -164,6 +164,7 @@ static void position_done(struct flv__call *call,
         return;
     }
     resolve(f, first, end);
+    f->measured = true;
     if (f->consumer->conf.found != NULL) {
         f->consumer->conf.found(f->consumer->conf.user, f->partition, first,
                                 end);
@@ -553,6 +554,7 @@ static void open_stream(struct flv__feed *f)
     struct flv_consumer *k = f->consumer;
     struct flv_err err;
 
+    f->measured = false;
     f->opened_at = flv__commit_stream_offset(f);
     f->stream_body = (struct flv_wire_stream_fetch_request){
         .topic = flv_slice_str(k->topic),
@@ -631,7 +633,9 @@ static bool choose_peer(struct flv__feed *f)
 
 static bool needs_position(const struct flv__feed *f)
 {
-    return f->next_offset < 0 || (f->consumer->conf.stop_at_end && !f->limited);
+    const struct flv_consumer_conf *c = &f->consumer->conf;
+    return f->next_offset < 0 || (c->stop_at_end && !f->limited) ||
+           (c->found != NULL && !f->measured);
 }
 
 /* A commit needs the stream's id, which comes with its first frame: where

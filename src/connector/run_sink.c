@@ -40,6 +40,9 @@ struct part {
     bool sink_holds; /* the sink wants nothing now */
     bool suspect;    /* a stream was opened: is it still that topic? */
     bool troubled;
+    bool has_read;          /* what is below the reader's place was there */
+    int64_t at;             /* the reader's place when the stream was opened */
+    int64_t end;            /* of the partition then */
     struct flv_timer again; /* of a commit */
     int64_t committing;
 };
@@ -297,6 +300,7 @@ static void on_batch(void *user, const struct flv_record_batch *batch)
 {
     struct part *p = user;
     if (!over(p->reading)) {
+        p->has_read = true;
         flv__sink_batch(p->reading->sink, batch);
     }
 }
@@ -313,6 +317,7 @@ static void on_found(void *user, int64_t first, int64_t end)
                                              .first = first,
                                              .end = end};
     struct flv_err err = {0};
+    p->end = end;
     if (p->step == STEP_POSITIONING && p->has_position &&
         flv__position_check(&facts, &err) != FLV_OK) {
         g->run->unfit = true;
@@ -330,6 +335,7 @@ static void on_positioned(void *user, int64_t offset)
         return;
     }
     p->suspect = g->topic_id[0] != '\0';
+    p->at = p->has_read || p->has_position ? offset : 0;
     if (p->step == STEP_POSITIONING) {
         p->next = offset;
         p->step = p->has_position ? STEP_KEPT : STEP_KEEPING;
@@ -664,15 +670,36 @@ static void first_look(struct flv__reading *g, const struct flv_topic_look *at)
     ask(g, at->partitions);
 }
 
+/* It is the same topic; but its end may have gone back under the reader, as
+ * that of a backup does, and other records come in the place of those read. */
+static flv_rc check_end(const struct part *p, struct flv_err *err)
+{
+    const struct flv__reading *g = p->reading;
+    const struct flv_position_facts facts = {.topic = flv__run_topic(g->run),
+                                             .consumer = g->consumer,
+                                             .topic_id = g->topic_id,
+                                             .partition = p->id,
+                                             .next_offset = p->at,
+                                             .end = p->end};
+    return flv__position_check(&facts, err);
+}
+
 /* Readers that were held until it was clear what they read. */
 static void clear_suspects(struct flv__reading *g)
 {
-    for (uint32_t i = 0; i < g->count; i++) {
+    struct flv_err err = {0};
+    for (uint32_t i = 0; i < g->count && !over(g); i++) {
         struct part *p = g->parts[i];
-        if (p != NULL && p->suspect) {
-            p->suspect = false;
-            hold_reader(p);
+        if (p == NULL || !p->suspect) {
+            continue;
         }
+        if (check_end(p, &err) != FLV_OK) {
+            g->run->unfit = true;
+            fail(g, &err);
+            return;
+        }
+        p->suspect = false;
+        hold_reader(p);
     }
 }
 
@@ -685,6 +712,9 @@ static void later_look(struct flv__reading *g, const struct flv_topic_look *at)
         return;
     }
     clear_suspects(g);
+    if (over(g)) {
+        return;
+    }
     if (at->partitions > g->count && !any_at(g, STEP_ASKED, STEP_KEPT)) {
         flv_log_info(TARGET, "the topic has more partitions",
                      FLV_KV_U64("partitions", at->partitions));

@@ -128,7 +128,7 @@ struct flv_reader_conf {
     uint32_t max_bytes; /* of one answer; 0: the client's default */
     bool held;          /* begin with flv_reader_hold() in force */
     void (*batch)(void *user, const struct flv_record_batch *batch);
-    /* Where a start had to be resolved: what is there. */
+    /* Before `positioned`: what is there. */
     void (*found)(void *user, int64_t first, int64_t end);
     /* Each time it reads from `offset` on: at the start, and after a loss. */
     void (*positioned)(void *user, int64_t offset);

@@ -259,6 +259,26 @@ print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
     stop_sink
 }
 
+@test "a backup that is restored under a sink that runs ends it" {
+    local data=$HOME/.fluvio/data
+    endpoint
+    produce one two
+    fluvio cluster shutdown
+    cp -a "$data" "$HOME/backup"
+    fluvio cluster start
+    sink
+    produce three four
+    wait_taken 4
+    fluvio cluster shutdown
+    rm -rf "$data"
+    mv "$HOME/backup" "$data"
+    fluvio cluster start
+    ends_with 1 "$CONNECTOR"
+    CONNECTOR=
+    grep -q "error: the position 4 of .* is behind the end of $TOPIC-0 (2)" \
+        "$LOG"
+}
+
 @test "partitions that come later are read from their beginning" {
     endpoint
     sink --start=end
