@@ -18,8 +18,11 @@
 #include "db.h"
 
 #define PG_STATEMENT_BYTES_MAX ((size_t)1 << 20)
-/* Of the parameters of one statement: a batch and its quotes. */
+/* Of the parameters of one statement: those of one row, and from where on it
+ * takes no further ones. What libpq has not sent yet it moves to the front
+ * after each piece, so that large statements take time by the square. */
 #define PG_PARAMS_BYTES_MAX ((size_t)256 << 20)
+#define PG_RUN_BYTES_MAX ((size_t)16 << 20)
 
 /* A column as the catalogue has it. */
 struct pg_column {
@@ -98,8 +101,10 @@ FLV_CHECKED flv_rc pg_shape_of(struct pg *p,
 FLV_CHECKED flv_rc pg_fits(const struct pg_shape *shape,
                            const struct sql_op *op,
                            struct flv_err *err);
-/* Queues the statement for the rows that are not skipped, all of the shape;
- * one row where the shape takes no arrays. */
+/* Of the parameters of a statement, what a row takes at most. */
+size_t pg_row_bytes(const struct sql_op *op);
+/* Queues the statement for the rows that are not skipped, all of the shape,
+ * of PG_PARAMS_BYTES_MAX in all; one row where the shape takes no arrays. */
 FLV_CHECKED flv_rc pg_send_rows(struct pg *p,
                                 const struct pg_shape *shape,
                                 const struct sql_row *rows,

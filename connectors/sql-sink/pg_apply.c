@@ -10,12 +10,14 @@
 static size_t run_length(const struct sql_row *rows, size_t count)
 {
     const struct pg_shape *s = NULL;
-    size_t n = 0;
+    size_t n = 0, bytes = 0;
     for (; n < count; n++) {
         if (rows[n].skip) {
             continue;
         }
-        if (s != NULL && (rows[n].plan != s || !s->bulk)) {
+        bytes += pg_row_bytes(&rows[n].op);
+        if (s != NULL &&
+            (rows[n].plan != s || !s->bulk || bytes > PG_RUN_BYTES_MAX)) {
             break;
         }
         s = rows[n].plan;

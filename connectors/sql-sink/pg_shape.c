@@ -149,6 +149,11 @@ write_statement(struct pg *p, const struct pg_shape *s, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = sql_put_conflict(&p->text, &s->op, true, err);
     }
+    if (rc == FLV_E_LIMIT) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "its statement has more than %zu KiB",
+                        PG_STATEMENT_BYTES_MAX >> 10);
+    }
     return rc == FLV_OK || rc == FLV_E_INVALID
                ? rc
                : flv_fail(err, rc, "a statement: %s", flv_rc_text(rc));
@@ -215,7 +220,8 @@ static bool has_room(struct pg *p)
     return true;
 }
 
-/* FLV_E_INVALID is kept with the shape: it is not asked for again. */
+/* FLV_E_INVALID is kept with the shape: it is not asked for again. Not where
+ * the names are too long to be kept. */
 static flv_rc add_shape(struct pg *p,
                         const struct sql_op *op,
                         struct pg_shape **out,
@@ -229,7 +235,13 @@ static flv_rc add_shape(struct pg *p,
     flv_rc rc = copy_op(s, op)
                     ? make(p, s, &s->err)
                     : flv_fail(&s->err, FLV_E_NOMEM, "out of memory");
-    if (rc != FLV_OK && rc != FLV_E_INVALID) {
+    bool too_large = rc == FLV_E_NOMEM && flv_arena_full(&s->texts);
+    if (too_large) {
+        rc =
+            flv_fail(&s->err, FLV_E_INVALID, "its names have more than %zu KiB",
+                     SHAPE_BYTES_MAX >> 10);
+    }
+    if (too_large || (rc != FLV_OK && rc != FLV_E_INVALID)) {
         *err = s->err;
         flv_arena_deinit(&s->texts);
         flv_free(s);
@@ -307,9 +319,24 @@ name_column(const struct pg_shape *s, size_t at, struct flv_err *err)
                    (const char *)column.data);
 }
 
+/* With quotes, every byte of the value doubled, and the ends of the array. */
+size_t pg_row_bytes(const struct sql_op *op)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < op->count; i++) {
+        n += op->values[i].text.len * 2 + 10;
+    }
+    return n;
+}
+
 flv_rc
 pg_fits(const struct pg_shape *s, const struct sql_op *op, struct flv_err *err)
 {
+    if (pg_row_bytes(op) > PG_PARAMS_BYTES_MAX) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "its values are too large: %zu MiB at most",
+                        PG_PARAMS_BYTES_MAX / 2 >> 20);
+    }
     for (size_t i = 0; i < op->count; i++) {
         flv_rc rc = fits(&s->columns[i], &op->values[i], err);
         if (rc != FLV_OK) {

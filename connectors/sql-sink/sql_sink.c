@@ -43,7 +43,7 @@ enum job_state {
 struct source {
     struct flv_sink_record *record; /* gone once the row is skipped */
     int64_t offset;
-    bool parsed, pending;
+    bool pending;
 };
 
 /* A batch of the job. When all its records were disposed of it is gone. */
@@ -179,21 +179,32 @@ static flv_rc claim_parts(struct sql_sink *s, struct flv_err *err)
     return rc;
 }
 
+/* Anew for each attempt: what an attempt before left in the arena would add up
+ * to its ceiling. */
 static flv_rc parse(struct job *j, struct flv_err *err)
 {
+    flv_arena_reset(&j->arena);
     for (size_t i = 0; i < j->row_count; i++) {
         struct sql_row *row = &j->rows[i];
         flv_err_clear(&row->err);
-        if (row->skip || j->sources[i].parsed) {
+        if (row->skip) {
             continue;
         }
         flv_rc rc = sql_op_read(j->sources[i].record->value, &j->arena,
                                 &row->op, &row->err);
+        if (rc == FLV_E_NOMEM && flv_arena_full(&j->arena)) {
+            return flv_fail(err, FLV_E_LIMIT,
+                            "the operations of %zu records, from offset "
+                            "%" PRId64 " of partition %" PRIu32
+                            ", take more than %zu MiB of memory; write them "
+                            "in smaller batches",
+                            j->row_count, j->sources[0].offset,
+                            j->part->mark.partition, JOB_ARENA_BYTES >> 20);
+        }
         if (rc != FLV_OK && rc != FLV_E_INVALID) {
             *err = row->err;
             return rc;
         }
-        j->sources[i].parsed = rc == FLV_OK;
     }
     return sql_rows_verdict(j->rows, j->row_count, err);
 }
@@ -382,7 +393,7 @@ static void succeed(struct sql_sink *s)
 static bool is_final(flv_rc rc)
 {
     return rc == FLV_E_LOCKED || rc == FLV_E_USAGE || rc == FLV_E_UNSUPPORTED ||
-           rc == FLV_E_CORRUPT;
+           rc == FLV_E_CORRUPT || rc == FLV_E_LIMIT;
 }
 
 static void job_done(struct flv_work *w, flv_rc canceled)

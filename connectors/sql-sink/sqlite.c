@@ -504,6 +504,11 @@ prepare_insert(struct lite *l, const struct sql_op *op, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = sql_put_conflict(&l->text, op, false, err);
     }
+    if (rc == FLV_E_LIMIT) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "its statement has more than %zu KiB",
+                        STATEMENT_BYTES_MAX >> 10);
+    }
     const char *sql = rc == FLV_OK ? flv_buf_str(&l->text) : NULL;
     if (sql == NULL) {
         return rc == FLV_E_INVALID

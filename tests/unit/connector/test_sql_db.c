@@ -476,6 +476,41 @@ static void names_mean_what_they_mean_in_sql(void **state)
     assert_string_equal(ask(r, "SELECT * FROM orders"), "1|2\n");
 }
 
+/* What no attempt can hold is the record's fault, not the database's. */
+static void names_that_no_statement_holds_are_the_records_fault(void **state)
+{
+    enum { LEN = 3 << 20 };
+    struct rig *r = rig_of(state);
+    struct flv_buf op;
+    flv_buf_init(&op, LEN + 512);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    for (int i = 0; i < 2; i++) {
+        const char *part = i == 0 ? "id," : "xyz";
+        flv_buf_reset(&op);
+        flv_rc rc = flv_buf_add_str(&op, "{\"Upsert\":{\"table\":\"t\","
+                                         "\"uniq_idx\":\"");
+        for (int k = 0; k < LEN && rc == FLV_OK; k += 3) {
+            rc = flv_buf_add_str(&op, part);
+        }
+        if (rc == FLV_OK) {
+            rc = flv_buf_add_str(&op, "id\",\"values\":[{\"column\":\"id\","
+                                      "\"raw_value\":\"7\",\"type\":"
+                                      "\"Int\"}]}}");
+        }
+        assert_int_equal(rc, FLV_OK);
+        add(r, flv_buf_str(&op));
+    }
+    flv_buf_deinit(&op);
+    add_row(r, false, "1", NULL, NULL);
+    assert_int_equal(apply(r), FLV_E_INVALID);
+    assert_int_equal(r->rows[0].err.rc, FLV_E_INVALID);
+    assert_int_equal(r->rows[1].err.rc, FLV_E_INVALID);
+    assert_int_equal(r->rows[2].err.rc, FLV_OK);
+    r->rows[0].skip = r->rows[1].skip = true;
+    must_apply(r);
+    assert_string_equal(ask(r, "SELECT id FROM t"), "1\n");
+}
+
 /* --- PostgreSQL alone --------------------------------------------------------
  */
 
@@ -533,6 +568,28 @@ static void deferred_constraint_accuses_its_row(void **state)
     assert_int_equal(r->rows[0].err.rc, FLV_OK);
     assert_int_equal(r->rows[1].err.rc, FLV_E_INVALID);
     assert_int_equal(r->rows[2].err.rc, FLV_OK);
+}
+
+static void rows_that_no_statement_holds_are_told_or_parted(void **state)
+{
+    enum { LEN = 129 << 20, PART = 1 << 20, ROWS = 20 };
+    struct rig *r = rig_of(state);
+    char *text = flv_zalloc(LEN, 1);
+    assert_int_equal(claim(r, SQL_CLAIM_MADE), FLV_OK);
+    (void)ask(r, "CREATE TABLE big (v TEXT)");
+    memset(text, 'x', LEN);
+    for (int i = 0; i < ROWS; i++) {
+        add(r, "{\"Insert\":{\"table\":\"big\",\"values\":[{\"column\":"
+               "\"v\",\"raw_value\":\"x\",\"type\":\"Text\"}]}}");
+        r->rows[i].op.values[0].text = flv_slice(text, i == 0 ? LEN : PART);
+    }
+    assert_int_equal(apply(r), FLV_E_INVALID);
+    assert_non_null(strstr(r->rows[0].err.text, "too large: 128 MiB at most"));
+    r->rows[0].op.values[0].text.len = PART;
+    must_apply(r);
+    assert_string_equal(ask(r, "SELECT count(*), min(length(v)) FROM big"),
+                        "20|1048576\n");
+    flv_free(text);
 }
 
 /* An array of it comes apart into two columns. */
@@ -803,7 +860,9 @@ int main(void)
         BOTH(every_type_reaches_its_column),
         BOTH(names_mean_what_they_mean_in_sql),
         BOTH(deferred_constraint_accuses_its_row),
+        BOTH(names_that_no_statement_holds_are_the_records_fault),
         ON(pg, column_at_fault_is_named),
+        ON(pg, rows_that_no_statement_holds_are_told_or_parted),
         ON(pg, types_whose_arrays_do_not_come_apart_are_applied),
         ON(pg, refusal_of_a_trigger_accuses_its_row),
         ON(pg, killed_server_leaves_all_or_nothing),
