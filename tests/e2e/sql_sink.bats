@@ -246,6 +246,7 @@ PY
     until_true 15 grep -q 'partition=2' "$LOG"
     stop_sink # in the middle, perhaps
     sink --url="$(url_of lite)"
+    until_true 15 grep -q 'partition=2' "$LOG" # or all is there before it is
     answers lite "SELECT count(*), count(DISTINCT id) FROM q" "300|300"
     run lite "SELECT partition FROM fluvio_position ORDER BY 1"
     [ "$output" = $'0\n1\n2' ]
