@@ -125,31 +125,12 @@ static const struct flv_opt opts[] = {
 };
 /* clang-format on */
 
-static flv_rc check_header(const char *header, struct flv_err *err)
-{
-    size_t name = strcspn(header, ":");
-    if (header[name] == ':' && flv_http_name_ok(header, name) &&
-        flv_http_value_ok(header + name + 1, strlen(header + name + 1))) {
-        return FLV_OK;
-    }
-    /* The value may be a password: only the name is shown. */
-    return flv_fail(err, FLV_E_USAGE,
-                    "header \"%.*s\": a header is written Name: Value",
-                    (int)(name < 40 ? name : 40), header);
-}
-
 static flv_rc check(void *data, struct flv_err *err)
 {
     const struct http_sink_conf *conf = data;
-    flv_rc rc = FLV_OK;
-    if (strncasecmp(conf->endpoint, "http://", 7) != 0 &&
-        strncasecmp(conf->endpoint, "https://", 8) != 0) {
-        char shown[FLV_HTTP_SHOWN_MAX];
-        flv_http_url_shown(conf->endpoint, shown);
-        return flv_fail(err, FLV_E_USAGE,
-                        "endpoint: \"%s\" is not a web address; it begins "
-                        "with http:// or https://",
-                        shown);
+    flv_rc rc = flv_http_endpoint_check(conf->endpoint, err);
+    if (rc != FLV_OK) {
+        return rc;
     }
     if (!flv_http_name_ok(conf->method, strlen(conf->method)) ||
         strcasecmp(conf->method, "GET") == 0 ||
@@ -166,7 +147,7 @@ static flv_rc check(void *data, struct flv_err *err)
                         (unsigned long long)conf->backoff_max_ms);
     }
     for (size_t i = 0; rc == FLV_OK && i < conf->headers.count; i++) {
-        rc = check_header(conf->headers.items[i], err);
+        rc = flv_http_header_check(conf->headers.items[i], err);
     }
     return rc;
 }

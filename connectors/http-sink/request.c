@@ -18,23 +18,9 @@ flv_rc http_sink_headers(const struct http_sink_conf *conf,
                          size_t *out_key,
                          struct flv_err *err)
 {
-    const struct flv_list *given = &conf->headers;
-    const char **headers = flv_zalloc(given->count + 3, sizeof(*headers));
-    size_t n = given->count;
-    bool typed = false;
-    if (headers == NULL) {
-        return flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    for (size_t i = 0; i < given->count; i++) {
-        headers[i] = given->items[i];
-        typed = typed || strncasecmp(given->items[i], "content-type:", 13) == 0;
-    }
-    if (!typed) {
-        headers[n++] = types[conf->format];
-    }
-    *out = headers;
-    *out_key = n;
-    return FLV_OK;
+    return flv_http_headers((const char *const *)conf->headers.items,
+                            conf->headers.count, types[conf->format], 1, out,
+                            out_key, err);
 }
 
 void http_sink_key(const char *topic,

@@ -89,20 +89,6 @@ static const struct flv_opt opts[] = {
 };
 /* clang-format on */
 
-static flv_rc check_header(const char *header, struct flv_err *err)
-{
-    size_t name = strcspn(header, ":");
-    const char *colon = header + name;
-    if (*colon == ':' && flv_http_name_ok(header, name) &&
-        flv_http_value_ok(colon + 1, strlen(colon + 1))) {
-        return FLV_OK;
-    }
-    /* The value may be a password: only the name is shown. */
-    return flv_fail(err, FLV_E_USAGE,
-                    "header \"%.*s\": a header is written Name:Value",
-                    (int)(name < 40 ? name : 40), header);
-}
-
 static flv_rc check(void *data, struct flv_err *err)
 {
     const struct http_conf *conf = data;
@@ -118,14 +104,9 @@ static flv_rc check(void *data, struct flv_err *err)
                         "endpoint: WebSocket is not in this version; give an "
                         "http:// or https:// address");
     }
-    if (strncasecmp(conf->endpoint, "http://", 7) != 0 &&
-        strncasecmp(conf->endpoint, "https://", 8) != 0) {
-        char shown[FLV_HTTP_SHOWN_MAX];
-        flv_http_url_shown(conf->endpoint, shown);
-        return flv_fail(err, FLV_E_USAGE,
-                        "endpoint: \"%s\" is not a web address; it begins "
-                        "with http:// or https://",
-                        shown);
+    flv_rc rc = flv_http_endpoint_check(conf->endpoint, err);
+    if (rc != FLV_OK) {
+        return rc;
     }
     if (!flv_http_name_ok(conf->method, strlen(conf->method))) {
         return flv_fail(err, FLV_E_USAGE,
@@ -133,13 +114,10 @@ static flv_rc check(void *data, struct flv_err *err)
                         "POST, PUT...",
                         conf->method);
     }
-    for (size_t i = 0; i < conf->headers.count; i++) {
-        flv_rc rc = check_header(conf->headers.items[i], err);
-        if (rc != FLV_OK) {
-            return rc;
-        }
+    for (size_t i = 0; rc == FLV_OK && i < conf->headers.count; i++) {
+        rc = flv_http_header_check(conf->headers.items[i], err);
     }
-    return FLV_OK;
+    return rc;
 }
 
 /* --- polling ------------------------------------------------------------- */

@@ -22,21 +22,11 @@ flv_rc http_headers(const struct http_conf *conf,
                     const char ***out,
                     struct flv_err *err)
 {
-    const struct flv_list *given = &conf->headers;
-    const char **headers = flv_zalloc(given->count + 2, sizeof(*headers));
-    if (headers == NULL) {
-        return flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    bool typed = false;
-    for (size_t i = 0; i < given->count; i++) {
-        headers[i] = given->items[i];
-        typed = typed || strncasecmp(given->items[i], "content-type:", 13) == 0;
-    }
-    if (conf->body != NULL && !typed) {
-        headers[given->count] = "Content-Type: application/json";
-    }
-    *out = headers;
-    return FLV_OK;
+    size_t used;
+    return flv_http_headers(
+        (const char *const *)conf->headers.items, conf->headers.count,
+        conf->body != NULL ? "Content-Type: application/json" : NULL, 0, out,
+        &used, err);
 }
 
 void http_request(const struct http_conf *conf,

@@ -107,4 +107,22 @@ void flv_http_url_shown(const char *url, char out[FLV_HTTP_SHOWN_MAX]);
 bool flv_http_name_ok(const char *name, size_t len);
 bool flv_http_value_ok(const char *value, size_t len);
 
+/* What people write in settings: FLV_OK, or FLV_E_USAGE with a sentence that
+ * shows neither a header's value nor a URL's password. */
+FLV_CHECKED flv_rc flv_http_header_check(const char *header,
+                                         struct flv_err *err);
+FLV_CHECKED flv_rc flv_http_endpoint_check(const char *url,
+                                           struct flv_err *err);
+
+/* The array that a request takes: the texts as they are, then `type` unless
+ * one of them says Content-Type (NULL: no such header), then room for `more`,
+ * all NULL. *out_used is the place of the first NULL. Owned by the caller. */
+FLV_CHECKED flv_rc flv_http_headers(const char *const *given,
+                                    size_t count,
+                                    const char *type,
+                                    size_t more,
+                                    const char ***out,
+                                    size_t *out_used,
+                                    struct flv_err *err);
+
 #endif

@@ -1,6 +1,9 @@
 #include "http/client.h"
 
 #include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
 
 static const struct {
     unsigned status;
@@ -122,4 +125,57 @@ bool flv_http_value_ok(const char *value, size_t len)
         }
     }
     return true;
+}
+
+flv_rc flv_http_header_check(const char *header, struct flv_err *err)
+{
+    size_t name = strcspn(header, ":");
+    const char *colon = header + name;
+    if (*colon == ':' && flv_http_name_ok(header, name) &&
+        flv_http_value_ok(colon + 1, strlen(colon + 1))) {
+        return FLV_OK;
+    }
+    /* The value may be a password: only the name is shown. */
+    return flv_fail(err, FLV_E_USAGE,
+                    "header \"%.*s\": a header is written Name:Value",
+                    (int)(name < 40 ? name : 40), header);
+}
+
+flv_rc flv_http_endpoint_check(const char *url, struct flv_err *err)
+{
+    char shown[FLV_HTTP_SHOWN_MAX];
+    if (strncasecmp(url, "http://", 7) == 0 ||
+        strncasecmp(url, "https://", 8) == 0) {
+        return FLV_OK;
+    }
+    flv_http_url_shown(url, shown);
+    return flv_fail(err, FLV_E_USAGE,
+                    "endpoint: \"%s\" is not a web address; it begins "
+                    "with http:// or https://",
+                    shown);
+}
+
+flv_rc flv_http_headers(const char *const *given,
+                        size_t count,
+                        const char *type,
+                        size_t more,
+                        const char ***out,
+                        size_t *out_used,
+                        struct flv_err *err)
+{
+    const char **headers = flv_zalloc(count + more + 2, sizeof(*headers));
+    if (headers == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    bool typed = type == NULL;
+    for (size_t i = 0; i < count; i++) {
+        headers[i] = given[i];
+        typed = typed || strncasecmp(given[i], "content-type:", 13) == 0;
+    }
+    if (!typed) {
+        headers[count] = type;
+    }
+    *out = headers;
+    *out_used = typed ? count : count + 1;
+    return FLV_OK;
 }

@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include "base/mem.h"
+#include "server/ids.h"
 #include "server/lifecycle.h"
 #include "server/objects.h"
 #include "server/state.h"
@@ -406,7 +407,7 @@ static flv_rc list_spus(const struct flv_server *s,
     flv_rc rc = flv_object_spu(s, arena, out->items.at, err);
     bool match = req->name_filters.len == 0;
     for (uint32_t i = 0; i < req->name_filters.len && !match; i++) {
-        match = contains("custom-spu-5001", req->name_filters.at[i]);
+        match = contains(FLV_SPU_NAME, req->name_filters.at[i]);
     }
     out->items.len = match ? 1 : 0;
     return rc;
