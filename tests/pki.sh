@@ -3,9 +3,9 @@
 #
 #     tests/pki.sh DIR
 #
-# Makes in DIR: ca.crt; server.crt for fluvio.test and all names below it;
-# alice.crt and bob.crt, clients; other-ca.crt, whom nobody trusts, and mallory.crt of it;
-# and the .key of each.
+# Makes in DIR: ca.crt; server.crt for localhost, fluvio.test and all names
+# below that; alice.crt and bob.crt, clients; other-ca.crt, whom nobody trusts,
+# and mallory.crt of it; and the .key of each.
 set -euo pipefail
 
 mkdir -p "$1"
@@ -26,7 +26,7 @@ for ca in ca other-ca; do
     openssl req -x509 "${key[@]}" -days 2 -subj "/CN=$ca" -keyout "$ca.key" \
         -out "$ca.crt"
 done
-sign server ca "DNS:fluvio.test,DNS:*.fluvio.test"
+sign server ca "DNS:localhost,DNS:fluvio.test,DNS:*.fluvio.test"
 sign alice ca DNS:alice
 sign bob ca DNS:bob
 sign mallory other-ca DNS:mallory

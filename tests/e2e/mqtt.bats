@@ -10,11 +10,11 @@ setup_file() {
     mkdir "$MQTT"
     read -r PORT TLS_PORT < <(free_ports)
     export PORT TLS_PORT
-    certificates
+    "$ROOT/tests/pki.sh" "$MQTT/pki"
     passwords
     broker plain "listener $PORT 127.0.0.1" "allow_anonymous true"
-    broker tls "listener $TLS_PORT 127.0.0.1" "cafile $MQTT/ca.pem" \
-        "certfile $MQTT/server.pem" "keyfile $MQTT/server.key" \
+    broker tls "listener $TLS_PORT 127.0.0.1" "cafile $MQTT/pki/ca.crt" \
+        "certfile $MQTT/pki/server.crt" "keyfile $MQTT/pki/server.key" \
         "require_certificate true" "allow_anonymous false" \
         "password_file $MQTT/passwords" "acl_file $MQTT/acl"
 }
@@ -33,21 +33,6 @@ teardown() {
     [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
     fluvio topic delete "$TOPIC" >/dev/null
 }
-
-certificates() {
-    cd "$MQTT"
-    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=test CA' \
-        -keyout ca.key -out ca.pem
-    printf 'subjectAltName=DNS:localhost\n' >ext
-    local who
-    for who in server client; do
-        openssl req -newkey rsa:2048 -nodes -subj "/CN=$who" \
-            -keyout $who.key -out $who.csr
-        openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key \
-            -CAcreateserial -days 2 -extfile ext -out $who.pem
-    done
-    cd - >/dev/null
-} >/dev/null 2>&1
 
 passwords() {
     touch "$MQTT/passwords"
@@ -100,8 +85,8 @@ publish() {
 }
 
 publish_tls() {
-    mosquitto_pub -h localhost -p "$TLS_PORT" --cafile "$MQTT/ca.pem" \
-        --cert "$MQTT/client.pem" --key "$MQTT/client.key" \
+    mosquitto_pub -h localhost -p "$TLS_PORT" --cafile "$MQTT/pki/ca.crt" \
+        --cert "$MQTT/pki/alice.crt" --key "$MQTT/pki/alice.key" \
         -u ada -P 'secret:1' -q 1 "$@"
 }
 
@@ -272,8 +257,8 @@ has_all() {
 
 @test "TLS, client certificate and password" {
     connector --mqtt-url="mqtts://ada:secret%3A1@localhost:$TLS_PORT" \
-        --mqtt-topic=open/x --ca-file="$MQTT/ca.pem" --output=raw \
-        --cert-file="$MQTT/client.pem" --key-file="$MQTT/client.key"
+        --mqtt-topic=open/x --ca-file="$MQTT/pki/ca.crt" --output=raw \
+        --cert-file="$MQTT/pki/alice.crt" --key-file="$MQTT/pki/alice.key"
     said msg=subscribed
     publish_tls -t open/x -m "behind TLS"
     until_true 10 has_records 1
@@ -283,8 +268,8 @@ has_all() {
 }
 
 @test "what a broker refuses is said in its words, and tried again" {
-    local tls=(--ca-file="$MQTT/ca.pem" --cert-file="$MQTT/client.pem"
-        --key-file="$MQTT/client.key" --mqtt-topic=open/x)
+    local tls=(--ca-file="$MQTT/pki/ca.crt" --cert-file="$MQTT/pki/alice.crt"
+        --key-file="$MQTT/pki/alice.key" --mqtt-topic=open/x)
     connector --mqtt-url="mqtts://ada:wrong@localhost:$TLS_PORT" "${tls[@]}"
     said "refuses the connection: not authorized"
     until_true 10 tried_again
@@ -292,7 +277,7 @@ has_all() {
     run ! grep -q wrong "$LOG"
     # Without a client certificate, and with a host it is not made for.
     connector --mqtt-url="mqtts://localhost:$TLS_PORT" --mqtt-topic=a \
-        --ca-file="$MQTT/ca.pem"
+        --ca-file="$MQTT/pki/ca.crt"
     said "retry_ms"
     stop_connector
     connector --mqtt-url="mqtts://127.0.0.1:$TLS_PORT" "${tls[@]}"
