@@ -33,6 +33,9 @@ enum {
     ST_PARTS,
     ST_PUT_PART,
     ST_DELETE_PARTS,
+    ST_TABLE_FORMATS,
+    ST_PUT_TABLE_FORMAT,
+    ST_DELETE_TABLE_FORMAT,
     ST_COUNT
 };
 
@@ -82,6 +85,12 @@ static const char *const sqls[ST_COUNT] = {
                     "VALUES(?1, ?2, ?3)",
     [ST_DELETE_PARTS] = "DELETE FROM smartmodule_part WHERE revision = "
                         "(SELECT revision FROM smartmodule WHERE key = ?1)",
+    [ST_TABLE_FORMATS] =
+        "SELECT name, spec_version, spec FROM table_format ORDER BY name",
+    [ST_PUT_TABLE_FORMAT] =
+        "INSERT INTO table_format(name, spec_version, spec) "
+        "VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    [ST_DELETE_TABLE_FORMAT] = "DELETE FROM table_format WHERE name = ?1",
 };
 
 /* Small enough for SQLite to pass through its cache. */
@@ -113,6 +122,12 @@ static const char *const schema_steps[FLV_METADB_SCHEMA] = {
     "CREATE TABLE smartmodule_part(revision INTEGER NOT NULL,"
     " part INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE(revision, part));"
     "PRAGMA user_version = 2;"
+    "COMMIT;",
+
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE table_format(name TEXT PRIMARY KEY,"
+    " spec_version INTEGER NOT NULL, spec BLOB NOT NULL) WITHOUT ROWID;"
+    "PRAGMA user_version = 3;"
     "COMMIT;",
 };
 
@@ -905,6 +920,94 @@ flv_rc flv_metadb_read_module(struct flv_metadb *db,
                           "the bytes of a SmartModule in meta.db are not those "
                           "that were stored; create it again")
                : rc;
+}
+
+/* ---- table formats ---- */
+
+flv_rc
+flv_metadb_each_table_format(struct flv_metadb *db,
+                             flv_rc (*fn)(const struct flv_table_format_row *r,
+                                          void *arg,
+                                          struct flv_err *err),
+                             void *arg,
+                             struct flv_err *err)
+{
+    static const char what[] = "read table formats";
+    if (db->schema < 3) {
+        return FLV_OK; /* an old file that is only read */
+    }
+    sqlite3_stmt *st = statement(db, ST_TABLE_FORMATS);
+    if (st == NULL) {
+        return sql_fail(db, what, err);
+    }
+    flv_rc rc = FLV_OK;
+    int code;
+    while ((code = sqlite3_step(st)) == SQLITE_ROW && rc == FLV_OK) {
+        struct flv_table_format_row row = {
+            .name = column(st, 0),
+            .spec_version = sqlite3_column_int(st, 1),
+            .spec = column(st, 2),
+        };
+        rc = fn(&row, arg, err);
+    }
+    if (rc == FLV_OK && code != SQLITE_DONE) {
+        rc = sql_fail(db, what, err);
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+flv_rc flv_metadb_put_table_format(struct flv_metadb *db,
+                                   const struct flv_table_format_row *row,
+                                   bool *out_new,
+                                   struct flv_err *err)
+{
+    static const char what[] = "store the table format";
+    assert(row->name.len > 0 && row->spec.len > 0);
+    flv_rc rc = begin(db, what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    sqlite3_stmt *st = statement(db, ST_PUT_TABLE_FORMAT);
+    if (st == NULL) {
+        return end(db, sql_fail(db, what, err), what, err);
+    }
+    bind_text(st, 1, row->name);
+    sqlite3_bind_int(st, 2, row->spec_version);
+    sqlite3_bind_blob(st, 3, row->spec.data, (int)row->spec.len, SQLITE_STATIC);
+    rc = finish(db, st, what, err);
+    bool made = sqlite3_changes(db->sql) > 0;
+    sqlite3_clear_bindings(st);
+    rc = end(db, rc, what, err);
+    if (rc == FLV_OK) {
+        *out_new = made;
+    }
+    return rc;
+}
+
+flv_rc flv_metadb_delete_table_format(struct flv_metadb *db,
+                                      struct flv_slice name,
+                                      bool *out_found,
+                                      struct flv_err *err)
+{
+    static const char what[] = "delete the table format";
+    flv_rc rc = begin(db, what, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    sqlite3_stmt *st = statement(db, ST_DELETE_TABLE_FORMAT);
+    if (st == NULL) {
+        return end(db, sql_fail(db, what, err), what, err);
+    }
+    bind_text(st, 1, name);
+    rc = finish(db, st, what, err);
+    bool found = sqlite3_changes(db->sql) > 0;
+    sqlite3_clear_bindings(st);
+    rc = end(db, rc, what, err);
+    if (rc == FLV_OK) {
+        *out_found = found;
+    }
+    return rc;
 }
 
 /* ---- check ---- */

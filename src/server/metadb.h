@@ -1,5 +1,6 @@
 /*
- * metadb.h - DIR/meta.db: topics, consumer offsets, SmartModules in SQLite.
+ * metadb.h - DIR/meta.db: topics, consumer offsets, SmartModules, table
+ *            formats in SQLite.
  *
  * Purpose    The durable half of the metadata. Every change is one
  *            transaction with synchronous=FULL: when a call returns, the
@@ -28,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLV_METADB_SCHEMA 2 /* 1: no SmartModules */
+#define FLV_METADB_SCHEMA 3 /* 1: no SmartModules; 2: no table formats */
 #define FLV_METADB_PATH_MAX 4000
 
 struct flv_metadb;
@@ -162,6 +163,33 @@ FLV_CHECKED flv_rc flv_metadb_read_module(struct flv_metadb *db,
                                           uint64_t revision,
                                           struct flv_buf *out,
                                           struct flv_err *err);
+
+/* ---- table formats ---- */
+
+struct flv_table_format_row {
+    struct flv_slice name;
+    int spec_version; /* wire version in which spec is encoded */
+    struct flv_slice spec;
+};
+
+/* Ordered by name. */
+FLV_CHECKED flv_rc
+flv_metadb_each_table_format(struct flv_metadb *db,
+                             flv_rc (*fn)(const struct flv_table_format_row *r,
+                                          void *arg,
+                                          struct flv_err *err),
+                             void *arg,
+                             struct flv_err *err);
+/* What has that name already stays as it is, and *out_new is false. */
+FLV_CHECKED flv_rc
+flv_metadb_put_table_format(struct flv_metadb *db,
+                            const struct flv_table_format_row *row,
+                            bool *out_new,
+                            struct flv_err *err);
+FLV_CHECKED flv_rc flv_metadb_delete_table_format(struct flv_metadb *db,
+                                                  struct flv_slice name,
+                                                  bool *out_found,
+                                                  struct flv_err *err);
 
 /* SQLite's own integrity check; FLV_E_CORRUPT with its first finding. */
 FLV_CHECKED flv_rc flv_metadb_check(struct flv_metadb *db, struct flv_err *err);

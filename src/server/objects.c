@@ -98,6 +98,13 @@ struct flv_wire_smartmodule flv_object_module(const struct flv_module *m)
     return out;
 }
 
+/* Fluvio's own cluster leaves them in that state, too. */
+struct flv_wire_table_format flv_object_format(const struct flv_format *f)
+{
+    return (struct flv_wire_table_format){.name = flv_slice_str(f->name),
+                                          .spec = f->spec};
+}
+
 flv_rc flv_object_spu(const struct flv_server *s,
                       struct flv_arena *arena,
                       struct flv_wire_spu *out,

@@ -1,5 +1,6 @@
 /*
- * objects.h - topics, partitions, SmartModules, the SPU as clients see them.
+ * objects.h - topics, partitions, SmartModules, table formats and the SPU as
+ *             clients see them.
  *
  * Purpose    Fills the plain structs of wire/sc.h from the objects of this
  *            room, as the captures of a real cluster show them.
@@ -11,6 +12,7 @@
 #define FLV_SERVER_OBJECTS_H
 
 #include "base/arena.h"
+#include "server/formats.h"
 #include "server/modules.h"
 #include "server/topics.h"
 #include "wire/sc.h"
@@ -30,6 +32,7 @@ FLV_CHECKED flv_rc flv_object_partition(const struct flv_topic *t,
                                         struct flv_err *err);
 /* A summary: the size stands for the bytes. */
 struct flv_wire_smartmodule flv_object_module(const struct flv_module *m);
+struct flv_wire_table_format flv_object_format(const struct flv_format *f);
 FLV_CHECKED flv_rc flv_object_spu(const struct flv_server *s,
                                   struct flv_arena *arena,
                                   struct flv_wire_spu *out,

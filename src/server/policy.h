@@ -3,7 +3,7 @@
  *
  * Purpose    A file of rules, read whole; what no rule allows is refused.
  *
- *                # who      may               topics and SmartModules
+ *                # who      may               topics and other objects
  *                alice      produce,consume   orders-*
  *                "the ops"  all               *
  *                *          consume           public-*

@@ -220,6 +220,7 @@ static flv_rc open_data(struct flv_server *s, struct flv_err *err)
     }
     flv_offsets_init(&s->offsets, s->db, s->meta_pool, s->loop);
     flv_modules_init(&s->modules, s, s->db, s->meta_pool);
+    flv_formats_init(&s->formats, s, s->db, s->meta_pool);
     return FLV_OK;
 }
 
@@ -319,6 +320,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         rc = flv_modules_load(&s->modules, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_formats_load(&s->formats, err);
     }
     if (rc == FLV_OK) {
         rc = flv_datadir_publish(&s->dir, flv_listener_port(s->sc),
@@ -485,6 +489,7 @@ void flv_server_destroy(struct flv_server *s)
     flv_datadir_close(&s->dir);
     flv_topics_deinit(&s->topics);
     flv_modules_deinit(&s->modules);
+    flv_formats_deinit(&s->formats);
     flv_compressor_destroy(s->compressor);
     flv_tls_destroy(s->tls);
     flv_policy_destroy(s->policy);

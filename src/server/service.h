@@ -42,6 +42,17 @@ FLV_CHECKED flv_rc flv_module_list_serve(struct flv_request *r,
                                          struct flv_slice body,
                                          struct flv_err *err);
 
+/* Table formats, likewise. */
+FLV_CHECKED flv_rc flv_format_create_serve(struct flv_request *r,
+                                           struct flv_slice body,
+                                           struct flv_err *err);
+FLV_CHECKED flv_rc flv_format_delete_serve(struct flv_request *r,
+                                           struct flv_slice name,
+                                           struct flv_err *err);
+FLV_CHECKED flv_rc flv_format_list_serve(struct flv_request *r,
+                                         struct flv_slice body,
+                                         struct flv_err *err);
+
 /* What a client is told whom the policy does not allow something. */
 #define FLV_SERVICE_NO_RIGHT "permission denied"
 

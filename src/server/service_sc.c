@@ -90,8 +90,9 @@ static struct absent absent_of(enum flv_wire_object object)
 {
     switch (object) {
     case FLV_WIRE_TABLE_FORMAT:
-        return (struct absent){"table formats", FLV_WIRE_TABLE_FORMAT_ERROR,
-                               FLV_WIRE_TABLE_FORMAT_NOT_FOUND};
+        return (struct absent){"changes of table formats",
+                               FLV_WIRE_TABLE_FORMAT_ERROR,
+                               FLV_WIRE_TABLE_FORMAT_ERROR};
     case FLV_WIRE_MIRROR:
         return (struct absent){"mirrors", FLV_WIRE_OTHER,
                                FLV_WIRE_MIRROR_NOT_FOUND};
@@ -177,6 +178,9 @@ static flv_rc serve_create(struct flv_request *r,
     }
     if (object == FLV_WIRE_SMARTMODULE) {
         return flv_module_create_serve(r, body, err);
+    }
+    if (object == FLV_WIRE_TABLE_FORMAT) {
+        return flv_format_create_serve(r, body, err);
     }
     struct flv_wire_create_common common;
     flv_rc rc = flv_wire_create_common_decode(r->head.version, &body, arena,
@@ -264,6 +268,9 @@ static flv_rc serve_delete(struct flv_request *r,
     }
     if (object == FLV_WIRE_SMARTMODULE) {
         return flv_module_delete_serve(r, req.key, err);
+    }
+    if (object == FLV_WIRE_TABLE_FORMAT) {
+        return flv_format_delete_serve(r, req.key, err);
     }
     if (object != FLV_WIRE_TOPIC) {
         return refuse_absent(r, object, req.key);
@@ -422,6 +429,9 @@ static flv_rc serve_list(struct flv_request *r,
     struct flv_wire_list_request req;
     if (object == FLV_WIRE_SMARTMODULE) {
         return flv_module_list_serve(r, body, err);
+    }
+    if (object == FLV_WIRE_TABLE_FORMAT) {
+        return flv_format_list_serve(r, body, err);
     }
     flv_rc rc = flv_wire_list_request_decode(r->head.version, &body, &s->arena,
                                              &req, err);

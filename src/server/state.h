@@ -15,6 +15,7 @@
 #include "loop/net.h"
 #include "loop/pool.h"
 #include "server/datadir.h"
+#include "server/formats.h"
 #include "server/metadb.h"
 #include "server/modules.h"
 #include "server/offsets.h"
@@ -48,6 +49,7 @@ struct flv_server {
     struct flv_topics topics;
     uint64_t store_id; /* of the data directory: no other has it */
     struct flv_modules modules;
+    struct flv_formats formats;
     LIST_HEAD(, flv_topic_op) doubts; /* see lifecycle.c */
     struct flv_offsets offsets;
     struct flv_smart smart;

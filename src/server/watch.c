@@ -18,6 +18,7 @@ union frame {
     struct flv_wire_topic_watch topic;
     struct flv_wire_partition_watch partition;
     struct flv_wire_spu_watch spu;
+    struct flv_wire_table_format_watch format;
     struct flv_wire_smartmodule_watch module; /* and for all others, empty */
 };
 
@@ -30,6 +31,8 @@ static const struct flv_wire_schema *schema_of(enum flv_wire_object object)
         return &flv_wire_partition_watch_schema;
     case FLV_WIRE_SPU_OBJECT:
         return &flv_wire_spu_watch_schema;
+    case FLV_WIRE_TABLE_FORMAT:
+        return &flv_wire_table_format_watch_schema;
     default:
         return &flv_wire_smartmodule_watch_schema;
     }
@@ -123,6 +126,22 @@ static flv_rc all_modules(const struct flv_server *s,
     return FLV_OK;
 }
 
+static flv_rc all_formats(const struct flv_server *s,
+                          struct flv_arena *arena,
+                          struct flv_wire_table_format_watch *out,
+                          struct flv_err *err)
+{
+    out->all.at =
+        FLV_ARENA_NEW(arena, struct flv_wire_table_format, s->formats.len + 1);
+    if (out->all.at == NULL) {
+        return no_memory(err);
+    }
+    for (size_t i = 0; i < s->formats.len; i++) {
+        out->all.at[out->all.len++] = flv_object_format(s->formats.sorted[i]);
+    }
+    return FLV_OK;
+}
+
 static flv_rc send_all(struct flv_watch *w, struct flv_err *err)
 {
     const struct flv_server *s = w->peer->server;
@@ -143,6 +162,9 @@ static flv_rc send_all(struct flv_watch *w, struct flv_err *err)
         break;
     case FLV_WIRE_SMARTMODULE:
         rc = all_modules(s, &arena, &frame.module, err);
+        break;
+    case FLV_WIRE_TABLE_FORMAT:
+        rc = all_formats(s, &arena, &frame.format, err);
         break;
     default:
         break; /* objects that this server does not have */
@@ -309,6 +331,21 @@ void flv_watch_module(struct flv_server *s,
     frame.module.changes.at = &change;
     frame.module.changes.len = 1;
     broadcast(s, FLV_WIRE_SMARTMODULE, &frame);
+}
+
+void flv_watch_format(struct flv_server *s,
+                      const struct flv_format *f,
+                      bool deleted)
+{
+    struct flv_wire_table_format_change change = {
+        .kind = deleted ? FLV_WIRE_CHANGE_DELETE : FLV_WIRE_CHANGE_UPDATE,
+        .item = flv_object_format(f)};
+    union frame frame = {0};
+    s->epoch++;
+    frame.format.epoch = s->epoch;
+    frame.format.changes.at = &change;
+    frame.format.changes.len = 1;
+    broadcast(s, FLV_WIRE_TABLE_FORMAT, &frame);
 }
 
 /* One frame has at most this many partitions. */

@@ -14,6 +14,7 @@
 #ifndef FLV_SERVER_WATCH_H
 #define FLV_SERVER_WATCH_H
 
+#include "server/formats.h"
 #include "server/modules.h"
 #include "server/peer.h"
 #include "server/topics.h"
@@ -49,6 +50,10 @@ void flv_watch_topic(struct flv_server *s,
 /* To all watchers: the SmartModule was stored, or is gone. */
 void flv_watch_module(struct flv_server *s,
                       const struct flv_module *m,
+                      bool deleted);
+/* To all watchers: the table format was stored, or is gone. */
+void flv_watch_format(struct flv_server *s,
+                      const struct flv_format *f,
                       bool deleted);
 /* To all watchers of partitions: what changed since the last call. */
 void flv_watch_partitions(struct flv_server *s);

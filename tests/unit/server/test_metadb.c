@@ -234,7 +234,8 @@ static void newer_schema_is_refused(void **state)
     f->db = NULL;
     int fd = open(f->path, O_RDWR);
     /* Bytes 60 to 63 of a SQLite file are its user_version. */
-    assert_int_equal(pwrite(fd, "\0\0\0\3", 4, 60), 4);
+    const uint8_t newer[4] = {0, 0, 0, FLV_METADB_SCHEMA + 1};
+    assert_int_equal(pwrite(fd, newer, 4, 60), 4);
     close(fd);
     struct flv_err err = {0};
     assert_int_equal(flv_metadb_create(&f->db, f->path, false, &err),
@@ -384,6 +385,49 @@ static void damaged_module_is_reported_and_others_read(void **state)
     expect_bytes(f, 2, 100);
 }
 
+/* ---- table formats ---- */
+
+static void put_format(struct fixture *f, const char *name, bool want_new)
+{
+    const struct flv_table_format_row row = {.name = flv_slice_str(name),
+                                             .spec_version = 9,
+                                             .spec = flv_slice_str("spec")};
+    bool made = !want_new;
+    assert_int_equal(flv_metadb_put_table_format(f->db, &row, &made, NULL),
+                     FLV_OK);
+    assert_int_equal(made, want_new);
+}
+
+static void delete_format(struct fixture *f, const char *name, bool want_found)
+{
+    bool found = !want_found;
+    assert_int_equal(flv_metadb_delete_table_format(f->db, flv_slice_str(name),
+                                                    &found, NULL),
+                     FLV_OK);
+    assert_int_equal(found, want_found);
+}
+
+static flv_rc see_format(const struct flv_table_format_row *row,
+                         void *arg,
+                         struct flv_err *err)
+{
+    struct seen *s = arg;
+    size_t at = strlen(s->text);
+    (void)err;
+    assert_true(flv_slice_eq_str(row->spec, "spec"));
+    snprintf(s->text + at, sizeof s->text - at, "%.*s/%d ", (int)row->name.len,
+             (const char *)row->name.data, row->spec_version);
+    return FLV_OK;
+}
+
+static void expect_formats(struct fixture *f, const char *want)
+{
+    struct seen s = {0};
+    assert_int_equal(flv_metadb_each_table_format(f->db, see_format, &s, NULL),
+                     FLV_OK);
+    assert_string_equal(s.text, want);
+}
+
 static void file_of_schema_1_is_brought_up_to_date(void **state)
 {
     struct fixture *f = *state;
@@ -392,6 +436,7 @@ static void file_of_schema_1_is_brought_up_to_date(void **state)
     /* What schema 1 looked like: the same without SmartModules. */
     static const char back[] =
         "DROP TABLE smartmodule; DROP TABLE smartmodule_part;"
+        "DROP TABLE table_format;"
         "DELETE FROM counter WHERE name = 'next_module_revision';"
         "PRAGMA user_version = 1;";
     sqlite3 *db = NULL;
@@ -405,12 +450,29 @@ static void file_of_schema_1_is_brought_up_to_date(void **state)
     expect_modules(f, "");
     reopen(f);
     put_module(f, "m", 1, 10);
+    put_format(f, "t", true);
     reopen(f);
     expect_modules(f, "m:1/10 ");
+    expect_formats(f, "t/9 ");
     struct seen s = {0};
     assert_int_equal(flv_metadb_each_topic(f->db, see_topic, &s, NULL), FLV_OK);
     assert_string_equal(s.text, "7:a/2 ");
     expect_offsets(f, (struct flv_offset_query){0}, "7-1:c=5 ");
+}
+
+static void table_formats_come_back_after_reopen(void **state)
+{
+    struct fixture *f = *state;
+    put_format(f, "b", true);
+    put_format(f, "a", true);
+    put_format(f, "b", false);
+    expect_formats(f, "a/9 b/9 ");
+    reopen(f);
+    expect_formats(f, "a/9 b/9 ");
+    delete_format(f, "b", true);
+    delete_format(f, "b", false);
+    reopen(f);
+    expect_formats(f, "a/9 ");
 }
 
 static void damaged_file_is_reported(void **state)
@@ -477,6 +539,7 @@ int main(void)
         T(module_put_again_replaces_and_leaves_no_bytes),
         T(damaged_module_is_reported_and_others_read),
         T(file_of_schema_1_is_brought_up_to_date),
+        T(table_formats_come_back_after_reopen),
         T(damaged_file_is_reported),
         T(check_reads_without_writing),
         T(check_reads_what_a_crash_left_in_the_journal),
