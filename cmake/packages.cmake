@@ -1,5 +1,6 @@
 # `make deb`: fluvio-c is all a machine needs, fluvio-c-dev what C programs
-# that are clients or connectors are built with. The last file to be included.
+# that are clients or connectors are built with, libfluvioVERSION what those
+# need to run. The last file to be included.
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME fluvio-c)
@@ -11,7 +12,7 @@ set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE
     OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
-set(CPACK_COMPONENTS_ALL runtime dev)
+set(CPACK_COMPONENTS_ALL runtime lib dev)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 
@@ -28,12 +29,23 @@ set(CPACK_DEBIAN_RUNTIME_DESCRIPTION
 topics, with WebAssembly SmartModules on the way. Server, command line,
 manager, connectors, and the WebAssembly engine; speaks the wire protocol of
 Fluvio.")
+set(CPACK_DEBIAN_LIB_PACKAGE_NAME libfluvio${LIBFLUVIO_ABI})
+set(CPACK_DEBIAN_LIB_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIB_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_LIB_PACKAGE_DEPENDS "ca-certificates, libssl3")
+set(CPACK_DEBIAN_LIB_PACKAGE_CONTROL_EXTRA
+    ${CMAKE_SOURCE_DIR}/packaging/deb/triggers)
+set(CPACK_DEBIAN_LIB_DESCRIPTION
+"Shared library of the C client: producer, consumer and administration of
+durable topics, blocking or on an event loop.")
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME fluvio-c-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "fluvio-c (= ${PROJECT_VERSION}-1), \
-libuv1-dev, libssl-dev, zlib1g-dev, liblz4-dev, libsnappy-dev, libzstd-dev, \
-libisal-dev, uthash-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
+    "libfluvio${LIBFLUVIO_ABI} (= ${PROJECT_VERSION}-1), libc6-dev")
+# Of the static library.
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libuv1-dev, zlib1g-dev, liblz4-dev, \
+libsnappy-dev, libzstd-dev, libisal-dev")
 set(CPACK_DEBIAN_DEV_DESCRIPTION
-"Headers and static library of libfluvio, the asynchronous C client, with a
-file for pkg-config.")
+"Headers and static library of libfluvio, the C client, with a file for
+pkg-config, and the headers of connectors.")
 include(CPack)

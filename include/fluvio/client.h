@@ -29,6 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 struct flv_loop;
 struct flv_client;
 struct flv_producer;
@@ -727,5 +732,10 @@ FLV_CHECKED flv_rc flv_consumer_commit(struct flv_consumer *k,
 void flv_consumer_close(struct flv_consumer *k,
                         flv_closed_fn closed,
                         void *user);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

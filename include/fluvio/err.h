@@ -64,6 +64,11 @@ struct flv_err {
 #define FLV_CHECKED __attribute__((warn_unused_result))
 #define FLV_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 /* The static name ("NOMEM") and text ("out of memory") of a code. */
 const char *flv_rc_name(flv_rc rc);
 const char *flv_rc_text(flv_rc rc);
@@ -98,5 +103,10 @@ void flv_err_suffix(struct flv_err *err, const char *text);
 
 /* Back to success. */
 void flv_err_clear(struct flv_err *err);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,7 +20,11 @@ struct flv_slice {
 
 static inline struct flv_slice flv_slice(const void *data, size_t len)
 {
-    return (struct flv_slice){.data = (const uint8_t *)data, .len = len};
+    struct flv_slice s;
+
+    s.data = (const uint8_t *)data;
+    s.len = len;
+    return s;
 }
 
 static inline struct flv_slice flv_slice_str(const char *text)

@@ -69,14 +69,14 @@ static void make_ready(struct flv_loop *loop, struct flv_task *t)
 void flv_loop_defer(struct flv_loop *loop, struct flv_task *t)
 {
     assert(t->run != NULL && flv_loop_here(loop));
-    if (!atomic_exchange(&t->queued, true)) {
+    if (!__atomic_exchange_n(&t->queued, true, __ATOMIC_SEQ_CST)) {
         make_ready(loop, t);
     }
 }
 
 void flv__loop_push(struct flv_loop *loop, struct flv_task *t)
 {
-    bool was = atomic_exchange(&t->queued, true);
+    bool was = __atomic_exchange_n(&t->queued, true, __ATOMIC_SEQ_CST);
     struct flv_task *top = atomic_load(&loop->posted);
 
     assert(t->run != NULL && !was);
@@ -119,13 +119,13 @@ static void take_mail(struct flv_loop *loop)
 
 void flv_loop_undefer(struct flv_loop *loop, struct flv_task *t)
 {
-    if (!atomic_load(&t->queued)) {
+    if (!__atomic_load_n(&t->queued, __ATOMIC_SEQ_CST)) {
         return;
     }
     assert(flv_loop_here(loop));
     take_mail(loop);
     ring_remove(t);
-    atomic_store(&t->queued, false);
+    __atomic_store_n(&t->queued, false, __ATOMIC_SEQ_CST);
     if (ring_empty(&loop->ready)) {
         uv_idle_stop(&loop->soon);
     }
@@ -150,7 +150,7 @@ static void run_ready(struct flv_loop *loop)
         struct flv_task *t = batch->next;
 
         ring_remove(t);
-        atomic_store(&t->queued, false);
+        __atomic_store_n(&t->queued, false, __ATOMIC_SEQ_CST);
         t->run(t);
     }
     if (ring_empty(&loop->ready)) {
@@ -165,10 +165,16 @@ static void mail_cb(uv_async_t *h)
 
 /* ---- Life -------------------------------------------------------------- */
 
+/* A thread that blocks it is not ended by it. */
 static void ignore_sigpipe(void)
 {
     struct sigaction act;
+    sigset_t blocked;
 
+    if (pthread_sigmask(SIG_SETMASK, NULL, &blocked) == 0 &&
+        sigismember(&blocked, SIGPIPE) == 1) {
+        return;
+    }
     if (sigaction(SIGPIPE, NULL, &act) == 0 && act.sa_handler == SIG_DFL) {
         act.sa_handler = SIG_IGN;
         (void)sigaction(SIGPIPE, &act, NULL);

@@ -8,6 +8,7 @@
 #define FLV_LOOP_LOOP_PRIV_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "loop/loop.h"

@@ -124,7 +124,8 @@ has_manuals() {
     # xz takes its time; the contents are the same.
     "$ROOT/scripts/deb" "$TREE/deb" -D CPACK_DEBIAN_COMPRESSION_TYPE=gzip
     local deb=("$TREE"/deb/fluvio-c_*.deb) dev=("$TREE"/deb/fluvio-c-dev_*.deb)
-    [ ${#deb[@]} -eq 1 ] && [ ${#dev[@]} -eq 1 ]
+    local lib=("$TREE"/deb/libfluvio[0-9]*.deb)
+    [ ${#deb[@]} -eq 1 ] && [ ${#dev[@]} -eq 1 ] && [ ${#lib[@]} -eq 1 ]
     run -0 dpkg-deb -f "${deb[0]}" Depends
     [[ $output == *ca-certificates* && $output == *libc6* ]]
     [[ $output == *libuv1* && $output == *libsqlite3-0* && $output == *libssl3* ]]
@@ -139,10 +140,16 @@ has_manuals() {
     done
     # Owned by root, nothing set-id, nothing outside /usr and /lib.
     ! grep -v '^[dl-]r[-wx]*r-[-x]r-[-x] root/root\|^l' <<<"$output"
-    ! grep -q 'flv-bench\|kill9\|client\.h\|libfluvio\.a' <<<"$output"
+    ! grep -q 'flv-bench\|kill9\|client\.h\|libfluvio\.' <<<"$output"
     run -0 dpkg-deb -c "${dev[0]}"
     [[ $output == *usr/include/fluvio/client.h* ]]
     [[ $output == *usr/lib/pkgconfig/fluvio.pc* ]]
+    [[ $output == *usr/lib/libfluvio.so\ -\>* ]]
+    run -0 dpkg-deb -c "${lib[0]}"
+    [[ $output == *usr/lib/libfluvio.so.[0-9]* ]]
+    ! grep -v 'usr/$\|usr/lib/$\|\./$\|libfluvio\.so\.[0-9]' <<<"$output"
+    run -0 dpkg-deb -f "${lib[0]}" Depends
+    [[ $output == *libuv1* && $output == *libssl3* ]]
     dpkg-deb -x "${deb[0]}" "$TREE/root"
     works_from "$TREE/root/usr/bin" \
         "$TREE/root/usr/lib/fluvio-c/libwasmtime.so"
