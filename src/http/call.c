@@ -13,6 +13,8 @@
 #define BODY_BYTES_MAX ((uint64_t)16 * 1024 * 1024)
 /* Read on, so that the connection can be used again; more is not worth it. */
 #define DROPPED_MAX ((uint64_t)64 * 1024)
+#define STREAM_KEEPIDLE_S 30L
+#define STREAM_KEEPINTVL_S 10L
 
 /* --- the answer ---------------------------------------------------------- */
 
@@ -154,6 +156,39 @@ take_header(struct flv_http_call *call, const char *line, size_t len)
     return FLV_OK;
 }
 
+/* --- streams ------------------------------------------------------------- */
+
+/* Status and headers are those that `done` would see. False: unwanted. */
+static bool tell_head(struct flv_http_call *call)
+{
+    if (call->head_told) {
+        return true;
+    }
+    call->head_told = true;
+    call->answer.headers = call->headers;
+    /* From here on there is no limit: a stream may be as old as it likes. */
+    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, 0L);
+    if (call->flow->head(call->arg, &call->answer)) {
+        return true;
+    }
+    call->cut = true;
+    return false;
+}
+
+static size_t stream_body(struct flv_http_call *call, char *data, size_t len)
+{
+    if (!tell_head(call)) {
+        return 0;
+    }
+    if (len > 0 && !call->flow->data(call->arg, flv_slice(data, len))) {
+        call->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    return len;
+}
+
+/* --- curl's callbacks ---------------------------------------------------- */
+
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct flv_http_call *call = arg;
@@ -165,7 +200,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         unsigned status = call->answer.status;
         call->answered = status >= 200 &&
                          !(call->redirects && status < 400 && status >= 300);
-        return total; /* the empty line, or a trailer */
+        /* The empty line, or a trailer. A stream's body may be long in
+         * coming; of what may be a redirect only a body tells that it is the
+         * answer. */
+        bool told = call->flow != NULL && call->answered && !call->body_begun;
+        return told && !tell_head(call) ? 0 : total;
     }
     bool status = len >= 5 && strncmp(data, "HTTP/", 5) == 0;
     flv_rc rc =
@@ -178,6 +217,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     struct flv_http_call *call = arg;
     size_t len = size * count, kept = len;
     call->body_begun = true;
+    if (call->flow != NULL) {
+        return stream_body(call, data, len);
+    }
     if (call->cut_body &&
         kept > call->answer.body.max - call->answer.body.len) {
         kept = call->answer.body.max - call->answer.body.len;
@@ -292,7 +334,7 @@ flv_rc flv__http_call_result(struct flv_http_call *call, CURLcode code)
         return flv_fail(&call->err, FLV_E_PROTOCOL,
                         "%s does not answer with HTTP", call->shown);
     }
-    if (call->encoded) {
+    if (call->encoded && call->flow == NULL) {
         drop_coding(call);
     }
     call->answer.headers = call->headers;
@@ -443,8 +485,16 @@ static void set_peer(struct flv_http_call *call,
         curl_easy_setopt(e, CURLOPT_PROXY, c->proxy);
     }
     curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    if (call->flow == NULL) {
+        curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+        return;
+    }
+    /* A connection that carries one stream and no more: what is not read
+     * holds the sender back. A peer that is gone is noticed in a minute. */
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, STREAM_KEEPIDLE_S);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, STREAM_KEEPINTVL_S);
 }
 
 static void set_callbacks(struct flv_http_call *call)
@@ -493,6 +543,7 @@ flv_rc flv__http_call_create(struct flv_http_call **out,
         rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
         goto out;
     }
+    call->flow = req->flow;
     set_limits(call, req);
     set_peer(call, c);
     set_callbacks(call);

@@ -32,11 +32,15 @@ struct flv_http_call {
     bool redirects;     /* are followed */
     bool answered;      /* all headers of the last answer are there */
     bool cut;           /* ended here, since nobody wants the rest */
+    bool head_told;     /* flow.head has run */
+    bool paused;        /* flow.data said no */
     uint64_t dropped;   /* bytes of the body */
     struct flv_err err; /* why the transfer was ended here */
     char curl_text[CURL_ERROR_SIZE];
-    char shown[FLV_HTTP_SHOWN_MAX]; /* URL for messages */
-    struct flv_task task;           /* a cancelled call's completion */
+    char shown[FLV_HTTP_SHOWN_MAX];   /* URL for messages */
+    struct flv_task task;             /* a cancelled call's completion */
+    struct flv_task go_on;            /* of a paused stream */
+    const struct flv_http_flow *flow; /* NULL: the body is collected */
     flv_http_done done;
     void *arg;
 };

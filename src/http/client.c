@@ -49,6 +49,7 @@ static void unlink_call(struct flv_http_call *call)
 static void complete(struct flv_http_call *call, flv_rc rc)
 {
     unlink_call(call);
+    flv_loop_undefer(call->client->loop, &call->go_on);
     if (rc == FLV_OK) {
         call->done(call->arg, &call->answer, NULL);
     } else {
@@ -294,12 +295,37 @@ void flv_http_client_destroy(struct flv_http_client *c,
         struct flv_http_call *call = c->calls;
         unlink_call(call);
         flv_loop_undefer(c->loop, &call->task);
+        flv_loop_undefer(c->loop, &call->go_on);
         curl_multi_remove_handle(c->multi, call->easy);
         flv__http_call_destroy(call);
     }
     curl_multi_cleanup(c->multi);
     flv_timer_stop(&c->timer);
     maybe_gone(c);
+}
+
+/* curl hands over what it kept, and reads on. */
+static void go_on(struct flv_task *task)
+{
+    struct flv_http_call *call =
+        FLV_OWNER_OF(task, struct flv_http_call, go_on);
+    struct flv_http_client *c = call->client;
+    call->paused = false;
+    CURLcode code = curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    if (code == CURLE_OK) {
+        run(c, CURL_SOCKET_TIMEOUT, 0);
+        return;
+    }
+    curl_multi_remove_handle(c->multi, call->easy); /* bytes may be missing */
+    complete(call, flv__http_call_result(call, code));
+}
+
+void flv_http_resume(struct flv_http_call *call)
+{
+    assert(call != NULL && call->flow != NULL);
+    if (call->paused) {
+        flv_loop_defer(call->client->loop, &call->go_on);
+    }
 }
 
 static void call_cancelled(struct flv_task *task)
@@ -325,6 +351,7 @@ flv_rc flv_http_send(struct flv_http_client *c,
     call->done = done;
     call->arg = arg;
     flv_task_init(&call->task, call_cancelled);
+    flv_task_init(&call->go_on, go_on);
     if (curl_multi_add_handle(c->multi, call->easy) != CURLM_OK) {
         flv__http_call_destroy(call);
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
@@ -345,6 +372,7 @@ void flv_http_cancel(struct flv_http_call *call)
     assert(call != NULL);
     struct flv_http_client *c = call->client;
     curl_multi_remove_handle(c->multi, call->easy);
+    flv_loop_undefer(c->loop, &call->go_on);
     (void)flv_fail(&call->err, FLV_E_CANCELED, "%s: the request was cancelled",
                    call->shown);
     flv_loop_defer(c->loop, &call->task);

@@ -6,6 +6,9 @@
  *            multi interface does the protocol; its sockets and timers are
  *            those of the loop. Knows nothing of what bodies mean.
  * Threads    Loop thread only.
+ * Streams    A request with a flow gets the body piece by piece as it comes,
+ *            for as long as it comes. What is not taken stays in the socket:
+ *            nothing is collected here but one piece.
  * Ownership  flv_http_send() copies the request. The answer belongs to the
  *            client and is gone when the callback returns; a body is kept
  *            with flv_buf_take(). Destroying the client drops
@@ -27,6 +30,7 @@
 struct flv_loop;
 struct flv_http_client;
 struct flv_http_call; /* one request under way */
+struct flv_http_response;
 
 #define FLV_HTTP_HEADERS_BYTES_MAX ((size_t)256 * 1024)
 #define FLV_HTTP_HEADERS_MAX 1000
@@ -37,6 +41,19 @@ struct flv_http_client_conf {
     const char *ca_file;      /* PEM, trusted besides the system's; or NULL */
     const char *user_agent;   /* sent unless a header says otherwise, or NULL */
     const char *proxy;        /* URL; NULL = environment, "" = none */
+};
+
+/* Where the body of a stream goes. From inside of these two nothing here may
+ * be called, and the client may not be destroyed. */
+struct flv_http_flow {
+    /* Status and headers of the answer, without a body; borrowed. Once, before
+     * the body. False: nobody wants the rest; `done` follows with the answer.
+     */
+    bool (*head)(void *arg, const struct flv_http_response *answer);
+    /* The next bytes of the body, at most 16 KiB; borrowed. False: not now.
+     * They come again after flv_http_resume(), and nothing is read until
+     * then. */
+    bool (*data)(void *arg, struct flv_slice bytes);
 };
 
 struct flv_http_request {
@@ -50,8 +67,13 @@ struct flv_http_request {
                                   * and a body that breaks off or does not end
                                   * in time is no error */
     uint32_t connect_timeout_ms; /* 0 = 10 s */
-    uint32_t timeout_ms;         /* whole exchange; 0 = 30 s */
-    uint64_t body_bytes_max;     /* 0 = 16 MiB */
+    uint32_t timeout_ms;         /* whole exchange; of a stream: until its
+                                  * head is there; 0 = 30 s */
+    uint64_t body_bytes_max;     /* 0 = 16 MiB; not of streams */
+    /* A stream: HTTP/1.1, no compression is offered, no limit of time or size
+     * once the head is there; or NULL. Static; gets the arg of `done`, whose
+     * answer has no body then. */
+    const struct flv_http_flow *flow;
 };
 
 struct flv_http_header {
@@ -95,6 +117,9 @@ FLV_CHECKED flv_rc flv_http_send(struct flv_http_client *client,
 /* Gives up a call whose callback has not run yet: it will run with
  * FLV_E_CANCELED, later. A call is valid until its callback begins. */
 void flv_http_cancel(struct flv_http_call *call);
+
+/* Of a stream whose `data` said no: the bytes come again, later. */
+void flv_http_resume(struct flv_http_call *call);
 
 /* The customary reason of a status ("Not Found"), "" for unknown ones. */
 const char *flv_http_reason(unsigned status);
