@@ -47,6 +47,18 @@ schema_default(struct flv_out *o, const struct flv_opt *opt, const char *before)
     }
 }
 
+/* A choice that may be written as true or false, which YAML does not take for
+ * text. */
+static bool has_switch(const struct flv_opt *opt)
+{
+    for (size_t i = 0; opt->choices != NULL && opt->choices[i] != NULL; i++) {
+        if (strcmp(opt->choices[i], "true") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 schema_choices(struct flv_out *o, const struct flv_opt *opt, const char *before)
 {
@@ -57,7 +69,7 @@ schema_choices(struct flv_out *o, const struct flv_opt *opt, const char *before)
         flv_out_str(o, i > 0 ? ", " : "");
         flv_out_json_str(o, opt->choices[i]);
     }
-    flv_out_str(o, "]");
+    flv_out_str(o, has_switch(opt) ? ", false, true]" : "]");
 }
 
 flv_rc flv_schema_property(const struct flv_opt *opt,
@@ -81,6 +93,9 @@ flv_rc flv_schema_property(const struct flv_opt *opt,
     if (opt->type == FLV_OPT_DURATION || opt->type == FLV_OPT_SIZE) {
         flv_out_str(&o, before);
         flv_out_str(&o, "\"type\": [\"string\", \"integer\"]");
+    } else if (has_switch(opt)) {
+        flv_out_str(&o, before);
+        flv_out_str(&o, "\"type\": [\"string\", \"boolean\"]");
     } else {
         member(&o, before, "type", schema_type(opt));
     }
