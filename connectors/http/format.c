@@ -11,6 +11,13 @@ static void add_status(struct flv_out *o, unsigned status)
     }
 }
 
+static void add_bytes(struct flv_out *o, struct flv_slice bytes)
+{
+    if (o->rc == FLV_OK && bytes.len > 0) {
+        o->rc = flv_buf_add(o->b, bytes.data, bytes.len);
+    }
+}
+
 /* HTTP/2 sends no reason; the customary one stands in. */
 static const char *reason(const struct flv_http_response *a)
 {
@@ -89,27 +96,50 @@ static void json_head(struct flv_out *o, const struct flv_http_response *a)
     flv_out_str(o, "},");
 }
 
+flv_rc http_format_head(const struct flv_http_response *answer,
+                        enum http_type type,
+                        struct flv_buf *out)
+{
+    struct flv_out o = {.b = out, .rc = FLV_OK};
+    if (type == HTTP_TYPE_TEXT) {
+        full_text(&o, answer);
+    } else {
+        json_head(&o, answer);
+    }
+    return o.rc;
+}
+
+flv_rc http_format_piece(struct flv_slice head,
+                         enum http_type type,
+                         struct flv_slice body,
+                         struct flv_buf *out)
+{
+    struct flv_out o = {.b = out, .rc = FLV_OK};
+    flv_out_str(&o, type == HTTP_TYPE_JSON ? "{" : "");
+    add_bytes(&o, head);
+    if (type == HTTP_TYPE_TEXT) {
+        add_bytes(&o, body);
+        return o.rc;
+    }
+    flv_out_str(&o, "\"body\":");
+    flv_out_json(&o, body);
+    flv_out_str(&o, "}");
+    return o.rc;
+}
+
 flv_rc http_format(const struct flv_http_response *answer,
                    enum http_parts parts,
                    enum http_type type,
                    struct flv_buf *out)
 {
-    struct flv_out o = {.b = out, .rc = FLV_OK};
-    if (type == HTTP_TYPE_TEXT) {
-        if (parts == HTTP_PARTS_FULL) {
-            full_text(&o, answer);
-        }
-        if (o.rc == FLV_OK) {
-            o.rc = flv_buf_add(out, answer->body.data, answer->body.len);
-        }
-        return o.rc;
+    struct flv_buf head;
+    flv_buf_init(&head, out->max);
+    flv_rc rc = parts == HTTP_PARTS_FULL ? http_format_head(answer, type, &head)
+                                         : FLV_OK;
+    if (rc == FLV_OK) {
+        rc = http_format_piece(flv_buf_slice(&head), type,
+                               flv_buf_slice(&answer->body), out);
     }
-    flv_out_str(&o, "{");
-    if (parts == HTTP_PARTS_FULL) {
-        json_head(&o, answer);
-    }
-    flv_out_str(&o, "\"body\":");
-    flv_out_json(&o, flv_buf_slice(&answer->body));
-    flv_out_str(&o, "}");
-    return o.rc;
+    flv_buf_deinit(&head);
+    return rc;
 }

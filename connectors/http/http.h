@@ -1,8 +1,10 @@
 /*
- * http.h - the HTTP source: polls an endpoint, one record per answer.
+ * http.h - the HTTP source: what an endpoint answers becomes records.
  *
- * Purpose    The descriptor of the connector, its configuration, and the
- *            shapes that an answer takes as a record's value.
+ * Purpose    The descriptor of the connector, its configuration, the shapes
+ *            that an answer takes as a record's value, and the ways of
+ *            getting answers: poll.c asks at an interval, stream.c reads one
+ *            answer without an end.
  * Threads    Loop thread only.
  * Ownership  Values are appended to the caller's buffer.
  * Errors     FLV_E_LIMIT and FLV_E_NOMEM of the buffer.
@@ -19,6 +21,21 @@
 enum http_parts { HTTP_PARTS_BODY, HTTP_PARTS_FULL };
 enum http_type { HTTP_TYPE_TEXT, HTTP_TYPE_JSON };
 enum http_on_error { HTTP_ERROR_PRODUCE, HTTP_ERROR_SKIP, HTTP_ERROR_FAIL };
+enum http_stream { HTTP_STREAM_NONE, HTTP_STREAM_CUT };
+enum http_on_oversized { HTTP_OVERSIZED_SKIP, HTTP_OVERSIZED_FAIL };
+
+/* Largest value of a record; the runtime's own ceiling is above it. */
+#define HTTP_VALUE_BYTES_MAX ((size_t)30 * 1024 * 1024)
+
+/* The counters of the descriptor. */
+enum http_count {
+    HTTP_COUNT_POLLS,
+    HTTP_COUNT_HTTP_ERRORS,
+    HTTP_COUNT_TRANSPORT_ERRORS,
+    HTTP_COUNT_OVERSIZED,
+    HTTP_COUNT_STREAMS, /* that were opened */
+    HTTP_COUNT_CUT_OFF, /* records whose end never came */
+};
 
 struct http_conf {
     char *endpoint;
@@ -35,25 +52,70 @@ struct http_conf {
     char *ca_file;
     char *proxy;
     char *output_format; /* replaced; giving it is an error */
+    int stream;          /* enum http_stream */
+    char *delimiter;
+    int on_oversized;         /* enum http_on_oversized */
+    uint64_t idle_timeout_ms; /* 0: none */
+    uint64_t backoff_min_ms, backoff_max_ms;
 };
 
 extern const struct flv_connector http_connector;
+
+/* One way of getting answers; the connector's operations go to the one that
+ * the configuration asks for. */
+struct http_mode {
+    flv_rc (*open)(void **out,
+                   const struct http_conf *conf,
+                   struct flv_source *src,
+                   struct flv_err *err);
+    void (*pull)(void *mode, struct flv_batch *batch, uint32_t credit);
+    void (*settled)(void *mode, uint64_t upto); /* NULL: not interested */
+    /* Frees itself, then says flv_source_closed(). */
+    void (*close)(void *mode);
+};
+
+extern const struct http_mode http_poll_mode;
+extern const struct http_mode http_stream_mode;
+
+bool http_is_stream(const struct http_conf *conf);
 
 /* Looks once at the endpoint (probe.c). */
 FLV_CHECKED flv_rc http_probe(const void *conf,
                               struct flv_probe *probe,
                               struct flv_err *err);
 
-/* The configured headers, and the type of a body that names none: an array for
+/* The configured headers, the type of a body that names none, and room for
+ * `more`, which begins at *out_used (NULL: nobody asks): an array for
  * flv_free(), whose texts are the configuration's. */
 FLV_CHECKED flv_rc http_headers(const struct http_conf *conf,
+                                size_t more,
                                 const char ***out,
+                                size_t *out_used,
                                 struct flv_err *err);
-/* The request of every poll; borrows from conf and headers. */
+struct flv_http_client_conf http_client_conf(const struct http_conf *conf);
+/* The request of every poll and stream; borrows from conf and headers. */
 void http_request(const struct http_conf *conf,
                   const char *const *headers,
                   struct flv_http_request *out);
 
+/* The header's value, or NULL. `name` is in lower case. */
+const char *http_header(const struct flv_http_response *answer,
+                        const char *name);
+/* The sentence about an answer outside 2xx. */
+void http_bad_status(const struct http_conf *conf,
+                     const struct flv_http_response *answer,
+                     struct flv_err *err);
+
+/* Appends status and headers, as they stand in front of every record made of
+ * this answer. */
+FLV_CHECKED flv_rc http_format_head(const struct flv_http_response *answer,
+                                    enum http_type type,
+                                    struct flv_buf *out);
+/* Appends the value of a record: such a head (or nothing), and the body. */
+FLV_CHECKED flv_rc http_format_piece(struct flv_slice head,
+                                     enum http_type type,
+                                     struct flv_slice body,
+                                     struct flv_buf *out);
 /* Appends the record's value for an answer. */
 FLV_CHECKED flv_rc http_format(const struct flv_http_response *answer,
                                enum http_parts parts,

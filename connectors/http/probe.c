@@ -18,33 +18,6 @@ struct probe {
     struct flv_err err;          /* or why nothing was */
 };
 
-flv_rc http_headers(const struct http_conf *conf,
-                    const char ***out,
-                    struct flv_err *err)
-{
-    size_t used;
-    return flv_http_headers(
-        (const char *const *)conf->headers.items, conf->headers.count,
-        conf->body != NULL ? "Content-Type: application/json" : NULL, 0, out,
-        &used, err);
-}
-
-void http_request(const struct http_conf *conf,
-                  const char *const *headers,
-                  struct flv_http_request *out)
-{
-    *out = (struct flv_http_request){
-        .method = conf->method,
-        .url = conf->endpoint,
-        .headers = headers,
-        .body = flv_slice_str(conf->body),
-        .has_body = conf->body != NULL,
-        .timeout_ms = (uint32_t)conf->timeout_ms,
-        .connect_timeout_ms = (uint32_t)conf->connect_timeout_ms,
-        .body_bytes_max = conf->response_bytes_max,
-    };
-}
-
 static void client_closed(void *arg)
 {
     struct probe *p = arg;
@@ -66,6 +39,13 @@ static void on_answer(void *arg,
     } else if (answer->status < 200 || answer->status > 299) {
         (void)flv_fail(&p->err, FLV_E_REFUSED, "%s answers %u %.40s", shown,
                        answer->status, flv_http_reason(answer->status));
+    } else if (http_is_stream(p->conf)) {
+        const char *type = http_header(answer, "content-type");
+        (void)snprintf(
+            p->text, sizeof(p->text),
+            "%s answers %u with a stream of %.60s in %llu ms", shown,
+            answer->status, type != NULL ? type : "no type",
+            (unsigned long long)(flv_clock_mono_ms() - p->started_ms));
     } else {
         (void)snprintf(
             p->text, sizeof(p->text), "%s answers %u with %zu bytes in %llu ms",
@@ -74,6 +54,23 @@ static void on_answer(void *arg,
     }
     flv_http_client_destroy(p->client, client_closed, p);
 }
+
+static bool on_head(void *arg, const struct flv_http_response *answer)
+{
+    (void)arg;
+    (void)answer;
+    return false; /* a stream has no end to wait for */
+}
+
+static bool on_data(void *arg, struct flv_slice bytes)
+{
+    (void)arg;
+    (void)bytes;
+    return true;
+}
+
+static const struct flv_http_flow head_only = {.head = on_head,
+                                               .data = on_data};
 
 flv_rc
 http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
@@ -85,20 +82,16 @@ http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
     p->conf = conf;
     p->probe = probe;
     p->started_ms = flv_clock_mono_ms();
-    const struct flv_http_client_conf client = {
-        .connections_max = 1,
-        .ca_file = p->conf->ca_file,
-        .user_agent = p->conf->user_agent,
-        .proxy = p->conf->proxy,
-    };
+    const struct flv_http_client_conf client = http_client_conf(p->conf);
     struct flv_http_request req;
-    flv_rc rc = http_headers(p->conf, &p->headers, err);
+    flv_rc rc = http_headers(p->conf, 0, &p->headers, NULL, err);
     if (rc == FLV_OK) {
         rc = flv_http_client_create(&p->client, flv_probe_loop(probe), &client,
                                     err);
     }
     if (rc == FLV_OK) {
         http_request(p->conf, p->headers, &req);
+        req.flow = http_is_stream(p->conf) ? &head_only : NULL;
         rc = flv_http_send(p->client, &req, on_answer, p, NULL, err);
     }
     if (rc != FLV_OK) {

@@ -1,0 +1,428 @@
+/*
+ * One answer without an end, opened again whenever it ends.
+ *
+ *    PAUSE --pause over--> ASK --head--> FLOW --done--> DRAIN --all pulled--+
+ *      ^                    |                             ^                 |
+ *      |                    +------------done-------------+                 |
+ *      +--------------------------------------------------------------------+
+ *
+ * What came is made into records in pull(), so that no more is read than the
+ * topic takes: a full feed says no to curl, which stops reading the socket.
+ */
+#include "http.h"
+
+#include <assert.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cut.h"
+#include "retry.h"
+
+#define TARGET "http"
+#define RETRY_AFTER_MAX_S 3600
+#define HEAD_BYTES_MAX ((size_t)512 * 1024)
+
+enum phase {
+    PAUSE, /* until the next attempt */
+    ASK,   /* a request is under way */
+    FLOW,  /* its head is there, and is wanted */
+    DRAIN, /* it is over; what came is still being pulled */
+    OVER,  /* there will be no next one */
+};
+
+struct stream {
+    const struct http_conf *conf; /* borrowed */
+    struct flv_source *src;
+    enum phase phase;
+    struct flv_http_client *client; /* owned */
+    const char **headers;           /* owned array, borrowed texts */
+    struct flv_http_call *call;     /* NULL: none is under way */
+    struct http_retry retry;
+    struct http_cut cut;
+    struct flv_buf head;    /* owned: in front of every record, or empty */
+    struct flv_buf value;   /* owned: a record that is not as it came */
+    struct flv_slice ready; /* the record to add next */
+    bool is_ready;
+    bool whole;         /* the stream ended as HTTP says it should */
+    struct flv_err why; /* that the stream is not wanted; rc FLV_OK: it is */
+    struct flv_timer idle;
+    uint64_t heard_ms;
+    uint64_t again_after_ms; /* the far side asked for a longer pause */
+};
+
+static uint64_t now_ms(const struct stream *s)
+{
+    return flv_loop_now_ms(flv_source_loop(s->src));
+}
+
+/* --- records ------------------------------------------------------------- */
+
+/* True: it is passed over, and counted. */
+static bool pass_over(struct stream *s)
+{
+    struct flv_err err = {0};
+    (void)flv_fail(&err, FLV_E_LIMIT,
+                   "%s: a record of the stream is larger than "
+                   "max-response-bytes, %llu bytes",
+                   s->retry.shown,
+                   (unsigned long long)s->conf->response_bytes_max);
+    flv_source_count(s->src, HTTP_COUNT_OVERSIZED, 1);
+    flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
+    if (s->conf->on_oversized == HTTP_OVERSIZED_FAIL) {
+        s->phase = OVER;
+        flv_source_fail(s->src, &err);
+        return false;
+    }
+    flv_log_warn(TARGET, "record skipped", FLV_KV_ERR(&err));
+    return true;
+}
+
+/* Makes the value; false: it would be too large. */
+static bool form(struct stream *s, struct flv_slice body)
+{
+    s->ready = body;
+    if (s->conf->type == HTTP_TYPE_TEXT && s->head.len == 0) {
+        return true;
+    }
+    flv_buf_reset(&s->value);
+    if (http_format_piece(flv_buf_slice(&s->head),
+                          (enum http_type)s->conf->type, body,
+                          &s->value) != FLV_OK) {
+        return false;
+    }
+    s->ready = flv_buf_slice(&s->value);
+    return true;
+}
+
+static void cut_off(struct stream *s)
+{
+    flv_source_count(s->src, HTTP_COUNT_CUT_OFF, 1);
+    flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
+    flv_log_warn(TARGET, "the stream broke off inside of a record, which is "
+                         "dropped");
+}
+
+/* What stands behind the last delimiter is a record only where HTTP says that
+ * the answer is complete. */
+static enum http_piece next_tail(struct stream *s, struct flv_slice *out)
+{
+    enum http_piece piece = http_cut_tail(&s->cut, out);
+    if (piece != HTTP_PIECE_NONE && !s->whole) {
+        cut_off(s);
+        return HTTP_PIECE_NONE;
+    }
+    return piece;
+}
+
+/* The next record into `ready`; false: there is none, or it is all over. */
+static bool next_record(struct stream *s)
+{
+    for (;;) {
+        struct flv_slice body;
+        enum http_piece piece = http_cut_next(&s->cut, &body);
+        if (piece == HTTP_PIECE_NONE && s->phase == DRAIN) {
+            piece = next_tail(s, &body);
+        }
+        if (piece == HTTP_PIECE_NONE) {
+            return false;
+        }
+        if (piece == HTTP_PIECE_RECORD && body.len == 0) {
+            /* Empty lines keep connections awake. */
+            flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FILTERED, 1);
+        } else if (piece == HTTP_PIECE_RECORD && form(s, body)) {
+            return true;
+        } else if (!pass_over(s)) {
+            return false;
+        }
+    }
+}
+
+static void read_on(struct stream *s)
+{
+    if (s->call != NULL && !s->is_ready && http_feed_has_room(&s->cut.feed)) {
+        s->heard_ms = now_ms(s); /* perhaps we were the silent one */
+        flv_http_resume(s->call);
+    }
+}
+
+/* Everything that came is pulled: now the next one may be opened. */
+static void drained(struct stream *s)
+{
+    http_cut_reset(&s->cut);
+    s->phase = PAUSE;
+    http_retry_wait(&s->retry);
+}
+
+static void pull(void *mode, struct flv_batch *batch, uint32_t credit)
+{
+    struct stream *s = mode;
+    while (s->phase != OVER && flv_batch_count(batch) < credit) {
+        struct flv_err err = {0};
+        if (!s->is_ready && !next_record(s)) {
+            break;
+        }
+        s->is_ready = true;
+        flv_rc rc =
+            flv_batch_add(batch, NULL, 0, s->ready.data, s->ready.len, &err);
+        if (rc == FLV_E_BUSY) {
+            return; /* the same record comes again */
+        }
+        if (rc != FLV_OK) {
+            s->phase = OVER;
+            flv_source_fail(s->src, &err);
+            return;
+        }
+        s->is_ready = false;
+        flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_PASSED, 1);
+        http_retry_proved(&s->retry);
+    }
+    if (s->phase == DRAIN && flv_batch_count(batch) < credit) {
+        drained(s);
+    }
+    read_on(s);
+}
+
+/* --- the answer ---------------------------------------------------------- */
+
+/* Says why a good status is of no use nevertheless. */
+static bool is_usable(struct stream *s, const struct flv_http_response *answer)
+{
+    const char *coding = http_header(answer, "content-encoding");
+    if (coding != NULL && strcasecmp(coding, "identity") != 0) {
+        (void)flv_fail(&s->why, FLV_E_UNSUPPORTED,
+                       "%s sends its stream in the coding %.40s, which was "
+                       "not offered to it",
+                       s->retry.shown, coding);
+        return false;
+    }
+    flv_rc rc = FLV_OK;
+    if (s->conf->parts == HTTP_PARTS_FULL) {
+        rc = http_format_head(answer, (enum http_type)s->conf->type, &s->head);
+    }
+    if (rc != FLV_OK) {
+        (void)flv_fail(&s->why, rc, "%s: the headers do not fit a record",
+                       s->retry.shown);
+    }
+    return rc == FLV_OK;
+}
+
+/* "Retry-After: 30"; a date is not waited for. */
+static uint64_t retry_after_ms(const struct flv_http_response *answer)
+{
+    const char *text = http_header(answer, "retry-after");
+    uint64_t seconds = 0;
+    if (text == NULL ||
+        flv_text_u64(text, 0, RETRY_AFTER_MAX_S, &seconds, NULL) != FLV_OK) {
+        return 0;
+    }
+    return seconds * 1000;
+}
+
+static bool on_head(void *arg, const struct flv_http_response *answer)
+{
+    struct stream *s = arg;
+    bool good = answer->status >= 200 && answer->status < 300;
+    if (!good) {
+        flv_source_count(s->src, HTTP_COUNT_HTTP_ERRORS, 1);
+        s->again_after_ms = retry_after_ms(answer);
+    }
+    if (!good && s->conf->on_error != HTTP_ERROR_PRODUCE) {
+        http_bad_status(s->conf, answer, &s->why);
+        return false;
+    }
+    if (!is_usable(s, answer)) {
+        return false;
+    }
+    s->phase = FLOW;
+    s->heard_ms = now_ms(s);
+    http_retry_opened(&s->retry);
+    return true;
+}
+
+static bool on_data(void *arg, struct flv_slice bytes)
+{
+    struct stream *s = arg;
+    if (s->phase == OVER) {
+        return true;
+    }
+    if (s->is_ready || !http_feed_has_room(&s->cut.feed)) {
+        return false; /* a record that waits borrows from the feed */
+    }
+    s->heard_ms = now_ms(s);
+    if (http_feed_add(&s->cut.feed, bytes) != FLV_OK) {
+        s->phase = OVER;
+        (void)flv_fail(&s->why, FLV_E_NOMEM, "out of memory for the stream");
+        flv_source_fail(s->src, &s->why);
+        return true;
+    }
+    flv_source_wake(s->src);
+    return true;
+}
+
+static const struct flv_http_flow flow = {.head = on_head, .data = on_data};
+
+/* --- the end of it ------------------------------------------------------- */
+
+static void fail(struct stream *s)
+{
+    s->phase = OVER;
+    flv_source_fail(s->src, &s->why);
+}
+
+static void
+on_done(void *arg, struct flv_http_response *answer, const struct flv_err *err)
+{
+    struct stream *s = arg;
+    bool flowed = s->phase == FLOW;
+    s->call = NULL;
+    flv_timer_stop(&s->idle);
+    if (s->phase == OVER) {
+        return;
+    }
+    s->whole = answer != NULL;
+    if (s->why.rc == FLV_OK && answer == NULL) {
+        s->why = *err;
+    } else if (s->why.rc == FLV_OK && !flowed) {
+        http_bad_status(s->conf, answer, &s->why);
+    } else if (s->why.rc == FLV_OK) {
+        (void)flv_fail(&s->why, FLV_E_CLOSED, "%s: the stream ended",
+                       s->retry.shown);
+    }
+    if (answer == NULL) {
+        flv_source_count(s->src, HTTP_COUNT_TRANSPORT_ERRORS, 1);
+    }
+    if (!flowed) {
+        flv_source_account(s->src, FLV_AT_PROTOCOL, FLV_FATE_FAILED, 1);
+    }
+    bool refused = answer != NULL && !flowed && s->why.rc == FLV_E_REFUSED;
+    if (s->why.rc == FLV_E_INVALID ||
+        (refused && s->conf->on_error == HTTP_ERROR_FAIL)) {
+        fail(s); /* no later attempt would do better, or none is wanted */
+        return;
+    }
+    s->phase = DRAIN;
+    http_retry_lost(&s->retry, &s->why, s->again_after_ms);
+    flv_source_wake(s->src);
+}
+
+static void on_idle(struct flv_timer *timer)
+{
+    struct stream *s = FLV_OWNER_OF(timer, struct stream, idle);
+    uint64_t silent_ms = now_ms(s) - s->heard_ms;
+    bool listening = !s->is_ready && http_feed_has_room(&s->cut.feed);
+    if (s->phase != FLOW || !listening ||
+        silent_ms < s->conf->idle_timeout_ms) {
+        return;
+    }
+    (void)flv_fail(&s->why, FLV_E_TIMEOUT,
+                   "%s: the stream is silent for %llu ms", s->retry.shown,
+                   (unsigned long long)silent_ms);
+    flv_timer_stop(&s->idle);
+    flv_http_cancel(s->call);
+}
+
+/* --- the request --------------------------------------------------------- */
+
+static void on_again(struct flv_timer *timer)
+{
+    struct stream *s = FLV_OWNER_OF(timer, struct stream, retry.timer);
+    struct flv_http_request req;
+    struct flv_err err = {0};
+    assert(s->phase == PAUSE && s->call == NULL);
+    http_request(s->conf, s->headers, &req);
+    req.flow = &flow;
+    flv_err_clear(&s->why);
+    flv_buf_reset(&s->head);
+    s->again_after_ms = 0;
+    s->phase = ASK;
+    flv_rc rc = flv_http_send(s->client, &req, on_done, s, &s->call, &err);
+    if (rc == FLV_OK && s->conf->idle_timeout_ms > 0) {
+        uint64_t period = s->conf->idle_timeout_ms / 4 + 1;
+        rc = flv_timer_start(&s->idle, period, period, &err);
+    }
+    if (rc != FLV_OK) {
+        s->why = err;
+        fail(s);
+    }
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static void destroy(struct stream *s)
+{
+    http_retry_deinit(&s->retry);
+    flv_timer_stop(&s->idle);
+    http_cut_deinit(&s->cut);
+    flv_buf_deinit(&s->head);
+    flv_buf_deinit(&s->value);
+    flv_free(s->headers);
+    flv_free(s);
+}
+
+static flv_rc start(struct stream *s, struct flv_err *err)
+{
+    const struct flv_http_client_conf client = http_client_conf(s->conf);
+    struct http_delimiter delimiter;
+    flv_rc rc = http_delimiter_read(s->conf->delimiter, &delimiter, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    http_cut_init(&s->cut, &delimiter, (size_t)s->conf->response_bytes_max);
+    rc = http_headers(s->conf, 0, &s->headers, NULL, err);
+    if (rc == FLV_OK) {
+        rc = flv_timer_start(&s->retry.timer, 0, 0, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_http_client_create(&s->client, flv_source_loop(s->src),
+                                    &client, err);
+    }
+    return rc;
+}
+
+static flv_rc open_stream(void **out,
+                          const struct http_conf *conf,
+                          struct flv_source *src,
+                          struct flv_err *err)
+{
+    struct stream *s = flv_zalloc(1, sizeof(*s));
+    if (s == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    s->conf = conf;
+    s->src = src;
+    http_retry_init(&s->retry, conf, src, on_again);
+    flv_timer_init(&s->idle, flv_source_loop(src), on_idle);
+    flv_buf_init(&s->head, HEAD_BYTES_MAX);
+    flv_buf_init(&s->value, HTTP_VALUE_BYTES_MAX);
+    flv_rc rc = start(s, err);
+    if (rc != FLV_OK) {
+        destroy(s);
+        return rc;
+    }
+    *out = s;
+    return FLV_OK;
+}
+
+static void client_closed(void *arg)
+{
+    struct stream *s = arg;
+    struct flv_source *src = s->src;
+    destroy(s);
+    flv_source_closed(src);
+}
+
+static void close_stream(void *mode)
+{
+    struct stream *s = mode;
+    http_retry_deinit(&s->retry);
+    flv_timer_stop(&s->idle);
+    flv_http_client_destroy(s->client, client_closed, s);
+}
+
+const struct http_mode http_stream_mode = {
+    .open = open_stream,
+    .pull = pull,
+    .close = close_stream,
+};
