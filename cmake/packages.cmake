@@ -22,8 +22,9 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME fluvio-c)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
-# What is opened when TLS is spoken, nothing links.
-set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS "ca-certificates, libssl3")
+# What is opened when TLS is spoken or HTTP is served, nothing links.
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS
+    "ca-certificates, libssl3, libmicrohttpd12")
 set(CPACK_DEBIAN_RUNTIME_DESCRIPTION
 "Sources and sinks that move records between outside systems and durable
 topics, with WebAssembly SmartModules on the way. Server, command line,

@@ -26,6 +26,7 @@ struct cluster_conf {
     uint64_t spu;
     uint64_t sc_port, spu_port;
     char *sc_pub_addr, *sc_priv_addr;
+    char *metrics_addr;
     bool skip_profile_creation;
     bool insecure;
     bool force;
@@ -105,6 +106,11 @@ static const struct flv_opt start_opts[] = {
      FLV_STR(struct cluster_conf, sc_priv_addr),
      .flags = FLV_OPT_HIDDEN,
      .help = "Without use: one process needs no private address"},
+    {.name = "metrics-addr",
+     FLV_STR(struct cluster_conf, metrics_addr),
+     .arg = "host:port",
+     .help = "Serve the server's Prometheus metrics at "
+             "http://host:port/metrics; not at all if absent"},
     {.name = "skip-profile-creation",
      FLV_FLAG(struct cluster_conf, skip_profile_creation),
      .help = "Leave the profile file alone"},
@@ -432,6 +438,7 @@ static flv_rc read_start(const struct cluster_conf *conf,
     *server = (struct cli_server_conf){.rust_log = conf->rust_log,
                                        .sc_port = (uint16_t)conf->sc_port,
                                        .spu_port = (uint16_t)conf->spu_port,
+                                       .metrics_addr = conf->metrics_addr,
                                        .insecure = conf->insecure};
     *r = (struct reach){.tls = {.policy = FLV_TLS_DISABLED}};
     if (conf->sc_pub_addr != NULL) {

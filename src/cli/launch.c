@@ -244,6 +244,7 @@ flv_rc cli_local_start(const struct cli_local *l,
     add_option(&s, "--tls-key", conf->tls_key);
     add_option(&s, "--tls-client-ca", conf->tls_client_ca);
     add_option(&s, "--policy", conf->policy);
+    add_option(&s, "--metrics-addr", conf->metrics_addr);
     if (conf->insecure) {
         add_word(&s, "--insecure");
     }

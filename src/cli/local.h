@@ -61,6 +61,7 @@ struct cli_server_conf {
     uint16_t sc_port;
     uint16_t spu_port;
     bool insecure;
+    const char *metrics_addr; /* NULL: none */
     /* Whole paths; NULL: plain TCP. */
     const char *tls_cert, *tls_key, *tls_client_ca, *policy;
 };

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +10,7 @@
 #include "base/field.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "http/microhttpd.h"
 #include "loop/loop.h"
 #include "loop/watch.h"
 
@@ -454,7 +454,10 @@ flv_rc flv_http_server_create(struct flv_http_server **out,
                                    ? c->bodies_bytes_max
                                    : BODIES_MAX * s->conf.body_bytes_max;
     flv_timer_init(&s->timer, c->loop, on_timer);
-    flv_rc rc = start_daemon(s, err);
+    flv_rc rc = flv__mhd_load(err);
+    if (rc == FLV_OK) {
+        rc = start_daemon(s, err);
+    }
     if (rc == FLV_OK) {
         const union MHD_DaemonInfo *info =
             MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);

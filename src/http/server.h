@@ -13,7 +13,8 @@
  * Ownership  A request is the handler's from `handle` until it is answered,
  *            whether or not the client is still there; texts and body are
  *            borrowed from it. The body of an answer is taken.
- * Errors     FLV_E_IO when the library cannot start.
+ * Errors     FLV_E_IO when the library cannot start, FLV_E_UNSUPPORTED when it
+ *            is not there: it is loaded when the first server is made.
  * See        tests/unit/http/test_http_server.c
  */
 #ifndef FLV_HTTP_SERVER_H
@@ -42,6 +43,14 @@ struct flv_http_server_conf {
     void (*handle)(void *arg, struct flv_http_req *req);
     void *arg;
 };
+
+/* A socket for `fd`: a name or address, and a port (0: any free one, told in
+ * *out_port). FLV_E_EXISTS: the port is in use. Blocks for a name. */
+FLV_CHECKED flv_rc flv_http_listen(const char *host,
+                                   uint16_t port,
+                                   int *out_fd,
+                                   uint16_t *out_port,
+                                   struct flv_err *err);
 
 FLV_CHECKED flv_rc flv_http_server_create(struct flv_http_server **out,
                                           const struct flv_http_server_conf *c,

@@ -1,10 +1,8 @@
 #include "manager/dir.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/text.h"
+#include "http/server.h"
 
 #define BACKLOG 128
 #define PUBLIC_NAME "manager.json"
@@ -244,28 +243,5 @@ flv_rc flv_mdir_tcp(uint16_t port,
                     uint16_t *out_port,
                     struct flv_err *err)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons(port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(addr);
-    char what[40];
-    int on = 1;
-    (void)snprintf(what, sizeof(what), "port %u of 127.0.0.1", port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    }
-    flv_rc rc =
-        listen_on(fd, (struct sockaddr *)&addr, sizeof(addr), what, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0) {
-        int sys = errno;
-        (void)close(fd);
-        return flv_fail_sys(err, FLV_E_IO, sys, "cannot listen on %s", what);
-    }
-    *out_fd = fd;
-    *out_port = ntohs(addr.sin_port);
-    return FLV_OK;
+    return flv_http_listen("127.0.0.1", port, out_fd, out_port, err);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/expo.h"
 #include "base/out.h"
 
 static void addf(struct flv_out *o, const char *fmt, ...) FLV_PRINTF(2, 3);
@@ -304,47 +305,26 @@ flv_rc flv__show_health(const struct flv_manager *m, struct flv_buf *b)
     return o.rc;
 }
 
-/* The value of a label: backslash, quote and line feed are escaped. */
-static void label(struct flv_out *o, const char *name, const char *value)
-{
-    addf(o, "%s=\"", name);
-    for (const char *p = value; *p != '\0'; p++) {
-        char two[3] = {*p, '\0', '\0'};
-        if (*p == '\\' || *p == '"') {
-            two[0] = '\\';
-            two[1] = *p;
-        }
-        flv_out_str(o, *p == '\n' ? "\\n" : two);
-    }
-    flv_out_str(o, "\"");
-}
-
-static void
-family(struct flv_out *o, const char *name, const char *kind, const char *help)
-{
-    addf(o, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
-}
-
 static void
 sample(struct flv_out *o, const char *name, const struct flv_mconn *c)
 {
     addf(o, "%s{", name);
-    label(o, "connector", c->is.name);
+    flv_expo_label(o, "connector", c->is.name);
 }
 
 static void add_info(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_info";
-    family(o, name, "gauge", "What a connector is.");
+    flv_expo_family(o, name, "gauge", "What a connector is.");
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         const struct flv_mconn *c = flv_manager_at(m, i);
         sample(o, name, c);
         flv_out_str(o, ",");
-        label(o, "type", c->is.type);
+        flv_expo_label(o, "type", c->is.type);
         flv_out_str(o, ",");
-        label(o, "topic", c->is.topic);
+        flv_expo_label(o, "topic", c->is.topic);
         flv_out_str(o, ",");
-        label(o, "version", version_of(c));
+        flv_expo_label(o, "version", version_of(c));
         flv_out_str(o, "} 1\n");
     }
 }
@@ -352,7 +332,7 @@ static void add_info(struct flv_out *o, const struct flv_manager *m)
 static void add_states(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_state";
-    family(o, name, "gauge", "1 for the state a connector is in.");
+    flv_expo_family(o, name, "gauge", "1 for the state a connector is in.");
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         const struct flv_mconn *c = flv_manager_at(m, i);
         enum flv_mstate now = flv_unit_state(&c->unit);
@@ -372,10 +352,10 @@ static void stage_samples(struct flv_out *o,
     for (int k = 0; k < FLV_STAGE_COUNTS; k++) {
         sample(o, name, c);
         flv_out_str(o, ",");
-        label(o, "stage", s->name);
+        flv_expo_label(o, "stage", s->name);
         if (s->module[0] != '\0') {
             flv_out_str(o, ",");
-            label(o, "module", s->module);
+            flv_expo_label(o, "module", s->module);
         }
         addf(o, ",result=\"%s\"} %" PRIu64 "\n", flv_counter_names[k],
              s->all[k]);
@@ -385,7 +365,8 @@ static void stage_samples(struct flv_out *o,
 static void add_records(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_records_total";
-    family(o, name, "counter", "Records by stage and what became of them.");
+    flv_expo_family(o, name, "counter",
+                    "Records by stage and what became of them.");
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         const struct flv_mconn *c = flv_manager_at(m, i);
         struct flv_counts n;
@@ -404,7 +385,7 @@ static void add_records(struct flv_out *o, const struct flv_manager *m)
 static void add_own(struct flv_out *o, const struct flv_manager *m)
 {
     static const char name[] = "fluvio_connector_own_total";
-    family(o, name, "counter", "The connector's own counters.");
+    flv_expo_family(o, name, "counter", "The connector's own counters.");
     for (size_t i = 0; i < flv_manager_count(m); i++) {
         const struct flv_mconn *c = flv_manager_at(m, i);
         struct flv_counts n;
@@ -412,7 +393,7 @@ static void add_own(struct flv_out *o, const struct flv_manager *m)
         for (size_t k = 0; k < n.own_count; k++) {
             sample(o, name, c);
             flv_out_str(o, ",");
-            label(o, "counter", n.own[k].name);
+            flv_expo_label(o, "counter", n.own[k].name);
             addf(o, "} %" PRIu64 "\n", n.own[k].value);
         }
     }
@@ -472,12 +453,12 @@ static const struct simple simples[] = {
 flv_rc flv__show_metrics(const struct flv_manager *m, struct flv_buf *b)
 {
     struct flv_out o = {.b = b, .rc = FLV_OK};
-    family(&o, "fluvio_manager_connectors", "gauge", "Connectors.");
+    flv_expo_family(&o, "fluvio_manager_connectors", "gauge", "Connectors.");
     addf(&o, "fluvio_manager_connectors %zu\n", flv_manager_count(m));
     add_info(&o, m);
     add_states(&o, m);
     for (size_t k = 0; k < sizeof(simples) / sizeof(simples[0]); k++) {
-        family(&o, simples[k].name, simples[k].kind, simples[k].help);
+        flv_expo_family(&o, simples[k].name, simples[k].kind, simples[k].help);
         for (size_t i = 0; i < flv_manager_count(m); i++) {
             const struct flv_mconn *c = flv_manager_at(m, i);
             sample(&o, simples[k].name, c);

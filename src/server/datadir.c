@@ -465,14 +465,17 @@ flv_rc flv_datadir_each_topic(const struct flv_datadir *dir,
 flv_rc flv_datadir_publish(const struct flv_datadir *dir,
                            uint16_t sc_port,
                            uint16_t spu_port,
+                           uint16_t metrics_port,
                            const char *advertise,
                            struct flv_err *err)
 {
     char text[1024];
-    int n = snprintf(text, sizeof text,
-                     "{\"pid\":%ld,\"sc_port\":%u,\"spu_port\":%u,"
-                     "\"advertise\":\"%s\",\"version\":\"%s\"}\n",
-                     (long)getpid(), sc_port, spu_port, advertise, FLV_VERSION);
+    int n = snprintf(
+        text, sizeof text,
+        "{\"pid\":%ld,\"sc_port\":%u,\"spu_port\":%u,"
+        "\"metrics_port\":%u,\"advertise\":\"%s\",\"version\":\"%s\"}\n",
+        (long)getpid(), sc_port, spu_port, metrics_port, advertise,
+        FLV_VERSION);
     assert(n > 0 && (size_t)n < sizeof text);
     return replace_file(dir, "server.json", text, false, err);
 }

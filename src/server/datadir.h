@@ -67,10 +67,12 @@ FLV_CHECKED flv_rc flv_datadir_each_topic(const struct flv_datadir *dir,
                                           void *arg,
                                           struct flv_err *err);
 
-/* Replaces DIR/server.json; readers see the old file or the new one. */
+/* Replaces DIR/server.json (metrics_port 0: there is none); readers see the old
+ * file or the new one. */
 FLV_CHECKED flv_rc flv_datadir_publish(const struct flv_datadir *dir,
                                        uint16_t sc_port,
                                        uint16_t spu_port,
+                                       uint16_t metrics_port,
                                        const char *advertise,
                                        struct flv_err *err);
 void flv_datadir_unpublish(const struct flv_datadir *dir);

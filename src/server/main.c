@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "base/text.h"
 #include "loop/loop.h"
 #include "loop/net.h"
 #include "server/check.h"
@@ -20,7 +21,9 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 struct conf {
     char *data_dir, *bind, *advertise, *log_level, *check;
-    char *tls_cert, *tls_key, *tls_client_ca, *policy;
+    char *tls_cert, *tls_key, *tls_client_ca, *policy, *metrics_addr;
+    char *metrics_host; /* with its port: of metrics_addr, cut apart */
+    uint16_t metrics_port;
     uint64_t sc_port, spu_port, ready_fd;
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
@@ -83,6 +86,11 @@ static const struct flv_opt opts[] = {
      .arg = "FILE",
      .help = "Allow to the names in clients' certificates what this file says, "
              "and nothing else; needs --tls-client-ca"},
+    {.name = "metrics-addr",
+     FLV_STR(struct conf, metrics_addr),
+     .arg = "HOST:PORT",
+     .help = "Serve Prometheus metrics at http://HOST:PORT/metrics: to anybody "
+             "who can connect, names and numbers, no records [default: off]"},
     {.name = "log-level",
      FLV_STR(struct conf, log_level),
      .arg = "SPEC",
@@ -236,16 +244,25 @@ static void on_hangup(void *ctx, int signum)
     }
 }
 
-/* One line for whoever started us: "ready sc=9003 spu=9010 pid=1234". */
+/* One line for whoever started us: "ready sc=9003 spu=9010 pid=1234", and
+ * "metrics=9100" behind it. */
 static void tell_ready(const struct program *p, const struct conf *conf)
 {
     uint16_t sc = flv_server_sc_port(p->server);
     uint16_t spu = flv_server_spu_port(p->server);
+    uint16_t metrics = flv_server_metrics_port(p->server);
     flv_log_info("server", "ready", FLV_KV_U64("sc_port", sc),
                  FLV_KV_U64("spu_port", spu),
                  FLV_KV_STR("data_dir", conf->data_dir));
-    dprintf((int)conf->ready_fd, "ready sc=%u spu=%u pid=%ld\n", sc, spu,
-            (long)getpid());
+    char more[32] = "";
+    if (metrics > 0) {
+        flv_log_info("server", "serves metrics",
+                     FLV_KV_STR("address", conf->metrics_host),
+                     FLV_KV_U64("port", metrics));
+        snprintf(more, sizeof more, " metrics=%u", metrics);
+    }
+    dprintf((int)conf->ready_fd, "ready sc=%u spu=%u pid=%ld%s\n", sc, spu,
+            (long)getpid(), more);
     if (conf->ready_fd > 2) {
         close((int)conf->ready_fd);
     }
@@ -269,6 +286,8 @@ static struct flv_server_conf server_conf(const struct conf *c)
                 .key = c->tls_key,
                 .client_ca = c->tls_client_ca},
         .policy = c->policy,
+        .metrics_host = c->metrics_host,
+        .metrics_port = c->metrics_port,
         .frame_bytes_max = c->frame_bytes_max,
         .memory_bytes_max = c->memory_bytes_max,
         .batch_bytes_max = c->batch_bytes_max,
@@ -283,8 +302,37 @@ static struct flv_server_conf server_conf(const struct conf *c)
     };
 }
 
+/* HOST:PORT or [ADDRESS]:PORT, cut apart in place. */
+static flv_rc split_metrics_addr(struct conf *c, struct flv_err *err)
+{
+    char *text = c->metrics_addr;
+    if (text == NULL) {
+        return FLV_OK;
+    }
+    uint64_t port = 0;
+    char *colon = strrchr(text, ':');
+    bool bracketed =
+        text[0] == '[' && colon != NULL && colon > text + 2 && colon[-1] == ']';
+    if (colon == NULL || colon == text ||
+        (!bracketed && memchr(text, ':', (size_t)(colon - text)) != NULL) ||
+        flv_text_u64(colon + 1, 0, 65535, &port, NULL) != FLV_OK) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "--metrics-addr %.80s is no address; write it as "
+                        "HOST:PORT, such as 127.0.0.1:9100",
+                        text);
+    }
+    colon[bracketed ? -1 : 0] = '\0';
+    c->metrics_host = text + bracketed;
+    c->metrics_port = (uint16_t)port;
+    return FLV_OK;
+}
+
 static flv_rc check_conf(struct conf *c, struct flv_err *err)
 {
+    flv_rc rc = split_metrics_addr(c, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
     if ((c->tls_cert == NULL) != (c->tls_key == NULL) ||
         (c->tls_client_ca != NULL && c->tls_cert == NULL)) {
         return flv_fail(err, FLV_E_INVALID,

@@ -1,5 +1,6 @@
 #include "server/partition.h"
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,7 +21,13 @@ struct job {
     struct flv_partition *p;
     struct flv_log_job *job; /* NULL: none is out */
     int kind;
+    bool syncs;       /* it ends with a sync */
+    uint64_t took_ns; /* written by the job */
 };
+
+const uint32_t flv_sync_limits_us[FLV_SYNC_BUCKETS] = {
+    100,   250,    500,    1000,   2500,    5000,    10000,  25000,
+    50000, 100000, 250000, 500000, 1000000, 2500000, 5000000};
 
 STAILQ_HEAD(append_list, flv_part_append);
 LIST_HEAD(reader_list, flv_part_reader);
@@ -39,6 +46,8 @@ struct flv_partition {
     struct reader_list readers, waiters;
     int64_t told_leo, told_hw; /* at the last wake */
     struct flv_log_keep keep;
+    enum flv_durability durability;
+    struct flv_part_counts counts;
     struct flv_tail tail;
     uint32_t holds;
     uint64_t written_ms, logged_ms;
@@ -98,15 +107,16 @@ void flv_partition_join(struct flv_partition *p, struct flv_part_reader *r)
     assert(!r->joined && p->state != FLV_PART_CLOSING);
     r->joined = true;
     r->waiting = false;
+    p->counts.readers++;
     LIST_INSERT_HEAD(&p->readers, r, all);
 }
 
 void flv_partition_leave(struct flv_partition *p, struct flv_part_reader *r)
 {
-    (void)p;
     flv_partition_unwait(r);
     if (r->joined) {
         r->joined = false;
+        p->counts.readers--;
         LIST_REMOVE(r, all);
     }
 }
@@ -165,6 +175,10 @@ static void stored(struct flv_append *req, flv_rc rc, const struct flv_err *err)
             flv_tail_add(&p->tail, a->frame, flv_slice(req->data, req->len));
         }
         p->written_ms = flv_loop_now_ms(p->env->loop);
+        if (req->size > 0) { /* else it was stored before */
+            p->counts.records_in += (uint64_t)req->records;
+            p->counts.bytes_in += req->size;
+        }
         if (a->committed) {
             /* hw moves behind this callback; looked at after the job. */
             STAILQ_INSERT_TAIL(&p->uncommitted, a, link);
@@ -239,7 +253,21 @@ void flv_partition_append(struct flv_partition *p, struct flv_part_append *a)
 
 static void job_run(struct flv_work *w)
 {
-    flv_log_job_run(((struct job *)w)->job);
+    struct job *j = (struct job *)w;
+    uint64_t began_ns = flv_clock_mono_ns();
+    flv_log_job_run(j->job);
+    j->took_ns = flv_clock_mono_ns() - began_ns;
+}
+
+static void count_sync(struct flv_sync_times *t, uint64_t took_ns)
+{
+    size_t i = 0;
+    while (i < FLV_SYNC_BUCKETS &&
+           took_ns > (uint64_t)flv_sync_limits_us[i] * 1000) {
+        i++;
+    }
+    t->counts[i]++;
+    t->sum_ns += took_ns;
 }
 
 static void log_failure(struct flv_partition *p, const struct flv_err *err)
@@ -261,7 +289,11 @@ static void job_over(struct job *j)
     struct flv_err err = {0};
     struct flv_log_job *job = j->job;
     j->job = NULL;
+    if (j->syncs) {
+        count_sync(&p->env->syncs, j->took_ns);
+    }
     if (flv_log_job_finish(job, &err) != FLV_OK) {
+        p->env->disk_errors++;
         log_failure(p, &err);
     } else if (j->kind == JOB_COMMIT) {
         p->logged_rc = FLV_OK;
@@ -281,7 +313,7 @@ static void job_done(struct flv_work *w, flv_rc rc)
 {
     struct job *j = (struct job *)w;
     if (rc != FLV_OK) {
-        flv_log_job_run(j->job); /* the pool ended before it had its turn */
+        job_run(w); /* the pool ended before it had its turn */
     }
     job_over(j);
 }
@@ -296,11 +328,13 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
     struct job *j = &p->jobs[kind];
     assert(j->job == NULL && job != NULL);
     j->job = job;
+    j->syncs = kind == JOB_SYNC ||
+               (kind == JOB_COMMIT && p->durability == FLV_DURABLE_DISK);
     j->work.run = job_run;
     j->work.done = job_done;
     if (flv_pool_submit(p->env->commit_pool, &j->work) != FLV_OK) {
         /* No thread to be had: slow is better than not at all. */
-        flv_log_job_run(job);
+        job_run(&j->work);
         flv_loop_defer(p->env->loop, &j->late);
     }
 }
@@ -418,6 +452,7 @@ flv_rc flv_partition_open_log(struct flv_partition *p,
         .note_user = p,
     };
     p->keep = conf->keep;
+    p->durability = conf->durability;
     flv_rc rc = flv_log_open(&log_conf, &p->log, &report, err);
     if (rc == FLV_OK && report.torn_bytes > 0) {
         flv_log_warn("partition", "set an unfinished group aside",
@@ -582,6 +617,41 @@ void flv_partition_trouble(const struct flv_partition *p, struct flv_err *out)
             *out = info.cause;
         }
     }
+}
+
+enum flv_part_health flv_partition_health(const struct flv_partition *p)
+{
+    struct flv_log_info info;
+    if (p->state == FLV_PART_OFFLINE) {
+        return FLV_HEALTH_OFFLINE;
+    }
+    if (!is_live(p)) {
+        return FLV_HEALTH_OK;
+    }
+    flv_log_stat(p->log, &info);
+    return info.state == FLV_LOG_POISONED  ? FLV_HEALTH_POISONED
+           : info.state == FLV_LOG_DAMAGED ? FLV_HEALTH_DAMAGED
+                                           : FLV_HEALTH_OK;
+}
+
+const char *flv_health_word(enum flv_part_health h)
+{
+    static const char *const words[] = {"ok", "offline", "poisoned", "damaged"};
+    return words[h];
+}
+
+const struct flv_part_counts *
+flv_partition_counts(const struct flv_partition *p)
+{
+    return &p->counts;
+}
+
+void flv_partition_count_out(struct flv_partition *p,
+                             uint64_t records,
+                             uint64_t bytes)
+{
+    p->counts.records_out += records;
+    p->counts.bytes_out += bytes;
 }
 
 void flv_partition_info(const struct flv_partition *p,

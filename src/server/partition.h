@@ -33,13 +33,23 @@
 
 struct flv_partition;
 
-/* Pools and tails that all partitions of a server share. */
+/* How long syncs took: one count for each upper limit, and one beyond. */
+#define FLV_SYNC_BUCKETS 15
+extern const uint32_t flv_sync_limits_us[FLV_SYNC_BUCKETS];
+struct flv_sync_times {
+    uint64_t counts[FLV_SYNC_BUCKETS + 1];
+    uint64_t sum_ns;
+};
+
+/* Pools, tails and counters that all partitions of a server share. */
 struct flv_part_env {
     struct flv_loop *loop;        /* borrowed */
     struct flv_pool *commit_pool; /* borrowed: write + sync */
     struct flv_pool *read_pool;   /* borrowed: reads, open, close */
     struct flv_io *io;            /* borrowed; NULL: the real disk */
     struct flv_tail_pool tails;
+    struct flv_sync_times syncs;
+    uint64_t disk_errors; /* jobs that the disk refused */
 };
 
 /* One record set on its way into the log. */
@@ -115,6 +125,28 @@ enum flv_part_state flv_partition_state(const struct flv_partition *p);
 const char *flv_partition_name(const struct flv_partition *p);
 /* Why it is OFFLINE, or the store's cause; text empty when all is well. */
 void flv_partition_trouble(const struct flv_partition *p, struct flv_err *out);
+
+/* What is wrong with a partition, the worst first. */
+enum flv_part_health {
+    FLV_HEALTH_OK,
+    FLV_HEALTH_OFFLINE,  /* could not be opened */
+    FLV_HEALTH_POISONED, /* a write or sync failed: takes nothing more */
+    FLV_HEALTH_DAMAGED,  /* found at the start: takes nothing, gives a part */
+};
+enum flv_part_health flv_partition_health(const struct flv_partition *p);
+const char *flv_health_word(enum flv_part_health h);
+
+/* Since the partition was opened. */
+struct flv_part_counts {
+    uint64_t records_in, bytes_in;   /* stored */
+    uint64_t records_out, bytes_out; /* sent to readers */
+    uint32_t readers;                /* now */
+};
+const struct flv_part_counts *
+flv_partition_counts(const struct flv_partition *p);
+void flv_partition_count_out(struct flv_partition *p,
+                             uint64_t records,
+                             uint64_t bytes);
 
 struct flv_part_info {
     int64_t start_offset, leo, hw;

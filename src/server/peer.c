@@ -252,6 +252,7 @@ void flv_peer_accept(struct flv_server *server,
             flv_free(p->who);
         }
         flv_free(p);
+        server->counts.turned_away += server->phase == FLV_SERVER_SERVING;
         flv_conn_close(conn, NULL, NULL);
         return;
     }
@@ -264,6 +265,7 @@ void flv_peer_accept(struct flv_server *server,
     STAILQ_INIT(&p->produce_line);
     LIST_INSERT_HEAD(&server->peers, p, link);
     server->peer_count++;
+    server->counts.connections[side == FLV_WIRE_SPU]++;
     flv_server_began(server);
     const struct flv_frames_conf conf = {
         .frame_bytes_max = server->conf.frame_bytes_max,

@@ -306,6 +306,7 @@ static void serve_line(struct flv_peer *p);
 static struct flv_wire_error keep_error(struct produce *req,
                                         struct flv_trouble *why)
 {
+    req->token.peer->server->counts.module_failures++;
     flv_trouble_downgrade(why, req->token.head.version);
     struct flv_wire_error e = why->error;
     struct flv_slice *parts[] = {&e.text, &e.name.v, &e.record_key.v,

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -224,7 +225,7 @@ static flv_rc open_data(struct flv_server *s, struct flv_err *err)
     return FLV_OK;
 }
 
-#define CONF_TEXTS 7
+#define CONF_TEXTS 8
 
 /* The texts of the settings, which are the server's own. */
 static void conf_texts(struct flv_server_conf *c, const char **out[CONF_TEXTS])
@@ -236,6 +237,7 @@ static void conf_texts(struct flv_server_conf *c, const char **out[CONF_TEXTS])
     out[4] = &c->tls.key;
     out[5] = &c->tls.client_ca;
     out[6] = &c->policy;
+    out[7] = &c->metrics_host;
 }
 
 static flv_rc copy_conf(struct flv_server *s,
@@ -261,6 +263,7 @@ static flv_rc copy_conf(struct flv_server *s,
 static void init(struct flv_server *s, struct flv_loop *loop)
 {
     s->loop = loop;
+    s->started_ms = flv_clock_mono_ms();
     s->dir = (struct flv_datadir){.fd = -1, .lock_fd = -1};
     flv_topics_init(&s->topics);
     flv_task_init(&s->stop_task, stop_step);
@@ -315,6 +318,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = listen_on(s, s->conf.spu_port, accept_spu, &s->spu, err);
     }
+    if (rc == FLV_OK && s->conf.metrics_host != NULL) {
+        rc = flv_metrics_create(&s->metrics, s, err);
+    }
     if (rc == FLV_OK) {
         rc = flv_lifecycle_load(s, err);
     }
@@ -325,9 +331,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
         rc = flv_formats_load(&s->formats, err);
     }
     if (rc == FLV_OK) {
-        rc = flv_datadir_publish(&s->dir, flv_listener_port(s->sc),
-                                 flv_listener_port(s->spu), s->conf.advertise,
-                                 err);
+        rc = flv_datadir_publish(
+            &s->dir, flv_listener_port(s->sc), flv_listener_port(s->spu),
+            flv_server_metrics_port(s), s->conf.advertise, err);
     }
     if (rc == FLV_OK) {
         flv_timer_init(&s->tick, s->loop, tick);
@@ -386,6 +392,11 @@ uint16_t flv_server_sc_port(const struct flv_server *s)
 uint16_t flv_server_spu_port(const struct flv_server *s)
 {
     return flv_listener_port(s->spu);
+}
+
+uint16_t flv_server_metrics_port(const struct flv_server *s)
+{
+    return s->metrics != NULL ? flv_metrics_port(s->metrics) : 0;
 }
 
 /* ---- stop ---- */
@@ -450,6 +461,8 @@ void flv_server_stop(struct flv_server *s,
     s->stopped_ctx = ctx;
     s->phase = FLV_SERVER_DRAINING;
     flv_timer_stop(&s->tick);
+    flv_metrics_destroy(s->metrics);
+    s->metrics = NULL;
     if (s->sc != NULL) {
         flv_listener_close(s->sc, NULL, NULL);
     }

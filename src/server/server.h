@@ -31,6 +31,8 @@ struct flv_server_conf {
     struct flv_server_tls_conf {
         const char *cert, *key, *client_ca;
     } tls;
+    const char *metrics_host; /* of GET /metrics; NULL: none */
+    uint16_t metrics_port;    /* 0: any free one */
     const char *policy; /* file of rules, policy.h; NULL: all may do all */
     uint64_t frame_bytes_max;  /* size of one request */
     uint64_t memory_bytes_max; /* requests and answers in flight, in all */
@@ -56,6 +58,8 @@ FLV_CHECKED flv_rc flv_server_open(struct flv_server **out,
                                    struct flv_err *err);
 uint16_t flv_server_sc_port(const struct flv_server *s);
 uint16_t flv_server_spu_port(const struct flv_server *s);
+/* Of the metrics; 0: there is none. */
+uint16_t flv_server_metrics_port(const struct flv_server *s);
 
 /* Reads certificates and policy again. They hold for connections, requests and
  * streams from now on: a stream whose reader may no longer consume ends. After

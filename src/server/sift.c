@@ -188,6 +188,7 @@ take_result(struct flv_sift *s, struct writer *w, struct flv_sift_pass *pass)
                 s->result_codec);
         }
         s->taken += n;
+        pass->records += n;
     }
     s->has_result = false;
     if (s->result.failure_count > 0) {

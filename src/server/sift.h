@@ -48,6 +48,7 @@ struct flv_sift_pass {
     const atomic_bool *stop;
     /* out, valid until the bench is used again */
     struct flv_slice frame; /* batches; empty: nothing came through */
+    uint64_t records;       /* in it */
     int64_t to;             /* the frame stands for from..to-1 */
     size_t need_bytes;      /* > 0: nothing fits but this would */
 };

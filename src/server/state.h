@@ -17,6 +17,7 @@
 #include "server/datadir.h"
 #include "server/formats.h"
 #include "server/metadb.h"
+#include "server/metrics.h"
 #include "server/modules.h"
 #include "server/offsets.h"
 #include "server/partition.h"
@@ -39,7 +40,14 @@ struct flv_server {
     struct flv_loop *loop;       /* borrowed */
     enum flv_server_phase phase;
     struct flv_datadir dir;
-    struct flv_metadb *db; /* used in meta_pool only, while serving */
+    struct flv_metadb *db;       /* used in meta_pool only, while serving */
+    struct flv_metrics *metrics; /* owned; NULL: no port was asked for */
+    struct flv_server_counts {
+        uint64_t connections[2]; /* accepted, by service */
+        uint64_t turned_away;
+        uint64_t module_failures;
+    } counts;
+    uint64_t started_ms; /* monotonic */
     struct flv_pool *meta_pool, *read_pool;
     struct flv_part_env part_env;
     struct flv_budget requests, answers;

@@ -31,6 +31,7 @@ struct sifting {
     int64_t to;              /* behind the last frame that was sent */
     struct flv_chunk *ready; /* owned: the next one, not asked for yet */
     int64_t ready_to;
+    uint64_t ready_records;
     int64_t catch_up; /* the end of the partition when it began */
     size_t memory;    /* of the chain, as counted by the server */
     bool preparing;   /* the plan, then the chain */
@@ -239,6 +240,7 @@ static void finish_trouble(struct flv_stream *s, struct flv_trouble *why)
     if (s->final.code != FLV_WIRE_NONE) {
         return;
     }
+    server_of(s)->counts.module_failures++;
     flv_trouble_downgrade(why, s->head.version);
     if (why != &s->sm->sift.why) {
         flv_trouble_move(&s->sm->sift.why, why);
@@ -341,11 +343,15 @@ static flv_rc encode_head(struct flv_stream *s,
 static void send_parts(struct flv_stream *s,
                        const struct flv_slice *parts,
                        struct flv_chunk **chunks,
-                       uint32_t n)
+                       uint32_t n,
+                       uint64_t records)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
         bytes += parts[i].len;
+    }
+    if (s->partition != NULL) {
+        flv_partition_count_out(s->partition, records, bytes);
     }
     struct flv_err err = {0};
     struct flv_slice head;
@@ -384,6 +390,17 @@ static void send_parts(struct flv_stream *s,
 
 /* ---- reading ---- */
 
+/* How many offsets the batches of a gapless run stand for. */
+static uint64_t span(struct flv_slice first, struct flv_slice last)
+{
+    struct flv_batch_header a, b;
+    if (flv_batch_parse(first, &a, NULL) != FLV_OK ||
+        flv_batch_parse(last, &b, NULL) != FLV_OK) {
+        return 0;
+    }
+    return (uint64_t)(b.base_offset - a.base_offset) + b.count;
+}
+
 static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
 {
     const struct flv_server *server = server_of(s);
@@ -399,7 +416,7 @@ static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
     if (n == 0) {
         return false;
     }
-    send_parts(s, parts, chunks, n);
+    send_parts(s, parts, chunks, n, span(parts[0], parts[n - 1]));
     return true;
 }
 
@@ -457,7 +474,8 @@ static void read_over(struct flv_stream *s)
         chunk = fit(s, chunk, s->read.len);
         const struct flv_slice part = flv_slice(chunk->data, s->read.len);
         s->need = 0;
-        send_parts(s, &part, &chunk, 1);
+        send_parts(s, &part, &chunk, 1,
+                   (uint64_t)(s->read.next_offset - s->read.base_offset));
     } else {
         flv_chunk_unref(chunk);
         if (s->read_rc == FLV_E_LIMIT &&
@@ -654,7 +672,7 @@ static void send_ready(struct flv_stream *s)
     const struct flv_slice part = flv_slice(frame->data, frame->size);
     sm->ready = NULL;
     sm->to = sm->ready_to;
-    send_parts(s, &part, &frame, 1);
+    send_parts(s, &part, &frame, 1, sm->ready_records);
     if (sm->sift.why.error.code != FLV_WIRE_NONE) {
         finish_trouble(s, &sm->sift.why);
     }
@@ -675,6 +693,7 @@ static void use_frame(struct flv_stream *s)
         give_charge(s);
         sm->ready = frame;
         sm->ready_to = sm->pass.to;
+        sm->ready_records = sm->pass.records;
     }
 }
 
@@ -778,7 +797,7 @@ static void send_nothing(struct flv_stream *s)
         const struct flv_slice part = flv_slice(chunk->data, out.len);
         memcpy(chunk->data, out.data, out.len);
         s->sm->to = s->sm->sift.scan;
-        send_parts(s, &part, &chunk, 1);
+        send_parts(s, &part, &chunk, 1, 0);
     } else {
         finish(s, flv_wire_error_text(FLV_WIRE_OTHER, "out of memory"));
     }

@@ -1,13 +1,14 @@
 # The public clients that tests use, and a broker, each installed once below
 # the user's cache folder and named after its version. To be sourced: sets
-# PYPI, NPM, PAHO and AEDES, defines install_pypi, install_npm, install_paho
-# and install_aedes, which print `not ok` and return 1 on failure.
+# PYPI, NPM, PAHO, AEDES and PROMETHEUS, defines install_pypi, install_npm,
+# install_paho, install_aedes and install_prometheus, which print `not ok` and return 1 on failure.
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluvio-c
 PYPI=$CACHE/pypi-fluvio-0.21.0
 NPM=$CACHE/npm-fluvio-client-0.14.9
 PAHO=$CACHE/pypi-paho-mqtt-2.1.0
 AEDES=$CACHE/npm-aedes-0.51.3
+PROMETHEUS=$CACHE/pypi-prometheus-client-0.21.1
 
 # Only bin/python of it is used: that one survives the rename.
 make_pypi() {
@@ -22,6 +23,13 @@ make_paho() {
         "$1/bin/python" -m pip install -q --disable-pip-version-check \
             paho-mqtt==2.1.0 &&
         "$1/bin/python" -c 'import paho.mqtt.client'
+}
+
+make_prometheus() {
+    python3 -m venv "$1" &&
+        "$1/bin/python" -m pip install -q --disable-pip-version-check \
+            prometheus-client==0.21.1 &&
+        "$1/bin/python" -c 'import prometheus_client'
 }
 
 # The package's own postinstall step wants a global tsc: it is done by hand.
@@ -69,6 +77,10 @@ install_npm() {
 
 install_paho() {
     install_client "PyPI paho-mqtt 2.1.0" "$PAHO" make_paho
+}
+
+install_prometheus() {
+    install_client "PyPI prometheus-client 0.21.1" "$PROMETHEUS" make_prometheus
 }
 
 install_aedes() {

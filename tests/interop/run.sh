@@ -1,7 +1,7 @@
 #!/bin/bash
 # Software that nobody here wrote, against fluvio-server; prints TAP.
 #
-#     tests/interop/run.sh BIN_DIR [pypi|node|mqtt|hostile]...
+#     tests/interop/run.sh BIN_DIR [pypi|node|mqtt|prometheus|hostile]...
 #
 # BIN_DIR holds fluvio-server (and fluvio, whose output is then compared).
 # The public clients are installed once, and SmartModules in Rust built once,
@@ -9,12 +9,12 @@
 set -u
 
 if [ $# -lt 1 ]; then
-    echo "usage: tests/interop/run.sh BIN_DIR [pypi|node|mqtt|hostile]..." >&2
+    echo "usage: tests/interop/run.sh BIN_DIR [pypi|node|mqtt|prometheus|hostile]..." >&2
     exit 2
 fi
 BIN=$(cd "$1" && pwd) || exit 2
 shift
-[ $# -gt 0 ] || set -- pypi node mqtt hostile
+[ $# -gt 0 ] || set -- pypi node mqtt prometheus hostile
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/clients.sh"
 FLV_RUST_SMARTMODULES=${FLV_RUST_SMARTMODULES:-$(
@@ -37,6 +37,10 @@ run_all() {
         mqtt)
             install_aedes &&
                 FLV_AEDES=$AEDES python3 "$HERE/mqtt.py" "$BIN" || rc=1
+            ;;
+        prometheus)
+            install_prometheus &&
+                "$PROMETHEUS/bin/python" "$HERE/prometheus.py" "$BIN" || rc=1
             ;;
         hostile) python3 "$HERE/hostile.py" "$BIN" || rc=1 ;;
         *)

@@ -128,6 +128,22 @@ static void other_machines_need_insecure(void **state)
     expect(&r, 1, "--insecure");
 }
 
+static void an_address_for_metrics_has_a_host_and_a_port(void **state)
+{
+    const struct tmpdir *t = *state;
+    static const char *const wrong[] = {
+        "9100", ":9100", "localhost:", "localhost:70000", "::1:9100"};
+    struct run r;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        RUN(&r, "--metrics-addr", wrong[i], "--data-dir", t->sub);
+        expect(&r, 1, "--metrics-addr");
+        expect(&r, 1, wrong[i]);
+    }
+    RUN(&r, "--metrics-addr", "192.0.2.1:9100", "--data-dir", t->sub,
+        "--sc-port", "0", "--spu-port", "0");
+    expect(&r, 1, "port 9100 of 192.0.2.1");
+}
+
 static void limits_that_contradict_each_other_are_a_sentence(void **state)
 {
     const struct tmpdir *t = *state;
@@ -257,6 +273,7 @@ int main(void)
         T(help_and_version_answer),
         T(wrong_command_line_is_two),
         T(other_machines_need_insecure),
+        T(an_address_for_metrics_has_a_host_and_a_port),
         T(limits_that_contradict_each_other_are_a_sentence),
         T(serves_on_free_ports_until_told_to_stop),
         T(check_reports_damage),
