@@ -72,6 +72,7 @@ struct flv_slice assemble_text(const char *text)
 
     assert_non_null(dl);
     *(void **)&wat2wasm = dlsym(dl, "wasmtime_wat2wasm");
+    assert_non_null(wat2wasm);
     *(void **)&error_message = dlsym(dl, "wasmtime_error_message");
     *(void **)&vec_delete = dlsym(dl, "wasm_byte_vec_delete");
     error = wat2wasm(text, strlen(text), &out);
