@@ -109,20 +109,29 @@ flv_rc http_format_head(const struct flv_http_response *answer,
     return o.rc;
 }
 
-flv_rc http_format_piece(struct flv_slice head,
-                         enum http_type type,
-                         struct flv_slice body,
-                         struct flv_buf *out)
+flv_rc http_format_record(const struct http_record *r,
+                          enum http_type type,
+                          struct flv_buf *out)
 {
     struct flv_out o = {.b = out, .rc = FLV_OK};
     flv_out_str(&o, type == HTTP_TYPE_JSON ? "{" : "");
-    add_bytes(&o, head);
+    add_bytes(&o, r->head);
     if (type == HTTP_TYPE_TEXT) {
-        add_bytes(&o, body);
+        add_bytes(&o, r->body);
         return o.rc;
     }
+    if (r->is_event) {
+        flv_out_str(&o, "\"event\":");
+        flv_out_json(&o, r->type);
+        flv_out_str(&o, ",");
+    }
+    if (r->is_event && r->id.len > 0) {
+        flv_out_str(&o, "\"id\":");
+        flv_out_json(&o, r->id);
+        flv_out_str(&o, ",");
+    }
     flv_out_str(&o, "\"body\":");
-    flv_out_json(&o, body);
+    flv_out_json(&o, r->body);
     flv_out_str(&o, "}");
     return o.rc;
 }
@@ -137,8 +146,9 @@ flv_rc http_format(const struct flv_http_response *answer,
     flv_rc rc = parts == HTTP_PARTS_FULL ? http_format_head(answer, type, &head)
                                          : FLV_OK;
     if (rc == FLV_OK) {
-        rc = http_format_piece(flv_buf_slice(&head), type,
-                               flv_buf_slice(&answer->body), out);
+        const struct http_record record = {
+            .head = flv_buf_slice(&head), .body = flv_buf_slice(&answer->body)};
+        rc = http_format_record(&record, type, out);
     }
     flv_buf_deinit(&head);
     return rc;

@@ -21,7 +21,7 @@ struct http_state {
 static const char *const parts_names[] = {"body", "full", NULL};
 static const char *const type_names[] = {"text", "json", NULL};
 static const char *const error_names[] = {"produce", "skip", "fail", NULL};
-static const char *const stream_names[] = {"false", "true", NULL};
+static const char *const stream_names[] = {"false", "true", "events", NULL};
 static const char *const oversized_names[] = {"skip", "fail", NULL};
 static const char *const header_names[] = {"headers", NULL};
 
@@ -76,7 +76,7 @@ static const struct flv_opt opts[] = {
      .choices = stream_names, .fallback = "false", .bare = "true",
      .since = "0.4.0",
      .help = "Reads the answer as a stream without an end, cut at the "
-             "delimiter"},
+             "delimiter; events: as server-sent events"},
     {.name = "delimiter", FLV_STR(struct http_conf, delimiter),
      .fallback = "\\n", .since = "0.4.0",
      .help = "What ends a record of a stream: text, in which \\n, \\r, \\t, "

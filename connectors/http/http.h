@@ -21,7 +21,11 @@
 enum http_parts { HTTP_PARTS_BODY, HTTP_PARTS_FULL };
 enum http_type { HTTP_TYPE_TEXT, HTTP_TYPE_JSON };
 enum http_on_error { HTTP_ERROR_PRODUCE, HTTP_ERROR_SKIP, HTTP_ERROR_FAIL };
-enum http_stream { HTTP_STREAM_NONE, HTTP_STREAM_CUT };
+enum http_stream {
+    HTTP_STREAM_NONE,
+    HTTP_STREAM_CUT,    /* at a delimiter */
+    HTTP_STREAM_EVENTS, /* server-sent events */
+};
 enum http_on_oversized { HTTP_OVERSIZED_SKIP, HTTP_OVERSIZED_FAIL };
 
 /* Largest value of a record; the runtime's own ceiling is above it. */
@@ -111,11 +115,16 @@ void http_bad_status(const struct http_conf *conf,
 FLV_CHECKED flv_rc http_format_head(const struct flv_http_response *answer,
                                     enum http_type type,
                                     struct flv_buf *out);
-/* Appends the value of a record: such a head (or nothing), and the body. */
-FLV_CHECKED flv_rc http_format_piece(struct flv_slice head,
-                                     enum http_type type,
-                                     struct flv_slice body,
-                                     struct flv_buf *out);
+/* What makes a record of a stream. */
+struct http_record {
+    struct flv_slice head; /* such a head, or nothing */
+    struct flv_slice body;
+    bool is_event;             /* JSON says its type, and its id if any */
+    struct flv_slice type, id; /* of the event */
+};
+FLV_CHECKED flv_rc http_format_record(const struct http_record *r,
+                                      enum http_type type,
+                                      struct flv_buf *out);
 /* Appends the record's value for an answer. */
 FLV_CHECKED flv_rc http_format(const struct flv_http_response *answer,
                                enum http_parts parts,

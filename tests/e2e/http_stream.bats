@@ -227,6 +227,60 @@ assert d["body"] == "line 1", d'
     CONNECTOR=
 }
 
+@test "events become records, and reconnecting goes on behind the last safe one" {
+    end_up
+    connector --endpoint="$URL/events?count=3&end=abort" --stream=events
+    until_true 15 has_records 9
+    stop_connector
+    # However often it broke: each event once, none missing.
+    local n
+    n=$(records | wc -l)
+    [ "$(records)" = "$(seq -f 'event %.0f' "$n")" ]
+    [ "$(head -1 "$SEEN")" = "GET /events?count=3&end=abort " ]
+    grep -q 'abort 3$' "$SEEN"
+    grep -q 'abort 6$' "$SEEN"
+}
+
+@test "the id of a killed connector's last safe event can be handed on" {
+    end_up
+    connector --endpoint="$URL/events?count=5&end=stall" --stream=events \
+        --header='Last-Event-ID: 100' --output-type=json
+    until_true 15 has_records 5
+    stop_connector
+    [ "$(records | head -1)" = \
+        '{"event":"tick","id":"101","body":"event 101"}' ]
+}
+
+@test "an event stream that is none is named; one without more ends it all" {
+    end_up
+    connector --endpoint="$URL/lines" --stream=events
+    said 'answers with text/plain, not with server-sent events'
+    stop_connector
+    connector --endpoint="$URL/refuse?times=1&code=204" --stream=events
+    ends_with 0 "$CONNECTOR"
+    CONNECTOR=
+    said 'there is no more'
+}
+
+@test "while the cluster is away no event is asked for again or lost" {
+    end_up
+    connector --endpoint="$URL/events?count=2&end=abort" --stream=events
+    until_true 15 has_records 4
+    kill -STOP "$(server_pid)"
+    local before
+    requests() { wc -l <"$SEEN"; }
+    stands_still() {
+        before=$(requests)
+        read -rt 0.5 <> <(:) || true
+        [ "$(requests)" = "$before" ]
+    }
+    until_true 15 stands_still
+    kill -CONT "$(server_pid)"
+    until_true 15 has_records 12
+    stop_connector
+    [ "$(records)" = "$(seq -f 'event %.0f' "$(records | wc -l)")" ]
+}
+
 @test "a stream is looked at before it is used" {
     end_up
     run -0 fluvio-connect-http --fluvio-topic="$TOPIC" --proxy= --probe \
