@@ -478,6 +478,76 @@ flv_client_smartmodule_watch(struct flv_smartmodule_watch **out,
  * FLV_E_CANCELED before. */
 void flv_smartmodule_watch_close(struct flv_smartmodule_watch *w);
 
+/* ---- Table formats: how consumers lay out JSON records as a table */
+
+enum flv_table_align {
+    FLV_TABLE_ALIGN_NONE, /* not said */
+    FLV_TABLE_ALIGN_LEFT,
+    FLV_TABLE_ALIGN_RIGHT,
+    FLV_TABLE_ALIGN_CENTER,
+};
+
+enum flv_table_color {
+    FLV_TABLE_COLOR_NONE, /* not said */
+    FLV_TABLE_COLOR_BLUE,
+    FLV_TABLE_COLOR_YELLOW,
+    FLV_TABLE_COLOR_GREEN,
+};
+
+enum flv_table_flag {
+    FLV_TABLE_UNSAID,
+    FLV_TABLE_NO,
+    FLV_TABLE_YES,
+};
+
+struct flv_table_column {
+    const char *key_path;     /* which member of a record */
+    const char *header_label; /* NULL: the key path */
+    const char *width;        /* NULL: not said */
+    const char *format;       /* NULL: not said */
+    enum flv_table_align alignment;
+    enum flv_table_flag display;     /* unsaid: shown */
+    enum flv_table_flag primary_key; /* unsaid: none */
+    enum flv_table_color header_bg_color, header_text_color;
+};
+
+/* For creating one, and what a list shows. */
+struct flv_table_format {
+    const char *name;
+    bool input_json;  /* the input format is said to be JSON */
+    bool has_columns; /* false: those that the records have */
+    const struct flv_table_column *columns;
+    size_t column_count;
+    const char *smartmodule; /* NULL: none */
+    /* Lists only: "Init", "Invalid", "Running", "Pending" or "Failed". */
+    const char *state;
+    const char *reason; /* NULL: none */
+};
+
+/* FLV_E_EXISTS: there is one of that name. */
+FLV_CHECKED flv_rc
+flv_client_table_format_create(struct flv_client *c,
+                               const struct flv_table_format *format,
+                               flv_done_fn done,
+                               void *user,
+                               struct flv_err *err);
+FLV_CHECKED flv_rc flv_client_table_format_delete(struct flv_client *c,
+                                                  const char *name,
+                                                  flv_done_fn done,
+                                                  void *user,
+                                                  struct flv_err *err);
+
+typedef void (*flv_table_formats_fn)(void *user,
+                                     const struct flv_err *err,
+                                     const struct flv_table_format *formats,
+                                     size_t count);
+/* name NULL: all; else that one, or none. */
+FLV_CHECKED flv_rc flv_client_table_formats(struct flv_client *c,
+                                            const char *name,
+                                            flv_table_formats_fn done,
+                                            void *user,
+                                            struct flv_err *err);
+
 /* One step of a chain that the server runs on the records of a consumer. */
 enum flv_smartmodule_kind {
     FLV_SMARTMODULE_ANY, /* what the module exports */

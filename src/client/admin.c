@@ -123,6 +123,7 @@ static const char *text(struct admin_op *o, struct flv_slice s)
 static bool says_nothing(int code)
 {
     return code == FLV_WIRE_OTHER || code == FLV_WIRE_SMARTMODULE_ERROR ||
+           code == FLV_WIRE_TABLE_FORMAT_ERROR ||
            code == FLV_WIRE_TOPIC_INVALID_CONFIGURATION ||
            code == FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE;
 }
@@ -287,15 +288,21 @@ flv_rc flv_client_topic_create(struct flv_client *c,
 }
 
 /* Topics and SmartModules are deleted by their names. */
-static flv_rc remove_named(struct admin_op *o,
-                           enum flv_wire_object object,
-                           const char *name,
-                           bool force,
-                           struct flv_err *err)
+/* What its name is called. */
+static const char *noun(enum flv_wire_object object)
 {
-    flv_rc rc = flv__name_copy(
-        o->name, name,
-        object == FLV_WIRE_TOPIC ? "Topic name" : "SmartModule name", err);
+    return object == FLV_WIRE_TOPIC          ? "Topic name"
+           : object == FLV_WIRE_TABLE_FORMAT ? "TableFormat name"
+                                             : "SmartModule name";
+}
+
+flv_rc flv__admin_remove(struct admin_op *o,
+                         enum flv_wire_object object,
+                         const char *name,
+                         bool force,
+                         struct flv_err *err)
+{
+    flv_rc rc = flv__name_copy(o->name, name, noun(object), err);
 
     if (rc != FLV_OK) {
         flv__admin_drop(o);
@@ -328,7 +335,7 @@ flv_rc flv_client_topic_delete(struct flv_client *c,
     }
     o->fn.done = done;
     o->deliver = flv__admin_deliver;
-    return remove_named(o, FLV_WIRE_TOPIC, name, force, err);
+    return flv__admin_remove(o, FLV_WIRE_TOPIC, name, force, err);
 }
 
 /* ---------------------------------------------------------------- lists */
@@ -357,19 +364,6 @@ static flv_rc open_list(struct admin_op *o,
     *out_body = env.body;
     return FLV_OK;
 }
-
-/* What is special to a list. */
-struct list_kind {
-    enum flv_wire_object object;
-    const struct flv_wire_schema *schema; /* of a union answer */
-    size_t wire_size, info_size;
-    /* *keep = false: it was not asked for. */
-    flv_rc (*fill)(struct admin_op *o,
-                   const void *wire,
-                   void *info,
-                   bool *keep,
-                   struct flv_err *err);
-};
 
 /* All lists have one shape. */
 union answer {
@@ -437,10 +431,10 @@ static void list_done(struct flv__call *call,
     }
 }
 
-static flv_rc list(struct admin_op *o,
-                   const struct list_kind *kind,
-                   const char *name,
-                   struct flv_err *err)
+flv_rc flv__admin_list(struct admin_op *o,
+                       const struct list_kind *kind,
+                       const char *name,
+                       struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
@@ -452,11 +446,7 @@ static flv_rc list(struct admin_op *o,
 
         rc = filter == NULL
                  ? flv_fail(err, FLV_E_NOMEM, "out of memory for a request")
-                 : flv__name_copy(o->name, name,
-                                  kind->object == FLV_WIRE_TOPIC
-                                      ? "Topic name"
-                                      : "SmartModule name",
-                                  err);
+                 : flv__name_copy(o->name, name, noun(kind->object), err);
         if (rc != FLV_OK) {
             flv__admin_drop(o);
             return rc;
@@ -606,7 +596,7 @@ flv_rc flv_client_topics(struct flv_client *c,
     o->fn.topics = done;
     o->deliver = deliver_topics;
     o->body.list.system = system;
-    return list(o, &topic_list, name, err);
+    return flv__admin_list(o, &topic_list, name, err);
 }
 
 static const char *mirror_name(struct admin_op *o,
@@ -705,7 +695,7 @@ flv_rc flv_client_partitions(struct flv_client *c,
     o->fn.partitions = done;
     o->deliver = deliver_partitions;
     o->body.list.system = system;
-    return list(o, &partition_list, NULL, err);
+    return flv__admin_list(o, &partition_list, NULL, err);
 }
 
 static flv_rc fill_spu(struct admin_op *o,
@@ -776,7 +766,7 @@ flv_rc flv_client_spus(struct flv_client *c,
     }
     o->fn.spus = done;
     o->deliver = deliver_spus;
-    return list(o, &spu_list, NULL, err);
+    return flv__admin_list(o, &spu_list, NULL, err);
 }
 
 /* --------------------------------------------------------- SmartModules */
@@ -832,7 +822,7 @@ flv_rc flv_client_smartmodule_delete(struct flv_client *c,
     }
     o->fn.done = done;
     o->deliver = flv__admin_deliver;
-    return remove_named(o, FLV_WIRE_SMARTMODULE, name, false, err);
+    return flv__admin_remove(o, FLV_WIRE_SMARTMODULE, name, false, err);
 }
 
 static flv_rc fill_module(struct admin_op *o,
@@ -878,7 +868,7 @@ flv_rc flv_client_smartmodules(struct flv_client *c,
     o->fn.modules = done;
     o->deliver = deliver_modules;
     o->body.list.summary = !with_bytes;
-    return list(o, &module_list, name, err);
+    return flv__admin_list(o, &module_list, name, err);
 }
 
 /* ----------------------------------------------------- consumer offsets */

@@ -17,7 +17,20 @@
 #include "wire/ext.h"
 #include "wire/spu.h"
 
-struct list_kind;
+struct admin_op;
+
+/* What is special to a list. */
+struct list_kind {
+    enum flv_wire_object object;
+    const struct flv_wire_schema *schema; /* of a struct with items alone */
+    size_t wire_size, info_size;
+    /* *keep = false: it was not asked for. */
+    flv_rc (*fill)(struct admin_op *o,
+                   const void *wire,
+                   void *info,
+                   bool *keep,
+                   struct flv_err *err);
+};
 
 struct admin_op {
     struct flv__op op;
@@ -37,6 +50,7 @@ struct admin_op {
         flv_partitions_fn partitions;
         flv_spus_fn spus;
         flv_smartmodules_fn modules;
+        flv_table_formats_fn formats;
         flv_offsets_fn offsets;
     } fn;
     const struct list_kind *list; /* lists only */
@@ -45,6 +59,7 @@ struct admin_op {
         struct flv_wire_topic_create create;
         struct flv_wire_topic_create_ext create_ext;
         struct flv_wire_smartmodule_create module_create;
+        struct flv_wire_table_format_create format_create;
         struct flv_wire_topic_update update;
         struct flv_wire_delete_request remove;
         struct flv_wire_list_request list;
@@ -62,6 +77,17 @@ FLV_CHECKED flv_rc flv__admin_new(struct flv_client *c,
 void flv__admin_drop(struct admin_op *o);
 /* Sends it to the metadata service; a failure drops it. */
 FLV_CHECKED flv_rc flv__admin_submit(struct admin_op *o, struct flv_err *err);
+/* Asks for a list, or deletes the object of that name; a failure drops the
+ * op. */
+FLV_CHECKED flv_rc flv__admin_list(struct admin_op *o,
+                                   const struct list_kind *kind,
+                                   const char *name,
+                                   struct flv_err *err);
+FLV_CHECKED flv_rc flv__admin_remove(struct admin_op *o,
+                                     enum flv_wire_object object,
+                                     const char *name,
+                                     bool force,
+                                     struct flv_err *err);
 /* For call.done: the answer is a status. */
 void flv__admin_status(struct flv__call *call,
                        const struct flv__answer *a,

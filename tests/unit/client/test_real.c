@@ -546,6 +546,115 @@ static void watch_of_smartmodules_outlives_the_server(void **state)
     flv_loop_destroy(loop);
 }
 
+struct formats {
+    struct note note;
+    char text[400];
+};
+
+static void formats_came(void *user,
+                         const struct flv_err *err,
+                         const struct flv_table_format *infos,
+                         size_t count)
+{
+    struct formats *f = user;
+
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = strlen(f->text);
+        const struct flv_table_format *t = &infos[i];
+
+        (void)snprintf(f->text + at, sizeof(f->text) - at,
+                       "%s/%s json %d sm %s", t->name, t->state, t->input_json,
+                       t->smartmodule != NULL ? t->smartmodule : "-");
+        for (size_t k = 0; k < t->column_count; k++) {
+            const struct flv_table_column *c = &t->columns[k];
+            const size_t end = strlen(f->text);
+
+            (void)snprintf(f->text + end, sizeof(f->text) - end,
+                           " %s=%s w %s f %s %d%d%d%d%d", c->key_path,
+                           c->header_label != NULL ? c->header_label : "-",
+                           c->width != NULL ? c->width : "-",
+                           c->format != NULL ? c->format : "-",
+                           (int)c->alignment, (int)c->display,
+                           (int)c->primary_key, (int)c->header_bg_color,
+                           (int)c->header_text_color);
+        }
+        (void)strncat(f->text, ";", sizeof(f->text) - strlen(f->text) - 1);
+    }
+    done(&f->note, err);
+}
+
+static struct formats
+list_formats(struct flv_loop *loop, struct flv_client *c, const char *name)
+{
+    struct formats f = {.text = ""};
+
+    assert_int_equal(flv_client_table_formats(c, name, formats_came, &f, NULL),
+                     FLV_OK);
+    succeeds(loop, &f.note);
+    return f;
+}
+
+static void table_formats_come_back_as_they_were(void **state)
+{
+    static const struct flv_table_column columns[] = {
+        {.key_path = "id",
+         .primary_key = FLV_TABLE_YES,
+         .display = FLV_TABLE_NO},
+        {.key_path = "price",
+         .header_label = "Price",
+         .width = "8",
+         .format = "f",
+         .alignment = FLV_TABLE_ALIGN_RIGHT,
+         .header_bg_color = FLV_TABLE_COLOR_BLUE,
+         .header_text_color = FLV_TABLE_COLOR_GREEN}};
+    const struct flv_table_format full = {.name = "full",
+                                          .input_json = true,
+                                          .has_columns = true,
+                                          .columns = columns,
+                                          .column_count = 2,
+                                          .smartmodule = "m"};
+    const struct flv_table_format bare = {.name = "bare-full"};
+    struct server s;
+    struct flv_loop *loop = NULL;
+
+    (void)state;
+    assert_int_equal(flv_loop_create(&loop, 0, NULL), FLV_OK);
+    server_init(&s);
+    struct flv_client *c = connect_to(&s, loop);
+    struct note n = {.came = false};
+    assert_int_equal(flv_client_table_format_create(c, &full, done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_table_format_create(c, &bare, done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_table_format_create(c, &full, done, &n, NULL),
+                     FLV_OK);
+    wait_for(loop, &n.came);
+    assert_int_equal(n.err.rc, FLV_E_EXISTS);
+    assert_string_equal(n.err.text, "TableFormat already exists");
+    struct formats f = list_formats(loop, c, "full");
+    assert_string_equal(f.text, "full/Init json 1 sm m id=- w - f - 01200 "
+                                "price=Price w 8 f f 20013;");
+    f = list_formats(loop, c, NULL);
+    assert_non_null(strstr(f.text, "bare-full/Init json 0 sm -;full/Init"));
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_table_format_delete(c, "full", done, &n, NULL),
+                     FLV_OK);
+    succeeds(loop, &n);
+    n = (struct note){.came = false};
+    assert_int_equal(flv_client_table_format_delete(c, "full", done, &n, NULL),
+                     FLV_OK);
+    wait_for(loop, &n.came);
+    assert_int_equal(n.err.rc, FLV_E_NOT_FOUND);
+    assert_string_equal(n.err.text, "TableFormat not found");
+    disconnect(loop, c);
+    server_deinit(&s);
+    flv_loop_destroy(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -553,6 +662,7 @@ int main(void)
         cmocka_unit_test(stored_offsets_outlive_the_server),
         cmocka_unit_test(smartmodules_come_back_plain),
         cmocka_unit_test(watch_of_smartmodules_outlives_the_server),
+        cmocka_unit_test(table_formats_come_back_as_they_were),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
