@@ -45,11 +45,14 @@ static const struct flv_opt global_opts[] = {
     {.name = NULL}};
 
 static const struct flv_cmd *const root_commands[] = {
-    &cli_cmd_consume,   &cli_cmd_produce,     &cli_cmd_topic,
-    &cli_cmd_partition, &cli_cmd_smartmodule, &cli_cmd_consumer,
-    &cli_cmd_connector, &cli_cmd_dead_letter, &cli_cmd_secret,
-    &cli_cmd_cluster,   &cli_cmd_profile,     &cli_cmd_benchmark,
-    &cli_cmd_version,   &cli_cmd_completions, NULL};
+    &cli_cmd_consume,     &cli_cmd_produce,
+    &cli_cmd_topic,       &cli_cmd_partition,
+    &cli_cmd_smartmodule, &cli_cmd_table_format,
+    &cli_cmd_consumer,    &cli_cmd_connector,
+    &cli_cmd_dead_letter, &cli_cmd_secret,
+    &cli_cmd_cluster,     &cli_cmd_profile,
+    &cli_cmd_benchmark,   &cli_cmd_version,
+    &cli_cmd_completions, NULL};
 
 const struct flv_cmd cli_cmd_root = {
     .name = "fluvio",

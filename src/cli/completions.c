@@ -77,6 +77,7 @@ static const char *asked_words(const char *path)
         {"fluvio smartmodule delete", "fluvio smartmodule names"},
         {"fluvio smartmodule describe", "fluvio smartmodule names"},
         {"fluvio smartmodule download", "fluvio smartmodule names"},
+        {"fluvio table-format delete", "fluvio table-format names"},
         {"fluvio profile switch", "fluvio profile names"},
         {"fluvio profile rename", "fluvio profile names"},
         {"fluvio profile delete", "fluvio profile names"},

@@ -40,6 +40,18 @@ static void got_modules(void *user,
     cli_call_end(&n->call, err);
 }
 
+static void got_formats(void *user,
+                        const struct flv_err *err,
+                        const struct flv_table_format *formats,
+                        size_t count)
+{
+    struct names_call *n = user;
+    for (size_t i = 0; err == NULL && i < count; i++) {
+        add_name(n, formats[i].name);
+    }
+    cli_call_end(&n->call, err);
+}
+
 /* Asks the cluster with `ask`; a failure is silence. */
 static int print_names(struct cli *c,
                        flv_rc (*ask)(struct cli *c, struct names_call *n))
@@ -66,6 +78,11 @@ static flv_rc ask_modules(struct cli *c, struct names_call *n)
                                    NULL);
 }
 
+static flv_rc ask_formats(struct cli *c, struct names_call *n)
+{
+    return flv_client_table_formats(c->client, NULL, got_formats, n, NULL);
+}
+
 static int topic_names(struct flv_args *args, void *ctx)
 {
     (void)args;
@@ -76,6 +93,12 @@ static int module_names(struct flv_args *args, void *ctx)
 {
     (void)args;
     return print_names(ctx, ask_modules);
+}
+
+static int format_names(struct flv_args *args, void *ctx)
+{
+    (void)args;
+    return print_names(ctx, ask_formats);
 }
 
 static int profile_names(struct flv_args *args, void *ctx)
@@ -105,6 +128,13 @@ const struct flv_cmd cli_cmd_smartmodule_names = {
     .about = "Print the names of SmartModules, one a line",
     .flags = FLV_CMD_HIDDEN,
     .run = module_names,
+};
+
+const struct flv_cmd cli_cmd_table_format_names = {
+    .name = "names",
+    .about = "Print the names of TableFormats, one a line",
+    .flags = FLV_CMD_HIDDEN,
+    .run = format_names,
 };
 
 const struct flv_cmd cli_cmd_profile_names = {
