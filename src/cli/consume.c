@@ -20,6 +20,7 @@
 /* After a signal, a reader that takes nothing may hold us so long. */
 #define STOP_GRACE_MS 1000
 #define TRUNCATE_COLUMNS 80
+#define SCREEN_LINES 24
 #define PARTITIONS_MAX 1024
 
 struct consume_conf {
@@ -191,6 +192,8 @@ struct consume {
     int64_t end_offset; /* -1: none */
     bool reached;       /* a record at or behind it came */
     bool paused;
+    bool screen;   /* the terminal shows the table that is kept */
+    bool dirty;    /* and not as it is now */
     bool ended;    /* the consumer has nothing more for us */
     bool stopping; /* a signal came */
     bool closed;
@@ -230,6 +233,9 @@ static flv_rc parse_output(struct consume *k, struct flv_err *err)
                  {"binary", CLI_VALUE_BINARY},   {"json", CLI_VALUE_JSON},
                  {"raw", CLI_VALUE_RAW},         {"table", CLI_VALUE_TABLE}};
     const char *name = k->conf->output;
+    if (name == NULL && k->conf->table_format != NULL) {
+        k->formatter.form = CLI_VALUE_TABLE;
+    }
     if (name == NULL) {
         return FLV_OK;
     }
@@ -241,9 +247,11 @@ static flv_rc parse_output(struct consume *k, struct flv_err *err)
     }
     if (strcasecmp(name, "full_table") == 0 ||
         strcasecmp(name, "full-table") == 0) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "this version has no full-screen table; use --output "
-                        "table");
+        k->formatter.form = CLI_VALUE_TABLE;
+        k->screen = isatty(STDOUT_FILENO) != 0;
+        k->formatter.keep_rows = k->screen;
+        k->dirty = k->screen;
+        return FLV_OK;
     }
     return flv_fail(err, FLV_E_USAGE,
                     "invalid value '%.40s' for '--output <type>' [possible "
@@ -280,11 +288,6 @@ static flv_rc check_unsupported(const struct consume *k, struct flv_err *err)
         return flv_fail(err, FLV_E_UNSUPPORTED,
                         "this version has no mirroring; leave --mirror out");
     }
-    if (k->conf->table_format != NULL) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "this version has no table formats; leave "
-                        "--table-format out");
-    }
     if (k->conf->join != NULL || k->conf->join_topic != NULL ||
         k->conf->derivedstream != NULL) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
@@ -294,13 +297,13 @@ static flv_rc check_unsupported(const struct consume *k, struct flv_err *err)
     return FLV_OK;
 }
 
-static size_t terminal_columns(void)
+static size_t terminal_size(size_t *out_lines)
 {
     struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
-        return size.ws_col;
-    }
-    return TRUNCATE_COLUMNS;
+    bool known =
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    *out_lines = known && size.ws_row > 0 ? size.ws_row : SCREEN_LINES;
+    return known ? size.ws_col : TRUNCATE_COLUMNS;
 }
 
 static flv_rc parse_conf(struct consume *k, struct flv_err *err)
@@ -318,7 +321,8 @@ static flv_rc parse_conf(struct consume *k, struct flv_err *err)
     k->formatter.template = conf->format;
     k->formatter.key_value = conf->key_value;
     k->formatter.suppress = conf->suppress_unknown;
-    k->formatter.line_max = conf->truncate ? terminal_columns() : 0;
+    size_t lines = 0;
+    k->formatter.line_max = conf->truncate ? terminal_size(&lines) : 0;
     k->end_offset = flv_opts_given(k->opts, "end") ? (int64_t)conf->end : -1;
     if (rc == FLV_OK && k->end_offset >= 0 &&
         flv_opts_given(k->opts, "start") && conf->end < conf->start) {
@@ -395,9 +399,33 @@ static bool is_done(const struct consume *k)
            !cli_commits_are_pending(&k->commits);
 }
 
+/* Shows the table anew when the terminal has taken what came before, so a
+ * slow one sees fewer pictures. */
+static void redraw(struct consume *k)
+{
+    char title[200];
+    size_t lines = 0;
+    if (!k->dirty || !cli_sink_is_idle(&k->sink)) {
+        return;
+    }
+    size_t columns = terminal_size(&lines);
+    const struct cli_grid *g = &k->formatter.grid;
+    int n = snprintf(title, sizeof title, "(Ctrl-C to exit) | Items: %zu",
+                     g->row_count);
+    if (k->formatter.no_rows > 0) {
+        snprintf(title + n, sizeof title - (size_t)n,
+                 " | records that are no rows: %" PRIu64, k->formatter.no_rows);
+    }
+    k->dirty = false;
+    cli_ignore(cli_grid_draw(g, title, lines, columns,
+                             cli_colour(STDOUT_FILENO), &k->sink.filling));
+    cli_sink_kick(&k->sink);
+}
+
 /* At the end, what the output took is stored before we leave. */
 static void check_done(struct consume *k)
 {
+    redraw(k);
     if (k->ended && cli_sink_is_idle(&k->sink)) {
         cli_commits_flush(&k->commits);
     }
@@ -434,6 +462,8 @@ static void got_batch(void *user, const struct flv_record_batch *batch)
             k->reached || (k->end_offset >= 0 && last >= k->end_offset);
         cli_commits_note(&k->commits, batch->partition, last);
     }
+    k->dirty = k->screen;
+    redraw(k);
     cli_sink_kick(&k->sink);
     if (rc != FLV_OK) {
         end(k, &err);
@@ -461,7 +491,8 @@ static void sink_written(void *user)
         end(k, k->sink.sys != EPIPE ? &err : NULL);
         return;
     }
-    if (k->sink.filling.len == 0) {
+    redraw(k);
+    if (k->sink.filling.len == 0 && !k->dirty) {
         cli_commits_written(&k->commits);
     }
     if (k->paused && !cli_sink_is_full(&k->sink)) {
@@ -557,7 +588,11 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     rc = flv_loop_on_signal(loop, SIGINT, on_signal, k, err);
     rc = rc == FLV_OK ? flv_loop_on_signal(loop, SIGTERM, on_signal, k, err)
                       : rc;
-    print_notice(k, cc.start);
+    if (k->screen) {
+        cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
+    } else {
+        print_notice(k, cc.start);
+    }
     rc = rc == FLV_OK
              ? flv_consumer_open(&k->consumer, k->cli->client, &cc, err)
              : rc;
@@ -566,6 +601,42 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
                                err);
     }
     return rc;
+}
+
+/* ---- The table format ---------------------------------------------------- */
+
+struct format_call {
+    struct cli_call call;
+    struct consume *k; /* borrowed */
+};
+
+static void got_formats(void *user,
+                        const struct flv_err *err,
+                        const struct flv_table_format *formats,
+                        size_t count)
+{
+    struct format_call *f = user;
+    struct flv_err own = {0};
+    flv_rc rc = FLV_OK;
+    if (err == NULL && count == 0) {
+        rc = flv_fail(&own, FLV_E_NOT_FOUND, "TableFormat not found: %.120s",
+                      f->k->conf->table_format);
+    } else if (err == NULL) {
+        rc = cli_grid_use(&f->k->formatter.grid, &formats[0], &own);
+    }
+    cli_call_end(&f->call, rc != FLV_OK ? &own : err);
+}
+
+static flv_rc load_format(struct consume *k, struct flv_err *err)
+{
+    struct format_call f = {.k = k};
+    if (k->conf->table_format == NULL) {
+        return FLV_OK;
+    }
+    cli_call_init(&f.call, k->cli);
+    flv_rc rc = flv_client_table_formats(k->cli->client, k->conf->table_format,
+                                         got_formats, &f, err);
+    return rc == FLV_OK ? cli_call_wait(&f.call, err) : rc;
 }
 
 static void close_all(struct consume *k)
@@ -616,6 +687,7 @@ static int consume_run(struct flv_args *args, void *ctx)
         return cli_usage(k->cli, "%s", err.text);
     }
     rc = rc == FLV_OK ? cli_connect(k->cli, &err) : rc;
+    rc = rc == FLV_OK ? load_format(k, &err) : rc;
     rc = rc == FLV_OK ? open_all(k, &err) : rc;
     if (rc == FLV_OK) {
         run_to_end(k);

@@ -11,11 +11,11 @@
 
 #define BINARY_LOOK_MAX 1024
 #define HEX_COLUMNS 16
-#define TABLE_CELL_MAX 64
 
 void cli_formatter_init(struct cli_formatter *f)
 {
     *f = (struct cli_formatter){.form = CLI_VALUE_DYNAMIC};
+    cli_grid_init(&f->grid);
 }
 
 void cli_formatter_deinit(struct cli_formatter *f)
@@ -23,10 +23,7 @@ void cli_formatter_deinit(struct cli_formatter *f)
     if (f == NULL) {
         return;
     }
-    for (size_t i = 0; i < f->key_count; i++) {
-        flv_free(f->keys[i]);
-    }
-    f->key_count = 0;
+    cli_grid_deinit(&f->grid);
 }
 
 static bool starts_with(struct flv_slice s, const char *magic)
@@ -107,80 +104,21 @@ static flv_rc put_json(const struct cli_formatter *f,
 /* ---- Table ---------------------------------------------------------------
  */
 
-static flv_rc put_cell(struct flv_slice text, size_t width, struct flv_buf *out)
-{
-    flv_rc rc = flv_buf_add_u8(out, ' ');
-    for (size_t i = 0; i < text.len && rc == FLV_OK; i++) {
-        uint8_t c = text.data[i];
-        rc = flv_buf_add_u8(out, c < 0x20 ? ' ' : c);
-    }
-    for (size_t i = text.len; i < width + 1 && rc == FLV_OK; i++) {
-        rc = flv_buf_add_u8(out, ' ');
-    }
-    return rc;
-}
-
-/* The first record fixes the columns: each as wide as the wider of its name
- * and first value. Prints the header. */
-static flv_rc fix_columns(struct cli_formatter *f,
-                          const struct cli_json_member *members,
-                          size_t count,
-                          struct flv_buf *out)
-{
-    flv_rc rc = FLV_OK;
-    assert(f->key_count == 0);
-    for (size_t i = 0; i < count && rc == FLV_OK; i++) {
-        f->keys[i] = flv_slice_dup(members[i].name);
-        if (f->keys[i] == NULL) {
-            return FLV_E_NOMEM;
-        }
-        f->key_count++;
-        size_t width = members[i].name.len > members[i].value.len
-                           ? members[i].name.len
-                           : members[i].value.len;
-        f->widths[i] = width < TABLE_CELL_MAX ? width : TABLE_CELL_MAX;
-        rc = put_cell(members[i].name, f->widths[i], out);
-    }
-    return rc == FLV_OK ? flv_buf_add_u8(out, '\n') : rc;
-}
-
-static flv_rc put_row(const struct cli_formatter *f,
-                      const struct cli_json_member *members,
-                      size_t count,
-                      struct flv_buf *out)
-{
-    flv_rc rc = FLV_OK;
-    for (size_t i = 0; i < f->key_count && rc == FLV_OK; i++) {
-        struct flv_slice value = flv_slice("", 0);
-        for (size_t m = 0; m < count; m++) {
-            if (flv_slice_eq_str(members[m].name, f->keys[i])) {
-                value = members[m].value;
-            }
-        }
-        rc = put_cell(value, f->widths[i], out);
-    }
-    return rc;
-}
-
 static flv_rc put_table(struct cli_formatter *f,
                         struct flv_slice v,
                         struct flv_buf *out,
                         bool *skip)
 {
-    struct cli_json_member members[CLI_TABLE_KEYS_MAX];
-    size_t count = 0;
     struct flv_err why = {0};
-    flv_rc rc = cli_json_members(v, members, CLI_TABLE_KEYS_MAX, &count, &why);
-    if (rc != FLV_OK) {
-        *skip = f->suppress;
-        return f->suppress ? FLV_OK
-                           : flv_buf_addf(out, "error: no row of a table: %s",
-                                          why.text);
+    flv_rc rc = f->keep_rows ? cli_grid_keep(&f->grid, v, &why)
+                             : cli_grid_print(&f->grid, v, out, &why);
+    *skip = f->keep_rows;
+    if (rc == FLV_OK || rc == FLV_E_NOMEM) {
+        return rc;
     }
-    if (f->key_count == 0 && count > 0) {
-        rc = fix_columns(f, members, count, out);
-    }
-    return rc == FLV_OK ? put_row(f, members, count, out) : rc;
+    *skip = *skip || f->suppress;
+    f->no_rows++;
+    return *skip ? FLV_OK : flv_buf_add_str(out, why.text);
 }
 
 /* ---- Templates -----------------------------------------------------------

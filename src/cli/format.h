@@ -2,9 +2,10 @@
  * format.h - one record of a topic as text.
  *
  * Purpose    The value forms of `fluvio consume` (dynamic, text, binary, json,
- *            raw, table), keys in front, templates, cutting to one line.
+ *            raw, table), keys in front, templates, cutting to one line. Rows
+ *            of a table may be kept instead of printed, for a screen.
  * Threads    One thread.
- * Ownership  A formatter owns its template and columns until
+ * Ownership  A formatter owns its table until
  *            cli_formatter_deinit(); records stay borrowed.
  * Errors     FLV_E_INVALID for a bad template; FLV_E_LIMIT when a record
  *            does not fit the output buffer.
@@ -13,6 +14,7 @@
 #define FLV_CLI_FORMAT_H
 
 #include "base/bytes.h"
+#include "cli/grid.h"
 
 #include <fluvio/client.h>
 #include <stdbool.h>
@@ -26,18 +28,15 @@ enum cli_value_form {
     CLI_VALUE_TABLE,
 };
 
-#define CLI_TABLE_KEYS_MAX 32
-
 struct cli_formatter {
     enum cli_value_form form;
     bool key_value;       /* "[key] value" */
     bool suppress;        /* leave out what the form cannot show */
     const char *template; /* borrowed; NULL: none */
     size_t line_max;      /* cut to one line of so many characters; 0: no */
-    /* private: the columns of CLI_VALUE_TABLE, fixed by the first record */
-    char *keys[CLI_TABLE_KEYS_MAX]; /* owned */
-    size_t widths[CLI_TABLE_KEYS_MAX];
-    size_t key_count;
+    bool keep_rows;       /* CLI_VALUE_TABLE: keep, print nothing */
+    uint64_t no_rows;     /* records that could not be kept */
+    struct cli_grid grid; /* of CLI_VALUE_TABLE */
 };
 
 /* Checks the template once, before the first record is asked for. */

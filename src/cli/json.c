@@ -1,6 +1,7 @@
 #include "cli/json.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define JSON_DEPTH_MAX 128
 
@@ -292,6 +293,7 @@ next_member(struct scan *s, struct cli_json_member *out, bool *done)
         return rc;
     }
     out->value = cut(s, start, s->pos);
+    out->is_text = s->text.data[start] == '"';
     skip_blanks(s);
     int c = peek(s);
     s->pos++;
@@ -334,4 +336,127 @@ flv_rc cli_json_members(struct flv_slice text,
     }
     *out_count = n;
     return FLV_OK;
+}
+
+flv_rc cli_json_items(struct flv_slice text,
+                      struct flv_slice *out,
+                      size_t max,
+                      size_t *out_count,
+                      struct flv_err *err)
+{
+    struct scan s = {.text = text, .err = err};
+    size_t n = 0;
+    int c = ',';
+    skip_blanks(&s);
+    if (peek(&s) != '[') {
+        return bad(&s, "expected a list");
+    }
+    s.pos++;
+    skip_blanks(&s);
+    if (peek(&s) == ']') {
+        s.pos++;
+        c = ']';
+    }
+    while (c == ',') {
+        if (n == max) {
+            return flv_fail(err, FLV_E_LIMIT,
+                            "the list has more than %zu values", max);
+        }
+        skip_blanks(&s);
+        size_t start = s.pos;
+        flv_rc rc = value(&s);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        out[n++] = flv_slice(text.data + start, s.pos - start);
+        skip_blanks(&s);
+        c = peek(&s);
+        if (c != ',' && c != ']') {
+            return bad(&s, "expected `,` or `]`");
+        }
+        s.pos++;
+    }
+    skip_blanks(&s);
+    if (s.pos < text.len) {
+        return bad(&s, "trailing characters");
+    }
+    *out_count = n;
+    return FLV_OK;
+}
+
+/* ---- Escapes ------------------------------------------------------------- */
+
+static flv_rc put_utf8(struct flv_buf *out, uint32_t c)
+{
+    uint8_t b[4];
+    size_t n = 0;
+    if (c < 0x80) {
+        b[n++] = (uint8_t)c;
+    } else if (c < 0x800) {
+        b[n++] = (uint8_t)(0xc0 | c >> 6);
+        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
+    } else if (c < 0x10000) {
+        b[n++] = (uint8_t)(0xe0 | c >> 12);
+        b[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
+    } else {
+        b[n++] = (uint8_t)(0xf0 | c >> 18);
+        b[n++] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
+    }
+    return flv_buf_add(out, b, n);
+}
+
+/* Four digits at `at`, or -1 where there are none. */
+static int32_t four_hex(struct flv_slice s, size_t at)
+{
+    int32_t v = 0;
+    if (s.len < at + 4) {
+        return -1;
+    }
+    for (size_t i = at; i < at + 4; i++) {
+        int c = s.data[i];
+        if (!is_hex(c)) {
+            return -1;
+        }
+        v = v * 16 + (is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return v;
+}
+
+/* The escape behind the backslash at *pos, which moves behind it. */
+static flv_rc put_escape(struct flv_slice s, size_t *pos, struct flv_buf *out)
+{
+    static const char from[] = "bfnrt";
+    static const char to[] = "\b\f\n\r\t";
+    int c = s.data[(*pos)++];
+    if (c != 'u') {
+        const char *known = strchr(from, c);
+        return flv_buf_add_u8(out,
+                              (uint8_t)(known != NULL ? to[known - from] : c));
+    }
+    int32_t high = four_hex(s, *pos);
+    uint32_t code = high >= 0 ? (uint32_t)high : 0xfffd;
+    *pos += high >= 0 ? 4 : 0;
+    if (code >= 0xd800 && code < 0xdc00 && s.len >= *pos + 2 &&
+        s.data[*pos] == '\\' && s.data[*pos + 1] == 'u') {
+        int32_t low = four_hex(s, *pos + 2);
+        if (low >= 0xdc00 && low < 0xe000) {
+            *pos += 6;
+            code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+        }
+    }
+    return put_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+}
+
+flv_rc cli_json_text(struct flv_slice string, struct flv_buf *out)
+{
+    flv_rc rc = FLV_OK;
+    for (size_t pos = 0; pos < string.len && rc == FLV_OK;) {
+        uint8_t c = string.data[pos++];
+        rc = c == '\\' && pos < string.len ? put_escape(string, &pos, out)
+                                           : flv_buf_add_u8(out, c);
+    }
+    return rc;
 }

@@ -14,6 +14,8 @@
 
 #include "base/bytes.h"
 
+#include <stdbool.h>
+
 /* Appends `text`, which must be exactly one JSON value, laid out with two
  * blanks per level and no line feed at the end. On failure `out` keeps what
  * it had. */
@@ -24,6 +26,7 @@ FLV_CHECKED flv_rc cli_json_pretty(struct flv_slice text,
 struct cli_json_member {
     struct flv_slice name;  /* without quotes, escapes as written */
     struct flv_slice value; /* as written; a string without its quotes */
+    bool is_text;           /* it was a string */
 };
 
 /* Splits a JSON object into at most `max` members in the order written and
@@ -33,5 +36,14 @@ FLV_CHECKED flv_rc cli_json_members(struct flv_slice text,
                                     size_t max,
                                     size_t *out_count,
                                     struct flv_err *err);
+/* Splits a list into its values, as written, likewise. */
+FLV_CHECKED flv_rc cli_json_items(struct flv_slice text,
+                                  struct flv_slice *out,
+                                  size_t max,
+                                  size_t *out_count,
+                                  struct flv_err *err);
+/* The text that a checked string between its quotes stands for. Half a
+ * surrogate pair becomes U+FFFD. */
+FLV_CHECKED flv_rc cli_json_text(struct flv_slice string, struct flv_buf *out);
 
 #endif

@@ -88,3 +88,68 @@ PY
     [[ $stderr == *none.yml* ]]
     run -2 fluvio table-format create
 }
+
+@test "consume prints rows by a format, or by the members of the first record" {
+    fluvio topic create rows
+    printf '%s\n' '{"price":1.10,"item":"pen","note":"x"}' \
+        '[{"item":"ink","price":2},{"item":"pen","price":3}]' nothing '5' |
+        fluvio produce rows
+    fluvio table-format create -c "$HOME/prices.yml"
+    run -0 fluvio consume rows -B -d -O table
+    [ "$output" = " item  note  price 
+ pen   x     1.10  
+ ink         2     
+ pen         3     
+error parsing record as json: expected value at line 1 column 1
+error: Unable to parse json as object map" ]
+    want=" Item     Price 
+ pen       1.10 
+ ink          2 
+ pen          3 "
+    run -0 fluvio consume rows -B -d --suppress-unknown --table-format prices
+    [ "$output" = "$want" ]
+    run -0 fluvio consume rows -B -d --suppress-unknown -O full-table \
+        --tableformat prices
+    [ "$output" = "$want" ]
+    run -0 fluvio consume rows -B -d --table-format prices -O raw
+    [[ $output == '{"price":1.10'* ]]
+    run -1 --separate-stderr fluvio consume rows -B -d --table-format none
+    [ "$stderr" = "TableFormat not found: none" ]
+    fluvio table-format delete prices
+}
+
+# The screen of a command that is run on a terminal of 20 lines of 40.
+on_terminal() {
+    python3 - "$@" <<'PY'
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
+    os.execvp(sys.argv[1], sys.argv[1:])
+out = b""
+try:
+    while chunk := os.read(fd, 4096):
+        out += chunk
+except OSError:
+    pass
+_, status = os.waitpid(pid, 0)
+sys.stdout.write(out.decode())
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
+}
+
+@test "on a terminal the full table replaces rows of the same key" {
+    fluvio table-format create -c "$HOME/prices.yml"
+    run -0 on_terminal fluvio consume rows -B -d -O full_table \
+        --table-format prices
+    last=${output##*$'\033[H'}
+    last=${last//$'\r'/}
+    last=${last//$'\033[K'/}
+    [[ $last == "(Ctrl-C to exit) | Items: 2 | records th"* ]]
+    [[ $last == *$'\033[1;32;44m Item     Price \033[0m\n pen          3 \n ink          2 \n'* ]]
+    NO_COLOR=1 run -0 on_terminal fluvio consume rows -B -d -O full_table \
+        --table-format prices
+    [[ $output != *$'\033[1;'* ]]
+    fluvio table-format delete prices
+}

@@ -3,6 +3,7 @@
  * form prints them or says why not. JSON laid out once stays as it is when it
  * is laid out again. */
 #include "cli/format.h"
+#include "cli/grid.h"
 #include "cli/json.h"
 
 #include <stdlib.h>
@@ -53,6 +54,31 @@ print_as(enum cli_value_form form, struct flv_slice value, const char *template)
     flv_buf_deinit(&out);
 }
 
+/* Kept rows stay within the terminal, whatever the records are. */
+static void draw(struct flv_slice value)
+{
+    static const struct flv_table_column columns[] = {
+        {.key_path = "a", .primary_key = FLV_TABLE_YES},
+        {.key_path = "b.c", .alignment = FLV_TABLE_ALIGN_CENTER}};
+    const struct flv_table_format format = {
+        .name = "f", .columns = columns, .column_count = value.len % 2 * 2};
+    struct cli_grid g;
+    struct flv_buf out;
+    cli_grid_init(&g);
+    flv_buf_init(&out, 64 << 20);
+    expect(cli_grid_use(&g, &format, NULL) == FLV_OK);
+    flv_rc rc = cli_grid_keep(&g, value, NULL);
+    expect(cli_grid_keep(&g, value, NULL) == rc);
+    expect(cli_grid_draw(&g, "title", 10, 20, true, &out) == FLV_OK);
+    size_t lines = 0;
+    for (size_t i = 0; i < out.len; i++) {
+        lines += out.data[i] == '\n';
+    }
+    expect(lines <= 10);
+    cli_grid_deinit(&g);
+    flv_buf_deinit(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char template[256];
@@ -61,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     lay_out_twice(value);
+    draw(value);
     for (int form = CLI_VALUE_DYNAMIC; form <= CLI_VALUE_TABLE; form++) {
         print_as((enum cli_value_form)form, value, NULL);
     }

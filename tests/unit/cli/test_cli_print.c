@@ -1,9 +1,12 @@
 /* What the CLI prints, held against the texts of a real cluster's CLI. */
 #include "cli/format.h"
+#include "cli/grid.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "cm.h"
+
+#include <stdio.h>
 
 #define CELLS(...)                                                             \
     (const char *const[])                                                      \
@@ -325,9 +328,106 @@ static void table_records_share_one_header(void **state)
     struct shown *s = *state;
     s->f.form = CLI_VALUE_TABLE;
     assert_string_equal(show(s, NULL, "{\"name\":\"tom\",\"age\":3}", 22),
-                        " name  age \n tom   3   \n");
+                        " age  name \n 3    tom  \n");
     assert_string_equal(show(s, NULL, "{\"age\":12,\"name\":\"x\"}", 21),
-                        " x     12  \n");
+                        " 12   x    \n");
+    assert_string_equal(
+        show(s, NULL, "[{\"age\":1},{\"name\":\"\\u00e9\\n\\ud83d\\ude00\"}]",
+             43),
+        " 1         \n      \xc3\xa9 \xf0\x9f\x98\x80  \n");
+    assert_string_equal(show(s, NULL, "7", 1),
+                        "error: Unable to parse json as object map\n");
+    assert_string_equal(show(s, NULL, "x", 1),
+                        "error parsing record as json: expected value at line "
+                        "1 column 1\n");
+    s->f.suppress = true;
+    assert_string_equal(show(s, NULL, "x", 1), "");
+}
+
+static const struct flv_table_column grid_columns[] = {
+    {.key_path = "item", .header_label = "Item", .primary_key = FLV_TABLE_YES},
+    {.key_path = "cost.eur", .alignment = FLV_TABLE_ALIGN_RIGHT, .width = "9"},
+    {.key_path = "secret", .display = FLV_TABLE_NO}};
+
+static void grid_of(struct cli_grid *g)
+{
+    const struct flv_table_format format = {.name = "f",
+                                            .has_columns = true,
+                                            .columns = grid_columns,
+                                            .column_count = 3};
+    cli_grid_init(g);
+    assert_int_equal(cli_grid_use(g, &format, NULL), FLV_OK);
+}
+
+static void table_format_says_columns_and_looks(void **state)
+{
+    struct shown *s = *state;
+    const struct flv_table_format format = {.name = "f",
+                                            .has_columns = true,
+                                            .columns = grid_columns,
+                                            .column_count = 3};
+    s->f.form = CLI_VALUE_TABLE;
+    assert_int_equal(cli_grid_use(&s->f.grid, &format, NULL), FLV_OK);
+    static const char one[] = "{\"secret\":1,\"cost\":{\"eur\":1.50},"
+                              "\"item\":\"pen\"}";
+    assert_string_equal(show(s, NULL, one, sizeof one - 1),
+                        " Item   cost.eur \n pen        1.50 \n");
+    static const char two[] = "{\"item\":\"a longer one\"}";
+    assert_string_equal(show(s, NULL, two, sizeof two - 1),
+                        " a longer one            \n");
+}
+
+static void rows_of_the_same_keys_are_replaced_on_the_screen(void **state)
+{
+    struct cli_grid g;
+    struct flv_buf out;
+    (void)state;
+    grid_of(&g);
+    flv_buf_init(&out, 1 << 16);
+    static const char *const records[] = {
+        "{\"item\":\"a\",\"cost\":{\"eur\":1}}",
+        "[{\"item\":\"b\",\"cost\":{\"eur\":2}},{\"item\":\"c\"}]",
+        "{\"item\":\"a\",\"cost\":{\"eur\":3}}"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(cli_grid_keep(&g, flv_slice_str(records[i]), NULL),
+                         FLV_OK);
+    }
+    assert_int_equal(cli_grid_draw(&g, "title", 24, 80, false, &out), FLV_OK);
+    assert_string_equal(flv_buf_str(&out), "\033[Htitle\033[K\r\n"
+                                           " Item   cost.eur \033[K\r\n"
+                                           " a             3 \033[K\r\n"
+                                           " b             2 \033[K\r\n"
+                                           " c               \033[K\r\n\033[J");
+    flv_buf_reset(&out);
+    /* A small terminal: the newest row, and no line longer than it is. */
+    assert_int_equal(cli_grid_draw(&g, "title", 4, 4, false, &out), FLV_OK);
+    assert_string_equal(flv_buf_str(&out), "\033[Htitl\033[K\r\n"
+                                           " It \033[K\r\n"
+                                           " c  \033[K\r\n\033[J");
+    flv_buf_deinit(&out);
+    cli_grid_deinit(&g);
+}
+
+static void the_oldest_row_goes_when_there_are_too_many(void **state)
+{
+    struct cli_grid g;
+    struct flv_buf out;
+    char text[64];
+    (void)state;
+    cli_grid_init(&g);
+    flv_buf_init(&out, 1 << 16);
+    for (int i = 0; i < CLI_GRID_ROWS_MAX + 3; i++) {
+        snprintf(text, sizeof text, "{\"n\":%d}", i);
+        assert_int_equal(cli_grid_keep(&g, flv_slice_str(text), NULL), FLV_OK);
+    }
+    assert_int_equal(g.row_count, CLI_GRID_ROWS_MAX);
+    assert_int_equal(g.dropped, 3);
+    assert_int_equal(cli_grid_draw(&g, "", 5, 80, false, &out), FLV_OK);
+    assert_string_equal(flv_buf_str(&out), "\033[H\033[K\r\n n    \033[K\r\n"
+                                           " 5001 \033[K\r\n"
+                                           " 5002 \033[K\r\n\033[J");
+    flv_buf_deinit(&out);
+    cli_grid_deinit(&g);
 }
 
 int main(void)
@@ -349,6 +449,9 @@ int main(void)
         SHOWN(templates_fill_every_hole),
         SHOWN(truncation_keeps_one_line_of_whole_characters),
         SHOWN(table_records_share_one_header),
+        SHOWN(table_format_says_columns_and_looks),
+        cmocka_unit_test(rows_of_the_same_keys_are_replaced_on_the_screen),
+        cmocka_unit_test(the_oldest_row_goes_when_there_are_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
