@@ -21,6 +21,7 @@
 /* A line may be longer than a record may be by its key and separator; the
  * producer then names the exact size. */
 #define LINE_SLACK_BYTES ((size_t)1 << 20)
+#define REQUEST_BYTES_MAX 33554432
 #define REQUEST_BYTES_DEFAULT "33554432"
 
 struct produce_conf {
@@ -199,13 +200,20 @@ static void report(struct produce *p,
     }
 }
 
+/* Fluvio takes any number; more than this no server here can. */
+static uint64_t request_max(const struct produce *p)
+{
+    uint64_t wanted = p->conf->max_request_size;
+    return wanted < REQUEST_BYTES_MAX ? wanted : REQUEST_BYTES_MAX;
+}
+
 static void report_too_long(struct produce *p)
 {
     struct flv_err err = {0};
     (void)flv_fail(&err, FLV_E_LIMIT,
                    "Producer error: record size (more than %" PRIu64
                    " bytes), exceeded maximum request size (%" PRIu64 " bytes)",
-                   p->conf->max_request_size, p->conf->max_request_size);
+                   request_max(p), request_max(p));
     report(p, p->line + 1, p->line + 1, &err);
 }
 
@@ -532,8 +540,8 @@ static int check_options(struct produce *p, struct flv_err *err)
 static flv_rc make_chain(struct produce *p, struct flv_err *err)
 {
     struct flv_sm_look_back want;
-    flv_buf_init(&p->section, (size_t)p->conf->max_request_size +
-                                  (size_t)GROUP_MAX * LINE_SLACK_BYTES);
+    flv_buf_init(&p->section,
+                 (size_t)request_max(p) + (size_t)GROUP_MAX * LINE_SLACK_BYTES);
     if (p->smart.count == 0) {
         return FLV_OK;
     }
@@ -556,10 +564,10 @@ static flv_rc producer_conf(struct produce *p,
     *out = flv_producer_conf_default(conf->topic);
     out->linger_ms = (uint32_t)conf->linger_ms;
     out->batch_size_bytes = (uint32_t)conf->batch_size;
-    out->request_size_bytes_max = (uint32_t)conf->max_request_size;
+    out->request_size_bytes_max = (uint32_t)request_max(p);
     out->buffer_bytes_max = BUFFER_BYTES;
-    if (conf->max_request_size > BUFFER_BYTES / 2) {
-        out->buffer_bytes_max = 2 * (size_t)conf->max_request_size;
+    if (request_max(p) > BUFFER_BYTES / 2) {
+        out->buffer_bytes_max = 2 * (size_t)request_max(p);
     }
     out->compression = FLV_COMPRESSION_ANY;
     if (flv_opts_given(p->opts, "compression")) {
@@ -621,8 +629,7 @@ static flv_rc open_all(struct produce *p,
         return rc;
     }
     rc = cli_source_init(&p->source, loop, p->fd,
-                         (size_t)p->conf->max_request_size + LINE_SLACK_BYTES,
-                         err);
+                         (size_t)request_max(p) + LINE_SLACK_BYTES, err);
     p->source.filled = pump_again;
     p->source.user = p;
     rc =

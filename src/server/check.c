@@ -4,6 +4,7 @@
 #include "server/datadir.h"
 #include "server/metadb.h"
 #include "server/modules.h"
+#include "server/topics.h"
 #include "store/log.h"
 
 #include <inttypes.h>
@@ -65,7 +66,8 @@ check_topic(const struct flv_topic_row *row, void *arg, struct flv_err *err)
 {
     struct check *c = arg;
     (void)err;
-    for (uint32_t i = 0; i < row->partition_count && !row->system; i++) {
+    bool own = flv_slice_eq_str(row->name, FLV_OFFSETS_TOPIC); /* no log */
+    for (uint32_t i = 0; i < row->partition_count && !own; i++) {
         check_partition(c, row, i);
     }
     return FLV_OK;

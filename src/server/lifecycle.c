@@ -549,7 +549,7 @@ static flv_rc open_one(struct flv_server *s,
                        struct flv_err *err)
 {
     char name[FLV_TOPIC_NAME_MAX + 16];
-    bool bare = t->spec.system;
+    bool bare = flv_topic_is_own(t);
     make_name(t, index, name, sizeof name);
     t->partitions[index] = flv_partition_create(&s->part_env, name, bare);
     struct opener *o = flv_zalloc(1, sizeof *o);

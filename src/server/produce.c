@@ -209,9 +209,9 @@ static struct flv_wire_error find_partition(struct produce *req,
     if (index >= t->partition_count) {
         return flv_wire_error(FLV_WIRE_NOT_LEADER_FOR_PARTITION);
     }
-    if (t->spec.system) {
+    if (flv_topic_is_own(t)) {
         return flv_wire_error_text(FLV_WIRE_OTHER,
-                                   "system topics are written by the server "
+                                   "this topic is written by the server "
                                    "alone");
     }
     *topic = t;

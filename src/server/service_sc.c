@@ -158,9 +158,7 @@ static flv_rc create(const struct flv_request *r,
     if (l == NULL) {
         return refuse(r, name, FLV_WIRE_TOPIC_ERROR, "out of memory");
     }
-    struct flv_wire_topic_spec spec = req->spec;
-    spec.system = false; /* only the server makes system topics */
-    flv_lifecycle_create(s, name, &spec, durability, later_done, l);
+    flv_lifecycle_create(s, name, &req->spec, durability, later_done, l);
     return FLV_OK;
 }
 
@@ -212,7 +210,8 @@ static flv_rc serve_create_ext(struct flv_request *r, struct flv_err *err)
 /* The topic, if it can be worked on; otherwise the request is answered. */
 static struct flv_topic *topic_for(const struct flv_request *r,
                                    enum flv_right right,
-                                   struct flv_slice name)
+                                   struct flv_slice name,
+                                   bool force)
 {
     struct flv_topic *t = flv_topics_find(&r->peer->server->topics, name);
     bool is_delete = r->head.api_key == FLV_API_SC_DELETE;
@@ -228,7 +227,7 @@ static struct flv_topic *topic_for(const struct flv_request *r,
         (void)refuse(r, name, FLV_WIRE_TOPIC_NOT_FOUND, "not found");
         return NULL;
     }
-    if (t->spec.system) {
+    if (flv_topic_is_own(t) || (t->spec.system && is_delete && !force)) {
         struct flv_token token = flv_peer_hold(r);
         const struct flv_wire_error error = {
             .code = is_delete ? FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT
@@ -237,7 +236,9 @@ static struct flv_topic *topic_for(const struct flv_request *r,
             .text2 = name};
         flv_status_answer(
             &token, name, error,
-            "system topics belong to the server and stay as they are");
+            flv_topic_is_own(t)
+                ? "this system topic belongs to the server and stays as it is"
+                : "system topics are only deleted by force");
         return NULL;
     }
     if (t->state == FLV_TOPIC_CREATING || t->growing) {
@@ -275,7 +276,7 @@ static flv_rc serve_delete(struct flv_request *r,
     if (object != FLV_WIRE_TOPIC) {
         return refuse_absent(r, object, req.key);
     }
-    struct flv_topic *t = topic_for(r, FLV_RIGHT_DELETE, req.key);
+    struct flv_topic *t = topic_for(r, FLV_RIGHT_DELETE, req.key, req.force);
     if (t == NULL) {
         return FLV_OK;
     }
@@ -322,7 +323,7 @@ static flv_rc serve_update(struct flv_request *r,
     if (rc != FLV_OK) {
         return rc;
     }
-    struct flv_topic *t = topic_for(r, FLV_RIGHT_CREATE, req.key);
+    struct flv_topic *t = topic_for(r, FLV_RIGHT_CREATE, req.key, false);
     if (t == NULL) {
         return FLV_OK;
     }
@@ -509,7 +510,7 @@ static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
     if (rc != FLV_OK) {
         return rc;
     }
-    const struct flv_topic *t = topic_for(r, FLV_RIGHT_CONSUME, req.name);
+    const struct flv_topic *t = topic_for(r, FLV_RIGHT_CONSUME, req.name, true);
     char id[FLV_WIRE_TOPIC_ID_MAX + 1];
     if (t == NULL) {
         return FLV_OK;

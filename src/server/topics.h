@@ -25,6 +25,7 @@
 #include <fluvio/err.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define FLV_TOPIC_NAME_MAX 63
 #define FLV_TOPIC_PARTITIONS_MAX 1000
@@ -62,6 +63,13 @@ struct flv_topic {
     struct flv_arena arena;    /* owned: vectors of spec */
     char name[FLV_TOPIC_NAME_MAX + 1];
 };
+
+/* The one that the server made for itself and keeps; a person may make further
+ * system topics, which differ from others in who is shown them. */
+static inline bool flv_topic_is_own(const struct flv_topic *t)
+{
+    return strcmp(t->name, FLV_OFFSETS_TOPIC) == 0;
+}
 
 struct flv_topics {
     struct flv_topic **sorted; /* owned, by name */

@@ -296,6 +296,61 @@ print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
     run -1 grep -q again "$KEYS"
 }
 
+# The form of file that Fluvio's connector kit has.
+file_of() {
+    cat >"$HOME/$TOPIC.yml" <<YML
+apiVersion: 0.2.0
+meta:
+  version: 0.1.0
+  name: $1
+  type: http-sink
+  topic:
+    meta:
+      name: $TOPIC
+    partition:
+      count: 3
+  consumer:
+    id: $1
+    partition: $2
+    offset:
+      strategy: auto
+      start: beginning
+      flush-period:
+        secs: 10
+        nanos: 0
+http:
+  endpoint: http://localhost:$END_PORT/in
+YML
+}
+
+@test "a sink reads the partitions that its file names" {
+    endpoint
+    fluvio topic delete "$TOPIC"
+    file_of one 1
+    # It makes the topic, of three partitions: these keys go to 1, 2 and 0.
+    fluvio-connect-http-sink --config "$HOME/$TOPIC.yml" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+    said 'msg="Starting Processing"'
+    printf '3:3\n2:2\n1:1\n' | fluvio produce "$TOPIC" --key-separator :
+    wait_taken 1
+    stop_sink
+    [ "$(taken)" = "$TOPIC/1/0 1" ]
+    file_of two $'\n      - 1\n      - 2'
+    fluvio-connect-http-sink --config "$HOME/$TOPIC.yml" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+    wait_taken 2
+    stop_sink
+    run -1 grep -q "^$TOPIC/0/" "$KEYS"
+    # The second time it goes on behind what it had when it was stopped.
+    printf '3:4\n2:5\n1:6\n' | fluvio produce "$TOPIC" --key-separator :
+    file_of two all
+    fluvio-connect-http-sink --config "$HOME/$TOPIC.yml" >"$LOG" 2>&1 3>&- &
+    CONNECTOR=$!
+    wait_taken 6
+    stop_sink
+    grep -q 'in=4 passed=4' "$LOG"
+}
+
 @test "managed: away, it is retrying with the cause; back, it runs" {
     no_endpoint
     printf 'TOKEN' | fluvio secret set TOKEN

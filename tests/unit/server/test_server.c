@@ -233,6 +233,43 @@ static void delete_knows_missing_and_system_topics(void **state)
                      FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT);
 }
 
+static int16_t delete_topic(struct both *b, const char *name, bool force)
+{
+    const struct flv_wire_delete_request req = {.key = flv_slice_str(name),
+                                                .force = force};
+    struct flv_wire_status status;
+    int32_t asked = link_ask(&b->sc, FLV_API_SC_DELETE, 19,
+                             &flv_wire_delete_request_schema, &req, "Topic");
+    while (link_next(&b->sc) != asked) {
+    }
+    link_read(&b->sc, 19, &flv_wire_status_schema, &status, NULL);
+    return status.error.code;
+}
+
+static void system_topics_go_by_force_and_the_own_one_stays(void **state)
+{
+    struct both *b = *state;
+    struct flv_wire_topic_create req = {
+        .common = {.name = flv_slice_str("mine")},
+        .spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
+                              .computed = {.partitions = 1,
+                                           .replication_factor = 1}},
+                 .compression = FLV_WIRE_COMPRESSION_ANY,
+                 .system = true}};
+    struct flv_wire_status status;
+    int32_t asked = link_ask(&b->sc, FLV_API_SC_CREATE, 19,
+                             &flv_wire_topic_create_schema, &req, "Topic");
+    while (link_next(&b->sc) != asked) {
+    }
+    link_read(&b->sc, 19, &flv_wire_status_schema, &status, NULL);
+    assert_int_equal(status.error.code, 0);
+    assert_int_equal(delete_topic(b, "mine", false),
+                     FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT);
+    assert_int_equal(delete_topic(b, "mine", true), 0);
+    assert_int_equal(delete_topic(b, "consumer-offset", true),
+                     FLV_WIRE_SYSTEM_SPEC_DELETION_ATTEMPT);
+}
+
 static uint32_t list_topics(struct both *b, const char *filter, bool system)
 {
     struct flv_slice name = flv_slice_str(filter);
@@ -906,6 +943,7 @@ int main(void)
         T(partition_watch_shows_new_records),
         T(create_keeps_the_rules_of_names_and_limits),
         T(delete_knows_missing_and_system_topics),
+        T(system_topics_go_by_force_and_the_own_one_stays),
         T(list_filters_by_part_of_the_name_and_system_flag),
         T(objects_that_are_not_served_are_empty_and_refused),
         T(topic_grows_and_the_new_partitions_work),
