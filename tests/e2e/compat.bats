@@ -289,3 +289,34 @@ partitions() {
     run -0 fluvio partition list
     [ "$(grep -c " $TOPIC-" <<<"$output")" -eq 4 ]
 }
+
+@test "SmartModules and compression go together in produce" {
+    topic
+    fluvio produce "$TOPIC" --compression gzip \
+        --smartmodule-path "$FLV_SMARTMODULES/json-field.wasm" -e field=a \
+        <<<'{"a": "shaped"}'
+    run -0 fluvio consume "$TOPIC" -B -d
+    [ "$output" = shaped ]
+}
+
+@test "test shows keys, and modules see them" {
+    local keys=$FLV_SMARTMODULES/moments.wasm
+    run -0 fluvio smartmodule test --wasm-file "$keys" --text 444 --key my-key
+    [ "${lines[1]}" = my-key ]
+    run -0 fluvio smartmodule test --wasm-file "$keys" --text 444 --key-value
+    [[ ${lines[1]} == "[null] no key" ]]
+    run -0 fluvio smartmodule test --text 444 --key my-key --key-value \
+        --wasm-file "$FLV_SMARTMODULES/contains.wasm" -e text=4
+    [ "$output" = "[my-key] 444" ]
+}
+
+@test "test gives every kind of module the time of a record" {
+    local before
+    before=$(date +%s%3N)
+    for module in stamp latest moments; do
+        run -0 fluvio smartmodule test --text foo -v \
+            --wasm-file "$FLV_SMARTMODULES/$module.wasm"
+        [[ ${lines[0]} == [12]" records outputted" ]]
+        [ "$(grep -oE '^[0-9]{13}' <<<"$output")" -ge "$before" ]
+    done
+}
