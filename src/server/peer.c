@@ -6,6 +6,7 @@
 #include "server/state.h"
 #include "server/stream.h"
 #include "server/watch.h"
+#include "wire/classic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -329,7 +330,10 @@ static bool push(struct flv_peer *p,
     struct flv_buf *scratch = &p->server->scratch;
     struct flv_err err = {0};
     flv_buf_reset(scratch);
-    flv_rc rc = flv_wire_response_frame(head, message, scratch, NULL, &err);
+    flv_rc rc =
+        message->label != NULL && flv_wire_is_classic(head->version)
+            ? flv_wire_classic_frame(head, message, scratch, &err)
+            : flv_wire_response_frame(head, message, scratch, NULL, &err);
     struct out *out =
         rc == FLV_OK ? make_out(p, flv_buf_slice(scratch), held) : NULL;
     if (rc == FLV_OK && out != NULL) {

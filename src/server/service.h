@@ -29,6 +29,7 @@ FLV_CHECKED flv_rc flv_produce_serve(struct flv_request *r,
                                      struct flv_err *err);
 /* The peer has no connection any more: what SmartModules do for it ends. */
 void flv_produce_left(struct flv_peer *p);
+FLV_CHECKED flv_rc flv_fetch_serve(struct flv_request *r, struct flv_err *err);
 FLV_CHECKED flv_rc flv_consumer_offsets_serve(struct flv_request *r,
                                               struct flv_err *err);
 /* SmartModules; the body is that inside the envelope. */

@@ -6,6 +6,7 @@
 #include "server/objects.h"
 #include "server/state.h"
 #include "server/watch.h"
+#include "wire/classic.h"
 #include "wire/ext.h"
 #include "wire/sc.h"
 
@@ -521,9 +522,13 @@ static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
 
 static flv_rc serve_object(struct flv_request *r, struct flv_err *err)
 {
+    struct flv_arena *arena = &r->peer->server->arena;
     struct flv_wire_envelope env;
-    flv_rc rc = flv_wire_envelope_decode(r->head.version, &r->body,
-                                         &r->peer->server->arena, &env, err);
+    flv_rc rc = flv_wire_is_classic(r->head.version)
+                    ? flv_wire_classic_open(r->head.api_key, r->head.version,
+                                            r->body, arena, &env, err)
+                    : flv_wire_envelope_decode(r->head.version, &r->body, arena,
+                                               &env, err);
     if (rc != FLV_OK) {
         return rc;
     }

@@ -72,26 +72,7 @@ static flv_rc serve_update_offsets(struct flv_request *r, struct flv_err *err)
     return FLV_OK;
 }
 
-/* ---- fetch ---- */
-
-/* No client of the last years sends Fetch; it gets an explicit answer. */
-static flv_rc serve_fetch(struct flv_request *r, struct flv_err *err)
-{
-    struct flv_arena *arena = &r->peer->server->arena;
-    struct flv_wire_fetch_request req;
-    flv_rc rc = flv_wire_fetch_request_decode(r->head.version, &r->body, arena,
-                                              &req, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    struct flv_wire_fetch_response out = {
-        .error = flv_wire_error_text(FLV_WIRE_OTHER,
-                                     "Fetch is not served; read with "
-                                     "StreamFetch")};
-    struct flv_token t = flv_peer_hold(r);
-    flv_token_answer(&t, &flv_wire_fetch_response_schema, &out, NULL);
-    return FLV_OK;
-}
+/* ---- stream fetch ---- */
 
 /* What is wrong with the request, if anything. */
 static struct flv_wire_error
@@ -163,7 +144,7 @@ flv_rc flv_spu_serve(struct flv_request *r, struct flv_err *err)
     case FLV_API_SPU_PRODUCE:
         return flv_produce_serve(r, err);
     case FLV_API_SPU_FETCH:
-        return serve_fetch(r, err);
+        return flv_fetch_serve(r, err);
     case FLV_API_SPU_STREAM_FETCH:
         return serve_stream_fetch(r, err);
     case FLV_API_SPU_UPDATE_OFFSETS:

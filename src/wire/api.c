@@ -69,10 +69,10 @@ FLV_WIRE_TABLE(envelope, envelope);
 /* Lower minimums than Fluvio's own admit its older clients: those before
  * v0.11.11 cannot connect where List and Watch begin at 15. */
 static const struct flv_wire_api_range sc_apis[] = {
-    {FLV_API_SC_CREATE, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
-    {FLV_API_SC_DELETE, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
-    {FLV_API_SC_LIST, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
-    {FLV_API_SC_WATCH, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
+    {FLV_API_SC_CREATE, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
+    {FLV_API_SC_DELETE, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
+    {FLV_API_SC_LIST, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
+    {FLV_API_SC_WATCH, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
     {FLV_API_SC_UPDATE, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
 };
 
@@ -158,6 +158,14 @@ bool flv_wire_api_served(enum flv_wire_side side, uint16_t api, int16_t version)
     return own != NULL && version >= own->min && version <= own->max;
 }
 
+/* What our client speaks: not the framing of old. */
+static int16_t lowest(enum flv_wire_side side,
+                      const struct flv_wire_api_range *own)
+{
+    return side == FLV_WIRE_SC && own->min < FLV_WIRE_SC_MIN ? FLV_WIRE_SC_MIN
+                                                             : own->min;
+}
+
 flv_rc flv_wire_api_pick(enum flv_wire_side side,
                          uint16_t api,
                          const struct flv_wire_api_versions_response *server,
@@ -173,7 +181,8 @@ flv_rc flv_wire_api_pick(enum flv_wire_side side,
             theirs = &server->apis.at[i];
         }
     }
-    if (theirs != NULL && theirs->max >= own->min && theirs->min <= own->max) {
+    if (theirs != NULL && theirs->max >= lowest(side, own) &&
+        theirs->min <= own->max) {
         *version = theirs->max < own->max ? theirs->max : own->max;
         return FLV_OK;
     }
@@ -189,7 +198,7 @@ flv_rc flv_wire_api_pick(enum flv_wire_side side,
                     "the server offers %s in versions %d to %d, this client "
                     "speaks %d to %d",
                     flv_wire_api_name(side, api), theirs->min, theirs->max,
-                    own->min, own->max);
+                    lowest(side, own), own->max);
 }
 
 const char *flv_wire_api_name(enum flv_wire_side side, uint16_t api)

@@ -40,7 +40,9 @@ enum flv_wire_api {
     FLV_API_SPU_FETCH_CONSUMER_OFFSETS = 1008,
 };
 
-/* Newest versions that we speak; older ones from FLV_WIRE_SC_MIN. */
+/* Newest versions that we speak; older ones from FLV_WIRE_SC_MIN. Servers also
+ * take FLV_WIRE_SC_CLASSIC, in a framing of its own: classic.h. */
+#define FLV_WIRE_SC_CLASSIC 10
 #define FLV_WIRE_SC_MIN 11
 #define FLV_WIRE_SC_MAX 19
 #define FLV_WIRE_SPU_MAX 25
