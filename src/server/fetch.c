@@ -14,8 +14,9 @@
 
 #define PARTITIONS_MAX 1024
 #define FETCH_ARENA_MAX ((size_t)4 << 20)
-#define FETCH_BYTES_MAX ((size_t)4 << 20) /* of one answer, beyond one batch   \
-                                           */
+#define FETCH_BYTES_MAX                                                        \
+    ((size_t)4 << 20) /* of one answer, beyond one batch                       \
+                       */
 #define FETCH_BYTES_MIN ((size_t)4096)
 
 struct item {

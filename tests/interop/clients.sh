@@ -1,10 +1,12 @@
 # The public clients that tests use, and a broker, each installed once below
 # the user's cache folder and named after its version. To be sourced: sets
-# PYPI, NPM, PAHO, AEDES and PROMETHEUS, defines install_pypi, install_npm,
-# install_paho, install_aedes and install_prometheus, which print `not ok` and return 1 on failure.
+# PYPI, OLD, NPM, PAHO, AEDES and PROMETHEUS, defines install_pypi, install_old,
+# install_npm, install_paho, install_aedes and install_prometheus, which print
+# `not ok` and return 1 on failure.
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/fluvio-c
 PYPI=$CACHE/pypi-fluvio-0.21.0
+OLD=$CACHE/pypi-fluvio-0.14.0-to-0.20.0
 NPM=$CACHE/npm-fluvio-client-0.14.9
 PAHO=$CACHE/pypi-paho-mqtt-2.1.0
 AEDES=$CACHE/npm-aedes-0.51.3
@@ -16,6 +18,15 @@ make_pypi() {
         "$1/bin/python" -m pip install -q --disable-pip-version-check \
             fluvio==0.21.0 &&
         "$1/bin/python" -c 'import fluvio'
+}
+
+# One folder per release, for the Python of $PYPI.
+make_old() {
+    local release
+    for release in 0.14.0 0.15.3 0.16.0 0.16.1 0.16.5 0.20.0; do
+        "$PYPI/bin/python" -m pip install -q --disable-pip-version-check \
+            --no-deps --target "$1/$release" "fluvio==$release" || return 1
+    done
 }
 
 make_paho() {
@@ -69,6 +80,11 @@ install_client() {
 
 install_pypi() {
     install_client "PyPI fluvio 0.21.0" "$PYPI" make_pypi
+}
+
+install_old() {
+    install_pypi &&
+        install_client "PyPI fluvio 0.14.0 to 0.20.0" "$OLD" make_old
 }
 
 install_npm() {

@@ -2,9 +2,9 @@
 
     python old.py BIN_DIR
 
-FLV_OLD_CLIENTS is the folder that holds one folder per release. Together they
-send every version of the metadata messages from 11 on that the current client
-of pypi.py and the npm client do not.
+FLV_OLD_CLIENTS is the folder that holds one folder per release. Together with
+the clients of pypi.py and node.mjs they send every kind of metadata message
+from Fluvio 0.10.0 on.
 """
 import json
 import os
@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import harness
-from harness import Server, check, equal, note
+from harness import Server, check, equal
 
 # Release, what it sends to the SC and (Produce, the rest) to the SPU.
-CLIENTS = [("0.15.3", 11, (8, 19)), ("0.16.0", 12, (22, 22)),
+CLIENTS = [("0.14.0", 10, (7, 16)), ("0.15.3", 11, (8, 19)), ("0.16.0", 12, (22, 22)),
            ("0.16.1", 14, (23, 23)), ("0.16.5", 17, (23, 23)),
            ("0.20.0", 18, (23, 23))]
 VALUES = ["one", "two", "three", "four"]
@@ -34,11 +34,15 @@ def texts(stream, count):
             return out
 
 
-def configured(consumer, start, path):
+def shaped(consumer, path):
+    """The records through a SmartModule; None before 0.15, which has none."""
     import fluvio
+    if not hasattr(fluvio, "ConsumerConfig"):
+        return None
     config = fluvio.ConsumerConfig()
     config.smartmodule(path=path)
-    return consumer.stream_with_config(start, config)
+    start = fluvio.Offset.beginning()
+    return texts(consumer.stream_with_config(start, config), len(VALUES))
 
 
 def said(run):
@@ -79,7 +83,7 @@ def client(name, module):
         "all": texts(consumer.stream(at.beginning()), 4),
         "behind": texts(consumer.stream(at.absolute(2)), 2),
         "tail": texts(consumer.stream(at.from_end(1)), 1),
-        "shaped": texts(configured(consumer, at.beginning(), module), 4),
+        "shaped": shaped(consumer, module),
         "nowhere": said(lambda: flv.topic_producer("nothing")),
         "admin": administer(name)}))
 
@@ -110,12 +114,12 @@ def try_client(server, release, sc, spu):
     equal(seen["all"], stored, f"{who}: reads what it produced")
     equal(seen["behind"], stored[2:], f"{who}: begins at an offset")
     equal(seen["tail"], stored[3:], f"{who}: begins in front of the end")
-    equal(seen["shaped"], [[i, k, v.upper()] for i, k, v in stored],
-          f"{who}: sends a SmartModule along")
+    if seen["shaped"] is not None:
+        equal(seen["shaped"], [[i, k, v.upper()] for i, k, v in stored],
+              f"{who}: sends a SmartModule along")
     check("Topic not found: nothing" in seen["nowhere"],
           f"{who}: is told of a missing topic", seen["nowhere"])
     if seen["admin"] is None:
-        note(f"{who}: has no administration")
         return
     equal(seen["admin"]["listed"], 1, f"{who}: lists topics")
     check("not found" in seen["admin"]["missing"],

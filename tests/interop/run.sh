@@ -1,7 +1,7 @@
 #!/bin/bash
 # Software that nobody here wrote, against fluvio-server; prints TAP.
 #
-#     tests/interop/run.sh BIN_DIR [pypi|node|mqtt|prometheus|hostile]...
+#     tests/interop/run.sh BIN_DIR [pypi|old|node|mqtt|prometheus|hostile]...
 #
 # BIN_DIR holds fluvio-server (and fluvio, whose output is then compared).
 # The public clients are installed once, and SmartModules in Rust built once,
@@ -9,12 +9,12 @@
 set -u
 
 if [ $# -lt 1 ]; then
-    echo "usage: tests/interop/run.sh BIN_DIR [pypi|node|mqtt|prometheus|hostile]..." >&2
+    echo "usage: tests/interop/run.sh BIN_DIR [pypi|old|node|mqtt|prometheus|hostile]..." >&2
     exit 2
 fi
 BIN=$(cd "$1" && pwd) || exit 2
 shift
-[ $# -gt 0 ] || set -- pypi node mqtt prometheus hostile
+[ $# -gt 0 ] || set -- pypi old node mqtt prometheus hostile
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/clients.sh"
 FLV_RUST_SMARTMODULES=${FLV_RUST_SMARTMODULES:-$(
@@ -29,6 +29,10 @@ run_all() {
         pypi)
             install_pypi &&
                 "$PYPI/bin/python" "$HERE/pypi.py" "$BIN" || rc=1
+            ;;
+        old)
+            install_old && FLV_OLD_CLIENTS=$OLD \
+                "$PYPI/bin/python" "$HERE/old.py" "$BIN" || rc=1
             ;;
         node)
             install_npm &&

@@ -12,7 +12,7 @@ FLV_AGGREGATE(before, record, after)
     if (before.len > 0 && !flv_parse_i64(before, &newest)) {
         return flv_reject("the time so far is no number");
     }
-    *after = flv_format_i64(
-        record->timestamp_ms > newest ? record->timestamp_ms : newest);
+    *after = flv_format_i64(record->timestamp_ms > newest ? record->timestamp_ms
+                                                          : newest);
     return FLV_DONE;
 }

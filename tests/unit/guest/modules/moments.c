@@ -8,8 +8,8 @@
 FLV_ARRAY_MAP(in, out)
 {
     const struct flv_record time = {.value = flv_format_i64(in->timestamp_ms)};
-    const struct flv_record key = {
-        .value = in->has_key ? in->key : flv_text("no key")};
+    const struct flv_record key = {.value = in->has_key ? in->key
+                                                        : flv_text("no key")};
 
     flv_emit(out, &time);
     flv_emit(out, &key);
