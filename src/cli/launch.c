@@ -248,7 +248,14 @@ flv_rc cli_local_start(const struct cli_local *l,
     if (conf->insecure) {
         add_word(&s, "--insecure");
     }
+    add_word(&s, "--guard");
+    const char *further = getenv("FLV_SERVER_OPTIONS");
+    char *copy = further != NULL ? flv_strdup(further) : NULL;
+    if (copy != NULL) {
+        add_from_env(&s, copy);
+    }
     flv_rc rc = launch(&s, err);
+    flv_free(copy);
     return rc == FLV_OK ? cli_local_holder(l, out, err) : rc;
 }
 

@@ -240,7 +240,7 @@ static pid_t first_holder(const uint64_t *pids, size_t count, struct stat *lock)
     return 0;
 }
 
-/* The manager's lock is held by a guard, and by itself. */
+/* A lock is held by the program, and by a guard where there is one. */
 static void look_at_texts(int dir_fd,
                           enum cli_part part,
                           struct stat *lock,
@@ -255,7 +255,7 @@ static void look_at_texts(int dir_fd,
                text, sizeof text);
     pids[1] = json_number(text, "\"pid\"");
     pids[2] = json_number(text, "\"guard\"");
-    out->pid = first_holder(pids, part == CLI_SERVER ? 1 : 3, lock);
+    out->pid = first_holder(pids, 3, lock);
     if (out->pid == 0 ||
         ((uint64_t)out->pid != pids[1] && (uint64_t)out->pid != pids[2])) {
         return; /* the file is of an earlier one */
@@ -263,6 +263,8 @@ static void look_at_texts(int dir_fd,
     out->port = (uint16_t)json_number(text, part == CLI_SERVER ? "\"sc_port\""
                                                                : "\"port\"");
     json_text(text, "\"cluster\":\"", out->cluster, sizeof out->cluster);
+    out->guard = first_holder(&pids[2], 1, lock);
+    out->metrics_port = (uint16_t)json_number(text, "\"metrics_port\"");
 }
 
 static flv_rc look_at_lock(const char *dir,
@@ -394,16 +396,19 @@ flv_rc cli_local_stop(const struct cli_local *l,
     const char *what = part == CLI_SERVER ? "server" : "manager";
     struct cli_holder again;
     assert(holder->pid > 0);
+    /* A guard passes it on, and ends behind the program. */
+    pid_t pid = holder->guard > 0 ? holder->guard : holder->pid;
     /* The descriptor names the process for good; the second look makes sure
      * that it is still the one that holds the directory. */
-    int pidfd = pidfd_open_of(holder->pid);
+    int pidfd = pidfd_open_of(pid);
     flv_rc rc = holder_of(l, part, &again, err);
-    if (rc == FLV_OK && again.held && again.pid == holder->pid) {
-        if (kill(holder->pid, SIGTERM) != 0 && errno != ESRCH) {
+    if (rc == FLV_OK && again.held &&
+        (again.guard == pid || again.pid == pid)) {
+        if (kill(pid, SIGTERM) != 0 && errno != ESRCH) {
             rc = flv_fail_sys(err, FLV_E_REFUSED, errno,
                               "cannot stop the %s with pid %ld", what,
                               (long)holder->pid);
-        } else if (!wait_gone(holder->pid, pidfd)) {
+        } else if (!wait_gone(pid, pidfd)) {
             rc = flv_fail(err, FLV_E_TIMEOUT,
                           "the %s with pid %ld has not ended within %d s; "
                           "see %.80s",

@@ -40,10 +40,12 @@ FLV_CHECKED flv_rc cli_local_find(struct cli_local *l,
 enum cli_part { CLI_SERVER, CLI_MANAGER };
 
 struct cli_holder {
-    bool held;         /* somebody has the folder locked */
-    pid_t pid;         /* 0: held, but by nobody we can see */
-    uint16_t port;     /* of the SC, or of the REST API; 0: unknown */
-    char cluster[300]; /* the manager's; "": the active profile's */
+    bool held;             /* somebody has the folder locked */
+    pid_t pid;             /* 0: held, but by nobody we can see */
+    pid_t guard;           /* who brings it back; 0: nobody. May be pid, too */
+    uint16_t metrics_port; /* of the server; 0: none */
+    uint16_t port;         /* of the SC, or of the REST API; 0: unknown */
+    char cluster[300];     /* the manager's; "": the active profile's */
 };
 /* Who holds the data directory? A folder without a lock is held by nobody. */
 FLV_CHECKED flv_rc cli_local_holder(const struct cli_local *l,

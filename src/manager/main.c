@@ -6,11 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
 #include "manager/dir.h"
-#include "manager/guard.h"
 #include "manager/manager.h"
 #include "manager/rest.h"
 
@@ -328,8 +328,13 @@ static int run(struct conf *c, const struct flv_opts *given)
         return fail(&err);
     }
     if (c->guard) {
+        const struct flv_guard_conf guard = {.what = "the manager",
+                                             .wait_ms_min = 20,
+                                             .wait_ms_max = 500,
+                                             .healthy_ms = 2000,
+                                             .start_to_stop = true};
         p.guard = getpid();
-        if (!flv_guard(&status)) {
+        if (flv_guard(&guard, &status) == NULL) {
             flv_mdir_close(&p.dir);
             return status;
         }

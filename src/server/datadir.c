@@ -1,5 +1,7 @@
 #include "server/datadir.h"
 
+#include "base/clock.h"
+#include "base/guard.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -281,12 +283,16 @@ static flv_rc lock_file(struct flv_datadir *dir,
                         dir->path, pid);
     }
     dir->lock_fd = fd;
-    if (serve) {
-        char text[32];
-        int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
-            return io_fail("write the lock of data directory", dir->path, err);
-        }
+    return serve ? flv_datadir_claim(dir, err) : FLV_OK;
+}
+
+flv_rc flv_datadir_claim(const struct flv_datadir *dir, struct flv_err *err)
+{
+    char text[32];
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(dir->lock_fd, 0) != 0 ||
+        pwrite(dir->lock_fd, text, (size_t)len, 0) != len) {
+        return io_fail("write the lock of data directory", dir->path, err);
     }
     return FLV_OK;
 }
@@ -338,6 +344,9 @@ flv_rc flv_datadir_open(struct flv_datadir *dir,
     }
     if (rc == FLV_OK && mode == FLV_DATADIR_SERVE) {
         rc = mark(dir, &local);
+    }
+    if (rc == FLV_OK && mode == FLV_DATADIR_SERVE) {
+        flv_datadir_forget_deaths(dir);
     }
     if (rc != FLV_OK) {
         flv_datadir_close(dir);
@@ -466,16 +475,17 @@ flv_rc flv_datadir_publish(const struct flv_datadir *dir,
                            uint16_t sc_port,
                            uint16_t spu_port,
                            uint16_t metrics_port,
+                           long guard,
                            const char *advertise,
                            struct flv_err *err)
 {
     char text[1024];
-    int n = snprintf(
-        text, sizeof text,
-        "{\"pid\":%ld,\"sc_port\":%u,\"spu_port\":%u,"
-        "\"metrics_port\":%u,\"advertise\":\"%s\",\"version\":\"%s\"}\n",
-        (long)getpid(), sc_port, spu_port, metrics_port, advertise,
-        FLV_VERSION);
+    int n = snprintf(text, sizeof text,
+                     "{\"pid\":%ld,\"sc_port\":%u,\"spu_port\":%u,"
+                     "\"metrics_port\":%u,\"guard\":%ld,\"advertise\":\"%s\","
+                     "\"version\":\"%s\"}\n",
+                     (long)getpid(), sc_port, spu_port, metrics_port, guard,
+                     advertise, FLV_VERSION);
     assert(n > 0 && (size_t)n < sizeof text);
     return replace_file(dir, "server.json", text, false, err);
 }
@@ -484,4 +494,29 @@ void flv_datadir_unpublish(const struct flv_datadir *dir)
 {
     /* A file that stays behind names a pid that no longer holds the lock. */
     (void)!unlinkat(dir->fd, "server.json", 0);
+}
+
+/* ---- guard.json ---- */
+
+void flv_datadir_note_death(const struct flv_datadir *dir,
+                            const struct flv_guard_death *d)
+{
+    char why[FLV_ERR_TEXT_MAX];
+    char text[512];
+    snprintf(why, sizeof why, "%s", d->why);
+    for (char *c = why; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ') {
+            *c = '\''; /* nothing to escape is left */
+        }
+    }
+    snprintf(text, sizeof text,
+             "{\"in_a_row\":%u,\"given_up\":%d,\"wall_s\":%lld,"
+             "\"why\":\"%s\"}\n",
+             d->row, d->given_up, (long long)(flv_clock_wall_ms() / 1000), why);
+    (void)!replace_file(dir, "guard.json", text, false, NULL);
+}
+
+void flv_datadir_forget_deaths(const struct flv_datadir *dir)
+{
+    (void)!unlinkat(dir->fd, "guard.json", 0);
 }

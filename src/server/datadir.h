@@ -7,6 +7,7 @@
  *                DIR/meta.db       topics and consumer offsets (metadb.h)
  *                DIR/topics/ID/P/  the log of partition P of topic ID
  *                DIR/server.json   pid and ports of the running server
+ *                DIR/guard.json    how it died, when a guard saw it die
  *            Anything else at the top level makes the folder foreign: it is
  *            then refused before a single byte is written.
  * Threads    Any, one at a time.
@@ -67,12 +68,23 @@ FLV_CHECKED flv_rc flv_datadir_each_topic(const struct flv_datadir *dir,
                                           void *arg,
                                           struct flv_err *err);
 
-/* Replaces DIR/server.json (metrics_port 0: there is none); readers see the old
- * file or the new one. */
+/* The lock names this process from now on: it was inherited. */
+FLV_CHECKED flv_rc flv_datadir_claim(const struct flv_datadir *dir,
+                                     struct flv_err *err);
+
+/* Replaces DIR/guard.json, which the next flv_datadir_open() removes. */
+struct flv_guard_death;
+void flv_datadir_note_death(const struct flv_datadir *dir,
+                            const struct flv_guard_death *d);
+void flv_datadir_forget_deaths(const struct flv_datadir *dir);
+
+/* Replaces DIR/server.json (metrics_port, guard 0: there is none); readers see
+ * the old file or the new one. */
 FLV_CHECKED flv_rc flv_datadir_publish(const struct flv_datadir *dir,
                                        uint16_t sc_port,
                                        uint16_t spu_port,
                                        uint16_t metrics_port,
+                                       long guard,
                                        const char *advertise,
                                        struct flv_err *err);
 void flv_datadir_unpublish(const struct flv_datadir *dir);

@@ -1,3 +1,4 @@
+#include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
@@ -5,6 +6,7 @@
 #include "loop/loop.h"
 #include "loop/net.h"
 #include "server/check.h"
+#include "server/datadir.h"
 #include "server/ids.h"
 #include "server/server.h"
 #include "wire/api.h"
@@ -28,7 +30,7 @@ struct conf {
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
     uint64_t sm_fuel, sm_cpu_ms, sm_memory, sm_memory_max, sm_streams;
-    bool insecure;
+    bool insecure, guard;
 };
 
 static const char *const log_aliases[] = {"rust-log", NULL};
@@ -176,6 +178,10 @@ static const struct flv_opt opts[] = {
      .unit_ms = 1000,
      .flags = FLV_OPT_HIDDEN,
      .help = "Longest wait for open requests when the server stops"},
+    {.name = "guard",
+     FLV_FLAG(struct conf, guard),
+     .help = "Run under a small parent that brings the server back when it "
+             "dies"},
     {.name = "ready-fd",
      FLV_U64(struct conf, ready_fd),
      .arg = "N",
@@ -200,6 +206,9 @@ static const struct flv_cmd command = {
 struct program {
     struct flv_loop *loop;
     struct flv_server *server;
+    struct flv_datadir dir;      /* opened by the guard */
+    struct flv_guard_note *note; /* NULL: no guard */
+    long guard;                  /* its pid */
     bool stopping;
 };
 
@@ -375,42 +384,127 @@ static flv_rc check_conf(struct conf *c, struct flv_err *err)
                                : flv_fail(err, FLV_E_NOMEM, "out of memory");
 }
 
-static int serve(struct conf *c)
+/* Ports that were any free one stay what they were for those who know them. */
+static void keep_ports(struct program *p, struct flv_server_conf *conf)
 {
-    struct program p = {0};
+    const uint16_t *ports = p->note->ports;
+    conf->sc_port = conf->sc_port > 0 ? conf->sc_port : ports[0];
+    conf->spu_port = conf->spu_port > 0 ? conf->spu_port : ports[1];
+    conf->metrics_port = conf->metrics_port > 0 ? conf->metrics_port : ports[2];
+    conf->held = &p->dir;
+    conf->guard = p->guard;
+    conf->deaths = p->note->deaths;
+}
+
+static flv_rc start(struct program *p, struct conf *c, struct flv_err *err)
+{
+    struct flv_server_conf conf = server_conf(c);
+    flv_rc rc = flv_loop_create(&p->loop, 0, err);
+    if (p->note != NULL) {
+        keep_ports(p, &conf);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_server_open(&p->server, p->loop, &conf, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p->loop, SIGTERM, on_signal, p, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p->loop, SIGINT, on_signal, p, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_loop_on_signal(p->loop, SIGHUP, on_hangup, p, err);
+    }
+    if (rc == FLV_OK && p->note != NULL) {
+        p->note->ports[0] = flv_server_sc_port(p->server);
+        p->note->ports[1] = flv_server_spu_port(p->server);
+        p->note->ports[2] = flv_server_metrics_port(p->server);
+    }
+    return rc;
+}
+
+static int serve(struct program *p, struct conf *c)
+{
     struct flv_err err = {0};
-    flv_rc rc = check_conf(c, &err);
-    if (rc == FLV_OK) {
-        rc = flv_loop_create(&p.loop, 0, &err);
-    }
-    const struct flv_server_conf conf = server_conf(c);
-    if (rc == FLV_OK) {
-        rc = flv_server_open(&p.server, p.loop, &conf, &err);
-    }
-    if (rc == FLV_OK) {
-        rc = flv_loop_on_signal(p.loop, SIGTERM, on_signal, &p, &err);
-    }
-    if (rc == FLV_OK) {
-        rc = flv_loop_on_signal(p.loop, SIGINT, on_signal, &p, &err);
-    }
-    if (rc == FLV_OK) {
-        rc = flv_loop_on_signal(p.loop, SIGHUP, on_hangup, &p, &err);
-    }
+    flv_rc rc = start(p, c, &err);
     if (rc != FLV_OK) {
         /* The process ends: the kernel takes back what is open. */
-        if (p.server == NULL) {
-            flv_loop_destroy(p.loop);
+        if (p->server == NULL) {
+            flv_loop_destroy(p->loop);
+        }
+        if (p->note != NULL) {
+            snprintf(p->note->words, sizeof p->note->words, "%s", err.text);
         }
         return fail(&err);
     }
-    tell_ready(&p, c);
-    flv_loop_run(p.loop);
-    flv_server_destroy(p.server);
+    tell_ready(p, c);
+    flv_loop_run(p->loop);
+    flv_server_destroy(p->server);
     flv_log_info("server", "stopped");
-    while (flv_loop_turn(p.loop, false)) {
+    while (flv_loop_turn(p->loop, false)) {
     }
-    flv_loop_destroy(p.loop);
+    flv_loop_destroy(p->loop);
     return EXIT_OK;
+}
+
+/* ---- the guard ---- */
+
+/* What a server does that dies at once each time: 0, 0.1, 0.2, ... 3.2 s. */
+#define GUARD_WAIT_MS_MIN 100
+#define GUARD_WAIT_MS_MAX 10000
+#define GUARD_HEALTHY_MS 60000
+#define GUARD_DEATHS_MAX 8
+
+struct guarded {
+    const struct flv_datadir *dir; /* borrowed */
+    bool given_up;
+};
+
+static void died(void *ctx, const struct flv_guard_death *d)
+{
+    struct guarded *g = ctx;
+    g->given_up = d->given_up;
+    (void)!flv_datadir_claim(g->dir, NULL);
+    flv_datadir_note_death(g->dir, d);
+}
+
+static int serve_guarded(struct program *p, struct conf *c)
+{
+    struct flv_err err = {0};
+    int status = EXIT_RUNTIME;
+    struct guarded g = {.dir = &p->dir};
+    const struct flv_guard_conf guard = {.what = "the server",
+                                         .wait_ms_min = GUARD_WAIT_MS_MIN,
+                                         .wait_ms_max = GUARD_WAIT_MS_MAX,
+                                         .healthy_ms = GUARD_HEALTHY_MS,
+                                         .deaths_max = GUARD_DEATHS_MAX,
+                                         .died = died,
+                                         .ctx = &g};
+    /* The guard has the lock, too: nobody takes the folder meanwhile. */
+    if (flv_datadir_open(&p->dir, c->data_dir, FLV_DATADIR_SERVE, &err) !=
+        FLV_OK) {
+        return fail(&err);
+    }
+    p->guard = getpid();
+    p->note = flv_guard(&guard, &status);
+    if (p->note != NULL) {
+        return serve(p, c);
+    }
+    if (!g.given_up) {
+        flv_datadir_forget_deaths(&p->dir);
+    }
+    flv_datadir_close(&p->dir);
+    return status;
+}
+
+static int run(struct conf *c)
+{
+    struct program p = {.dir = {.fd = -1, .lock_fd = -1}};
+    struct flv_err err = {0};
+    if (check_conf(c, &err) != FLV_OK) {
+        return fail(&err);
+    }
+    return c->guard ? serve_guarded(&p, c) : serve(&p, c);
 }
 
 static int check(const char *dir)
@@ -443,7 +537,7 @@ int main(int argc, char **argv)
         fail(&err);
         code = EXIT_USAGE;
     } else {
-        code = conf->check != NULL ? check(conf->check) : serve(conf);
+        code = conf->check != NULL ? check(conf->check) : run(conf);
     }
     flv_args_deinit(&args);
     return code;

@@ -97,6 +97,15 @@ static uint64_t open_files(void)
     return n > 3 ? n - 3 : 0; /* ".", ".." and the folder itself */
 }
 
+static void add_restarts(struct flv_out *o, const struct flv_server *s)
+{
+    if (s->conf.guard > 0) {
+        single(o, "fluvio_server_restarts_total", "counter",
+               "How often the guard has brought the server back.",
+               s->conf.deaths);
+    }
+}
+
 static void add_process(struct flv_out *o, const struct flv_server *s)
 {
     struct rlimit files = {0};
@@ -467,6 +476,7 @@ static void write_page(const struct scrape *c)
     struct flv_out o = {.b = &page, .rc = FLV_OK};
     flv_buf_init(&page, PAGE_BYTES_MAX);
     add_process(&o, c->server);
+    add_restarts(&o, c->server);
     add_clients(&o, c->server);
     add_memory(&o, c->server);
     add_disk(&o, c);

@@ -209,8 +209,16 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
 static flv_rc open_data(struct flv_server *s, struct flv_err *err)
 {
     char path[FLV_DATADIR_PATH_MAX + 16];
-    flv_rc rc =
-        flv_datadir_open(&s->dir, s->conf.data_dir, FLV_DATADIR_SERVE, err);
+    flv_rc rc = FLV_OK;
+    if (s->conf.held != NULL) {
+        s->dir = *s->conf.held;
+        s->conf.held->fd = s->conf.held->lock_fd = -1;
+        s->conf.held = NULL;
+        rc = flv_datadir_claim(&s->dir, err);
+    } else {
+        rc =
+            flv_datadir_open(&s->dir, s->conf.data_dir, FLV_DATADIR_SERVE, err);
+    }
     if (rc != FLV_OK) {
         return rc;
     }
@@ -333,9 +341,10 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = flv_datadir_publish(
             &s->dir, flv_listener_port(s->sc), flv_listener_port(s->spu),
-            flv_server_metrics_port(s), s->conf.advertise, err);
+            flv_server_metrics_port(s), s->conf.guard, s->conf.advertise, err);
     }
     if (rc == FLV_OK) {
+        s->published = true;
         flv_timer_init(&s->tick, s->loop, tick);
         rc = flv_timer_start(&s->tick, TICK_MS, TICK_MS, err);
     }
@@ -439,7 +448,9 @@ static void stop_step(struct flv_task *t)
         return;
     }
     s->phase = FLV_SERVER_STOPPED;
-    flv_datadir_unpublish(&s->dir);
+    if (s->published) {
+        flv_datadir_unpublish(&s->dir);
+    }
     s->stopped(s->stopped_ctx);
 }
 

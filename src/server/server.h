@@ -20,11 +20,15 @@
 #include <stdint.h>
 
 struct flv_io;
+struct flv_datadir;
 
 struct flv_server_conf {
     const char *data_dir;
-    const char *bind;           /* address to listen on */
-    const char *advertise;      /* host that clients are told to connect to */
+    struct flv_datadir *held; /* that folder, opened already: taken; or NULL */
+    long guard;               /* pid of it; 0: none */
+    uint32_t deaths;          /* that it saw */
+    const char *bind;         /* address to listen on */
+    const char *advertise;    /* host that clients are told to connect to */
     uint16_t sc_port, spu_port; /* 0: any free one */
     /* PEM files; cert NULL: plain TCP. client_ca NULL: nobody is asked for a
      * certificate. */

@@ -48,6 +48,7 @@ struct flv_server {
         uint64_t module_failures;
     } counts;
     uint64_t started_ms; /* monotonic */
+    bool published;      /* server.json is ours */
     struct flv_pool *meta_pool, *read_pool;
     struct flv_part_env part_env;
     struct flv_budget requests, answers;

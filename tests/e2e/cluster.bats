@@ -66,14 +66,13 @@ teardown() {
     run -0 fluvio cluster status
 }
 
-@test "after kill -9 the same command brings the data back" {
+@test "after kill -9 of server and guard the same command brings the data back" {
     fluvio cluster start
     fluvio topic create t
     seq 1000 | fluvio produce t
     local pid
     pid=$(server_pid)
-    kill -9 "$pid"
-    until_true 10 eval "! kill -0 $pid 2>/dev/null"
+    server_kill
     run -1 --separate-stderr timeout 2 fluvio topic list
     [[ $stderr == *'`fluvio cluster start`'* ]]
     run -0 fluvio cluster start
@@ -200,10 +199,7 @@ sys.stdin.read()' "$FLV_SC_PORT"; }
 
 @test "a stale server.json misleads nobody" {
     fluvio cluster start
-    local pid
-    pid=$(server_pid)
-    kill -9 "$pid"
-    until_true 10 eval "! kill -0 $pid 2>/dev/null"
+    server_kill
     # The pid now belongs to a process that must not be signalled.
     sleep 60 &
     local innocent=$!

@@ -29,11 +29,12 @@ home_up() {
 
 # Ends what runs there and removes it.
 home_down() {
-    local pid
+    local pid guard
     pid=$(server_pid)
+    guard=$(guard_pid)
     fluvio cluster delete --force >/dev/null 2>&1 || true
     if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
-        kill -9 "$pid"
+        kill -9 ${guard:+"$guard"} "$pid"
     fi
     chmod -R u+rwX "$HOME" 2>/dev/null || true
     rm -rf "$HOME"
@@ -53,6 +54,21 @@ server_pid() {
 
 address() {
     echo "127.0.0.1:$FLV_SC_PORT"
+}
+
+# Of server.json: 0 where there is none.
+guard_pid() {
+    sed -n 's/.*"guard":\([0-9]*\).*/\1/p' \
+        "$HOME/.fluvio/data/server.json" 2>/dev/null || true
+}
+
+# A power cut for the server and who would bring it back.
+server_kill() {
+    local guard pid
+    guard=$(guard_pid)
+    pid=$(server_pid)
+    kill -9 "$guard" "$pid"
+    until_true 10 eval "! kill -0 $pid 2>/dev/null && ! kill -0 $guard 2>/dev/null"
 }
 
 # until_true SECONDS COMMAND...: waits for something that has no event.

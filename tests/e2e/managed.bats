@@ -155,11 +155,9 @@ is_gone() {
 
 @test "after a killed server the same command brings it back under the manager" {
     fluvio cluster start
-    local pid manager_pid
-    pid=$(server_pid)
+    local manager_pid
     manager_pid=$(field "$(manager)/manager.json" 'd["pid"]')
-    kill -9 "$pid"
-    until_true 10 eval "! kill -0 $pid 2>/dev/null"
+    server_kill
     run -0 fluvio cluster start
     [ "$(field "$(manager)/manager.json" 'd["pid"]')" = "$manager_pid" ]
     run -0 fluvio cluster status
@@ -171,10 +169,9 @@ is_gone() {
     sed -i 's/timeout: .*/timeout: 1h/' "$HOME/cats.yml"
     api POST /connectors --data-binary "@$HOME/cats.yml"
     until_true 10 is_state cats Running
-    local pid connector_pid
-    pid=$(server_pid)
+    local connector_pid
     connector_pid=$(head -n 1 "$(manager)/run/cats.lock")
-    kill -9 "$pid"
+    server_kill
     until_true 5 is_state cats Retrying
     run -0 fluvio connector list -O wide
     [[ $output == *"Retrying"*"$(address)"* ]]

@@ -91,3 +91,88 @@ metric_is() {
     run -0 curl -s -o /dev/null -w '%{http_code}' -X POST -d x "$(metrics_url)"
     [ "$output" = 405 ]
 }
+
+# ---- the guard ----
+
+# is_new PID: another server than that one serves.
+is_new() {
+    local pid
+    pid=$(server_pid)
+    [ -n "$pid" ] && [ "$pid" != "$1" ] && kill -0 "$pid" 2>/dev/null &&
+        fluvio topic list >/dev/null 2>&1
+}
+
+# Nothing is left of server and guard.
+all_gone() {
+    ! pgrep -f "fluvio-server --data-dir $HOME/" >/dev/null
+}
+
+@test "a server that is killed comes back by itself, with its ports and data" {
+    export FLV_SC_PORT=0 FLV_SPU_PORT=0
+    fluvio cluster start --metrics-addr 127.0.0.1:0
+    local pid url
+    pid=$(server_pid)
+    url=$(metrics_url)
+    fluvio topic create t
+    echo kept | fluvio produce t
+    kill -9 "$pid"
+    until_true 20 is_new "$pid"
+    run -0 fluvio consume t -B -d
+    [ "$output" = kept ]
+    [ "$(metrics_url)" = "$url" ]
+    metric_is fluvio_server_restarts_total 1
+    run -0 grep -F 'the server died and is started again' "$HOME/.fluvio/log/fluvio-server.log"
+    [[ $output == *'why="ended by signal 9'* ]]
+    fluvio cluster shutdown
+    until_true 5 all_gone
+    [ ! -e "$HOME/.fluvio/data/guard.json" ]
+}
+
+@test "what was told to end does not come back" {
+    fluvio cluster start
+    kill -TERM "$(server_pid)"
+    until_true 20 all_gone
+    fluvio cluster start
+    kill -TERM "$(guard_pid)"
+    until_true 20 all_gone
+    fluvio cluster start
+    kill -STOP "$(server_pid)"
+    kill -TERM "$(server_pid)"
+    kill -INT "$(server_pid)" # the second signal ends it at once
+    kill -CONT "$(server_pid)"
+    until_true 20 all_gone
+}
+
+@test "a server that cannot start again is given up, with its reason" {
+    fluvio cluster start
+    fluvio topic create t
+    # The next start finds nonsense.
+    mv "$HOME/.fluvio/data/meta.db" "$HOME/meta.db"
+    mkdir "$HOME/.fluvio/data/meta.db"
+    kill -9 "$(server_pid)"
+    until_true 30 all_gone
+    run -0 grep -F 'the server died 8 times in a row and is not started again' \
+        "$HOME/.fluvio/log/fluvio-server.log"
+    [[ $output == *meta.db* ]]
+    rmdir "$HOME/.fluvio/data/meta.db"
+    mv "$HOME/meta.db" "$HOME/.fluvio/data/meta.db"
+    fluvio cluster start
+    run -0 fluvio topic list
+    [[ $output == *" t "* ]]
+}
+
+@test "shutdown ends a guard whose server is dead just now" {
+    fluvio cluster start
+    local guard
+    guard=$(guard_pid)
+    mv "$HOME/.fluvio/data/meta.db" "$HOME/meta.db"
+    mkdir "$HOME/.fluvio/data/meta.db"
+    kill -9 "$(server_pid)"
+    # In its last and longest wait.
+    until_true 20 grep -q 'in_a_row=7' "$HOME/.fluvio/log/fluvio-server.log"
+    run -1 --separate-stderr fluvio cluster start
+    [[ $stderr == *"runs already: pid $guard"* ]]
+    run -0 fluvio cluster shutdown
+    ! kill -0 "$guard" 2>/dev/null
+    all_gone
+}

@@ -114,7 +114,7 @@ py() {
 @test "SmartModules survive a kill of the server" {
     cd "$HOME"
     fluvio smartmodule create kept --wasm-file filter.wasm
-    kill -9 "$(server_pid)"
+    server_kill
     fluvio cluster resume >/dev/null || fluvio cluster start >/dev/null
     fluvio smartmodule download kept -o - | cmp - filter.wasm
     fluvio smartmodule delete kept
