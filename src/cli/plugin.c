@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,8 +85,41 @@ static bool try_extensions(const char *name, struct flv_buf *out)
     return found;
 }
 
+/* Commands of Fluvio that are not here say why, not that they are unknown. */
+static const char *why_absent(const char *word)
+{
+    static const struct {
+        const char *word, *why;
+    } all[] = {
+        {"remote", "this version has no mirroring between clusters"},
+        {"home", "this version has no mirroring between clusters"},
+        {"hub", "this version has no package hub; create SmartModules from "
+                "files with `fluvio smartmodule create`, and see `fluvio "
+                "connector catalog` for connectors"},
+        {"cloud", "InfinyOn Cloud needs its plugin `fluvio-cloud`; connectors "
+                  "of this machine are managed by `fluvio connector`"},
+        {"install", "this version installs no packages; use those of your "
+                    "system"},
+        {"update", "this version does not update itself; use the packages of "
+                   "your system"},
+        {"derivedstream", "derived streams of Fluvio 0.9 are gone; give "
+                          "`fluvio consume` a chain with --transforms"},
+        {"metadata", "this version has no command metadata; `fluvio version` "
+                     "tells the versions"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(word, all[i].word) == 0) {
+            return all[i].why;
+        }
+    }
+    return NULL;
+}
+
 static int not_found(const char *word)
 {
+    if (why_absent(word) != NULL) {
+        return cli_failf("fluvio %s: %s", word, why_absent(word));
+    }
     fprintf(stderr,
             "Unable to find plugin 'fluvio-%s'. Make sure it is executable "
             "and in your PATH.\n"

@@ -55,6 +55,11 @@ teardown() {
 @test "an unknown command is a plugin, or a sentence and exit 1" {
     run -1 --separate-stderr fluvio nonsense
     [[ ${stderr_lines[0]} == "Unable to find plugin 'fluvio-nonsense'"* ]]
+    for word in hub cloud remote home install update; do
+        run -1 --separate-stderr fluvio $word list
+        [[ $stderr == "fluvio $word: "* ]]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+    done
     mkdir "$HOME/plugins"
     printf '#!/bin/sh\necho "$# $1 $2"\nexit 7\n' >"$HOME/plugins/fluvio-greet"
     chmod +x "$HOME/plugins/fluvio-greet"
@@ -177,7 +182,19 @@ sys.stdin.read()'; }
 
 @test "version has the rows that scripts read" {
     run -0 fluvio version
-    [[ $output == *"Fluvio CLI       :"* ]]
-    [[ $output == *"Fluvio Platform  :"* ]]
-    run -0 bash -c 'fluvio version -j | python3 -c "import json, sys; json.load(sys.stdin)"'
+    for row in "Fluvio CLI" "Fluvio CLI Arch" "Fluvio Platform" "Git Commit" \
+        "OS Details"; do
+        [[ $output =~ (^|$'\n')" $row"\ +":  " ]]
+    done
+    hash=$(sha256sum "$FLV_BIN/fluvio")
+    [[ $output =~ "Fluvio CLI SHA256 :  ${hash%% *}" ]]
+    FLUVIO_RELEASE_CHANNEL=stable run -0 fluvio version
+    [[ $output =~ "Release Channel"\ +":  stable" ]]
+    run -0 bash -c 'fluvio version -j | python3 -c "
+import json, sys
+d = json.load(sys.stdin)
+assert d[\"name\"] == \"Fluvio CLI\" and d[\"version\"], d
+assert len(d[\"Fluvio CLI SHA256\"]) == 64, d
+print(d[\"Fluvio Platform\"])"'
+    [ -n "$output" ]
 }
