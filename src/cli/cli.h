@@ -59,6 +59,9 @@ extern const struct flv_cmd cli_cmd_cluster_check;
 extern const struct flv_cmd cli_cmd_cluster_diagnostics;
 extern const struct flv_cmd cli_cmd_cluster_status;
 extern const struct flv_cmd cli_cmd_spu;
+extern const struct flv_cmd cli_cmd_spu_register;
+extern const struct flv_cmd cli_cmd_spu_unregister;
+extern const struct flv_cmd cli_cmd_spg;
 extern const struct flv_cmd cli_cmd_topic;
 extern const struct flv_cmd cli_cmd_topic_list;
 extern const struct flv_cmd cli_cmd_topic_describe;
@@ -111,6 +114,10 @@ FLV_CHECKED flv_rc cli_format_check(int format, struct flv_err *err);
 FLV_CHECKED flv_rc cli_home(struct flv_buf *out, struct flv_err *err);
 /* The profile file, loaded once. */
 FLV_CHECKED flv_rc cli_profiles(struct cli *c, struct flv_err *err);
+/* What TLS options say; borrows their texts. */
+FLV_CHECKED flv_rc cli_tls_options(const struct cli_global *g,
+                                   struct flv_client_tls *out,
+                                   struct flv_err *err);
 /* Where --cluster, --profile or the active profile points to. The texts in
  * *out are borrowed from c. */
 FLV_CHECKED flv_rc cli_target(struct cli *c,

@@ -44,7 +44,17 @@ static flv_rc check_global(const struct cli_global *g, struct flv_err *err)
             err, FLV_E_USAGE,
             "Invalid argument: tls is only valid if cluster addr is used");
     }
-    if (tls_option && !g->tls) {
+    return FLV_OK;
+}
+
+/* Nobody is verified unless something says who it should be. */
+flv_rc cli_tls_options(const struct cli_global *g,
+                       struct flv_client_tls *out,
+                       struct flv_err *err)
+{
+    bool verified = g->enable_client_cert || g->domain != NULL ||
+                    g->ca_cert != NULL || g->client_cert != NULL;
+    if ((verified || g->client_key != NULL) && !g->tls) {
         return flv_fail(err, FLV_E_USAGE,
                         "Invalid argument: --domain, --ca-cert and "
                         "certificates are only valid with --tls");
@@ -57,21 +67,15 @@ static flv_rc check_global(const struct cli_global *g, struct flv_err *err)
                         "--client-cert and --client-key, and with "
                         "--enable-client-cert also --domain and --ca-cert");
     }
-    return FLV_OK;
-}
 
-/* Nobody is verified unless something says who it should be. */
-static struct flv_client_tls global_tls(const struct cli_global *g)
-{
-    bool verified = g->enable_client_cert || g->domain != NULL ||
-                    g->ca_cert != NULL || g->client_cert != NULL;
-    return (struct flv_client_tls){.policy = !g->tls    ? FLV_TLS_DISABLED
+    *out = (struct flv_client_tls){.policy = !g->tls    ? FLV_TLS_DISABLED
                                              : verified ? FLV_TLS_VERIFIED
                                                         : FLV_TLS_ANONYMOUS,
                                    .domain = g->domain,
                                    .ca_cert = g->ca_cert,
                                    .cert = g->client_cert,
                                    .key = g->client_key};
+    return FLV_OK;
 }
 
 flv_rc cli_target(struct cli *c, struct flv_profile *out, struct flv_err *err)
@@ -83,8 +87,7 @@ flv_rc cli_target(struct cli *c, struct flv_profile *out, struct flv_err *err)
     if (c->global->cluster != NULL) {
         *out = (struct flv_profile){
             .name = NULL, .partition = -1, .endpoint = c->global->cluster};
-        out->tls = global_tls(c->global);
-        return FLV_OK;
+        return cli_tls_options(c->global, &out->tls, err);
     }
     rc = cli_profiles(c, err);
     if (rc != FLV_OK) {

@@ -104,33 +104,105 @@ list_table(const struct cli *c, struct flv_buf *out, struct flv_err *err)
     return rc;
 }
 
-static void
-doc_profile(struct cli_doc *d, const struct cli *c, const struct flv_profile *p)
+static void doc_optional(struct cli_doc *d, const char *key, const char *text)
 {
-    cli_doc_map(d, NULL);
-    cli_doc_str(d, "profile", p->name);
-    cli_doc_str(d, "cluster", or_empty(p->cluster));
-    cli_doc_str(d, "address", or_empty(p->endpoint));
-    cli_doc_str(d, "tls", tls_name(p->tls.policy));
-    cli_doc_str(d, "installation",
-                p->installation != NULL ? p->installation : "local");
-    cli_doc_bool(d, "active", is_current(c, p));
-    cli_doc_end(d);
+    if (text != NULL) {
+        cli_doc_str(d, key, text);
+    } else {
+        cli_doc_null(d, key);
+    }
 }
 
+static const char *policy_name(enum flv_tls_policy tls)
+{
+    switch (tls) {
+    case FLV_TLS_DISABLED:
+        return "disabled";
+    case FLV_TLS_ANONYMOUS:
+        return "anonymous";
+    case FLV_TLS_VERIFIED:
+        return "verified";
+    }
+    return "disabled";
+}
+
+/* A cluster as the file has it. */
+static void doc_cluster(struct cli_doc *d, const struct flv_profile *p)
+{
+    cli_doc_str(d, "endpoint", or_empty(p->endpoint));
+    cli_doc_bool(d, "use_spu_local_address", p->use_spu_local_address);
+    cli_doc_map(d, "tls");
+    cli_doc_str(d, "tls_policy", policy_name(p->tls.policy));
+    if (p->tls.policy == FLV_TLS_VERIFIED) {
+        cli_doc_str(d, "tls_source", p->tls.is_inline ? "inline" : "files");
+        cli_doc_map(d, "certs");
+        cli_doc_str(d, "domain", or_empty(p->tls.domain));
+        cli_doc_str(d, "key", or_empty(p->tls.key));
+        cli_doc_str(d, "cert", or_empty(p->tls.cert));
+        cli_doc_str(d, "ca_cert", or_empty(p->tls.ca_cert));
+        cli_doc_end(d);
+    }
+    cli_doc_end(d);
+    if (p->installation != NULL) {
+        cli_doc_map(d, "metadata");
+        cli_doc_map(d, "installation");
+        cli_doc_str(d, "typ", p->installation);
+        cli_doc_end(d);
+        cli_doc_end(d);
+    }
+}
+
+/* The first profile that names this cluster writes it. */
+static bool names_cluster_first(const struct cli *c, size_t at)
+{
+    struct flv_profile p, other;
+    flv_profiles_at(c->profiles, at, &p);
+    bool first = p.cluster != NULL && p.endpoint != NULL;
+    for (size_t i = 0; i < at && first; i++) {
+        flv_profiles_at(c->profiles, i, &other);
+        first = other.cluster == NULL || strcmp(other.cluster, p.cluster) != 0;
+    }
+    return first;
+}
+
+/* The file as a document, as Fluvio prints it. */
 static flv_rc list_doc(const struct cli *c,
                        enum cli_format format,
                        struct flv_buf *out,
                        struct flv_err *err)
 {
     struct cli_doc d;
+    struct flv_profile p;
+    const size_t count = flv_profiles_count(c->profiles);
     cli_doc_init(&d, format);
-    cli_doc_list(&d, NULL);
-    for (size_t i = 0; i < flv_profiles_count(c->profiles); i++) {
-        struct flv_profile p;
+    cli_doc_map(&d, NULL);
+    cli_doc_str(&d, "version", "2.0");
+    doc_optional(&d, "current_profile", flv_profiles_current(c->profiles));
+    cli_doc_map(&d, "profile");
+    for (size_t i = 0; i < count; i++) {
         flv_profiles_at(c->profiles, i, &p);
-        doc_profile(&d, c, &p);
+        cli_doc_map(&d, p.name);
+        cli_doc_str(&d, "cluster", or_empty(p.cluster));
+        doc_optional(&d, "topic", p.topic);
+        if (p.partition >= 0) {
+            cli_doc_i64(&d, "partition", p.partition);
+        } else {
+            cli_doc_null(&d, "partition");
+        }
+        cli_doc_end(&d);
     }
+    cli_doc_end(&d);
+    cli_doc_map(&d, "cluster");
+    for (size_t i = 0; i < count; i++) {
+        if (names_cluster_first(c, i)) {
+            flv_profiles_at(c->profiles, i, &p);
+            cli_doc_map(&d, p.cluster);
+            doc_cluster(&d, &p);
+            cli_doc_end(&d);
+        }
+    }
+    cli_doc_end(&d);
+    cli_doc_null(&d, "client_id");
     cli_doc_end(&d);
     flv_rc rc = cli_doc_finish(&d, err);
     if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
@@ -275,7 +347,9 @@ static int profile_delete(struct flv_args *args, void *ctx)
         return status;
     }
     printf("profile %s deleted\n", conf->name);
-    if (active) {
+    if (!active) {
+        printf("profile deleted\n");
+    } else {
         printf("warning: this removed your current profile, use `fluvio "
                "profile switch` to select a different one\n");
     }
@@ -293,6 +367,7 @@ static const struct flv_cmd delete_cmd = {
 static const struct flv_opt delete_cluster_opts[] = {
     NAME_OPT("The name of a cluster connection to delete"),
     {.name = "force",
+     .letter = 'f',
      FLV_FLAG(struct profile_conf, force),
      .help = "Deletes a cluster even if its active"},
     {.name = NULL}};
@@ -324,37 +399,63 @@ static const struct flv_cmd delete_cluster_cmd = {
 
 /* ---- profile sync ------------------------------------------------------ */
 
+struct sync_conf {
+    char *address;
+    struct cli_global tls; /* its TLS options */
+};
+
 static const struct flv_opt sync_local_opts[] = {
     {.name = "local",
-     FLV_STR(struct profile_conf, address),
+     FLV_STR(struct sync_conf, address),
      .flags = FLV_OPT_POSITIONAL,
      .arg = "host:port",
      .fallback = LOCAL_ADDRESS,
      .help = "Address of the local cluster"},
+    {.name = "tls", FLV_FLAG(struct sync_conf, tls.tls), .help = "Enable TLS"},
+    {.name = "enable-client-cert",
+     FLV_FLAG(struct sync_conf, tls.enable_client_cert),
+     .help = "TLS: use client cert"},
+    {.name = "domain",
+     FLV_STR(struct sync_conf, tls.domain),
+     .help = "Required if client cert is used"},
+    {.name = "ca-cert",
+     FLV_STR(struct sync_conf, tls.ca_cert),
+     .help = "Path to TLS ca cert, required when client cert is enabled"},
+    {.name = "client-cert",
+     FLV_STR(struct sync_conf, tls.client_cert),
+     .help = "Path to TLS client certificate"},
+    {.name = "client-key",
+     FLV_STR(struct sync_conf, tls.client_key),
+     .help = "Path to TLS client private key"},
     {.name = NULL}};
-
-static flv_rc edit_sync_local(struct flv_profiles *p,
-                              const struct profile_conf *conf,
-                              struct flv_err *err)
-{
-    return flv_profiles_add(p, "local", conf->address, "local", err);
-}
 
 static int profile_sync_local(struct flv_args *args, void *ctx)
 {
-    const struct profile_conf *conf = flv_args_conf(args);
-    int status = edit_profiles(ctx, conf, edit_sync_local);
-    if (status == 0) {
-        printf("local context is set to: %s\n", conf->address);
+    struct cli *c = ctx;
+    const struct sync_conf *conf = flv_args_conf(args);
+    struct flv_client_tls tls;
+    struct flv_err err = {0};
+    flv_rc rc = cli_tls_options(&conf->tls, &tls, &err);
+    rc = rc == FLV_OK ? cli_profiles(c, &err) : rc;
+    rc = rc == FLV_OK ? flv_profiles_add(c->profiles, "local", conf->address,
+                                         "local", &err)
+                      : rc;
+    if (rc == FLV_OK && tls.policy != FLV_TLS_DISABLED) {
+        rc = flv_profiles_set_tls(c->profiles, "local", &tls, &err);
     }
-    return status;
+    rc = rc == FLV_OK ? flv_profiles_save(c->profiles, &err) : rc;
+    if (rc != FLV_OK) {
+        return cli_fail(&err);
+    }
+    printf("local context is set to: %s\n", conf->address);
+    return 0;
 }
 
 static const struct flv_cmd sync_local_cmd = {
     .name = "local",
     .about = "Sync a profile from local cluster",
     .opts = sync_local_opts,
-    .conf_size = sizeof(struct profile_conf),
+    .conf_size = sizeof(struct sync_conf),
     .run = profile_sync_local,
 };
 
@@ -400,19 +501,6 @@ static const struct flv_opt export_opts[] = {
      .help = "Output"},
     {.name = NULL}};
 
-static const char *policy_name(enum flv_tls_policy tls)
-{
-    switch (tls) {
-    case FLV_TLS_DISABLED:
-        return "disabled";
-    case FLV_TLS_ANONYMOUS:
-        return "anonymous";
-    case FLV_TLS_VERIFIED:
-        return "verified";
-    }
-    return "disabled";
-}
-
 static flv_rc export_doc(const struct flv_profile *p,
                          enum cli_format format,
                          struct flv_err *err)
@@ -420,20 +508,7 @@ static flv_rc export_doc(const struct flv_profile *p,
     struct cli_doc d;
     cli_doc_init(&d, format);
     cli_doc_map(&d, NULL);
-    cli_doc_str(&d, "endpoint", or_empty(p->endpoint));
-    cli_doc_bool(&d, "use_spu_local_address", p->use_spu_local_address);
-    cli_doc_map(&d, "tls");
-    cli_doc_str(&d, "tls_policy", policy_name(p->tls.policy));
-    if (p->tls.policy == FLV_TLS_VERIFIED) {
-        cli_doc_str(&d, "tls_source", p->tls.is_inline ? "inline" : "files");
-        cli_doc_map(&d, "certs");
-        cli_doc_str(&d, "domain", or_empty(p->tls.domain));
-        cli_doc_str(&d, "key", or_empty(p->tls.key));
-        cli_doc_str(&d, "cert", or_empty(p->tls.cert));
-        cli_doc_str(&d, "ca_cert", or_empty(p->tls.ca_cert));
-        cli_doc_end(&d);
-    }
-    cli_doc_end(&d);
+    doc_cluster(&d, p);
     cli_doc_end(&d);
     flv_rc rc = cli_doc_finish(&d, err);
     if (rc == FLV_OK) {
@@ -454,11 +529,10 @@ static int profile_export(struct flv_args *args, void *ctx)
     rc = rc == FLV_OK ? flv_profiles_find(c->profiles, conf->name, &p, &err)
                       : rc;
     if (rc == FLV_OK && conf->output == CLI_FORMAT_TABLE) {
-        rc = flv_fail(&err, FLV_E_USAGE,
-                      "Invalid argument: a profile has no table form; use "
-                      "--output toml, json or yaml");
+        fprintf(stderr, "Table format is not supported, using TOML instead\n");
     }
-    if (rc == FLV_OK && conf->output != CLI_FORMAT_TOML) {
+    if (rc == FLV_OK &&
+        (conf->output == CLI_FORMAT_JSON || conf->output == CLI_FORMAT_YAML)) {
         rc = export_doc(&p, (enum cli_format)conf->output, &err);
     } else if (rc == FLV_OK) {
         rc = flv_profiles_export(c->profiles, conf->name, &text, &err);

@@ -181,7 +181,8 @@ static const struct flv_cmd list_cmd = {
     .run = spu_list,
 };
 
-static const struct flv_cmd *const spu_commands[] = {&list_cmd, NULL};
+static const struct flv_cmd *const spu_commands[] = {
+    &cli_cmd_spu_register, &cli_cmd_spu_unregister, &list_cmd, NULL};
 
 const struct flv_cmd cli_cmd_spu = {
     .name = "spu",

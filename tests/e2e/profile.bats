@@ -53,6 +53,12 @@ teardown() {
     run -0 fluvio profile
     [ "$output" = local ]
     run -1 fluvio profile sync k8
+    fluvio profile sync local h:1 --tls --enable-client-cert --domain d \
+        --ca-cert /a --client-cert /b --client-key /c
+    run -0 fluvio profile list
+    [[ $output =~ \*\ +local\ +local\ +h:1\ +Verified\ +local ]]
+    run -1 --separate-stderr fluvio profile sync local h:1 --domain d
+    [[ $stderr == *"only valid with --tls"* ]]
 }
 
 @test "comments and unknown keys survive" {
@@ -84,6 +90,28 @@ TOML
     [ "$output" = one ]
     run -0 bash -c "fluvio profile export -O json | python3 -c 'import json, sys; d = json.load(sys.stdin); print(d[\"endpoint\"], d[\"tls\"][\"tls_policy\"])'"
     [ "$output" = "127.0.0.1:1 disabled" ]
+}
+
+@test "the whole configuration prints as a document" {
+    fluvio profile add one 127.0.0.1:1
+    fluvio profile add two 127.0.0.1:2 cloud
+    run -0 fluvio profile list -O json
+    python3 - "$output" <<'PY'
+import json, sys
+d = json.loads(sys.argv[1])
+assert d["version"] == "2.0" and d["current_profile"] == "two", d
+assert d["profile"]["one"]["cluster"] == "one", d
+assert d["cluster"]["one"]["endpoint"] == "127.0.0.1:1", d
+assert d["cluster"]["one"]["tls"] == {"tls_policy": "disabled"}, d
+assert d["cluster"]["two"]["metadata"] == {"installation": {"typ": "cloud"}}, d
+PY
+    run -0 --separate-stderr fluvio profile export one -O table
+    [ "$stderr" = "Table format is not supported, using TOML instead" ]
+    [[ $output == 'version = "2.0"'* ]]
+    run -0 fluvio profile delete one
+    [ "$output" = $'profile one deleted\nprofile deleted' ]
+    run -0 fluvio profile delete-cluster -f one
+    [ "$output" = "Cluster one deleted" ]
 }
 
 @test "a malformed file is named with its line" {
