@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/field.h"
 #include "base/mem.h"
+#include "cli/progress.h"
 #include "cli/smart.h"
 #include "cli/source.h"
 #include "smartmodule/section.h"
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define GROUP_MAX 128
@@ -124,6 +126,7 @@ static const struct flv_opt produce_opts[] = {
 struct token {
     struct flv_send send;
     uint64_t first_line, last_line;
+    uint64_t read_bytes; /* of the input, when it was sent */
     struct token *next_free;
 };
 
@@ -151,6 +154,8 @@ struct produce {
     size_t count, sent;
     bool singly;   /* the group was refused as a whole: find the culprit */
     uint64_t line; /* lines read so far */
+    uint64_t read_bytes;
+    struct cli_progress progress;
     size_t pending;
     uint64_t failures;
     bool stop; /* read no more */
@@ -190,6 +195,7 @@ static void report(struct produce *p,
     if (++p->failures > FAILURES_SHOWN_MAX) {
         return;
     }
+    cli_progress_clear(&p->progress);
     if (p->conf->raw) {
         cli_failf("%s", err->text);
     } else if (first == last) {
@@ -249,6 +255,7 @@ make_msg(struct produce *p, struct flv_slice line, struct flv_msg *out)
 static void skip_line(struct produce *p, struct flv_slice line)
 {
     if (++p->failures <= FAILURES_SHOWN_MAX) {
+        cli_progress_clear(&p->progress);
         cli_failf("line %" PRIu64 ": Failed to find separator '%s' in record, "
                   "skipping: '%.*s'",
                   p->line, p->conf->key_separator,
@@ -348,6 +355,7 @@ static enum cli_line next_group(struct produce *p)
     p->singly = false;
     for (size_t i = 0; got == CLI_LINE_GOT && i < lines; i++) {
         p->line++;
+        p->read_bytes += p->lines[i].len + (p->conf->raw ? 0 : 1);
         if (make_msg(p, p->lines[i], &p->msgs[p->count])) {
             p->numbers[p->count++] = p->line;
         } else {
@@ -406,6 +414,8 @@ static void sent(struct flv_send *send, const struct flv_err *err)
         report(p, t->first_line, t->last_line, err);
     } else if (p->interactive) {
         print_ok();
+    } else {
+        cli_progress_show(&p->progress, t->read_bytes);
     }
     t->next_free = p->free_tokens;
     p->free_tokens = t;
@@ -425,6 +435,7 @@ static flv_rc send_group(struct produce *p)
     t->send = (struct flv_send){.done = sent, .user = p};
     t->first_line = p->numbers[p->sent];
     t->last_line = p->numbers[p->sent + n - 1];
+    t->read_bytes = p->read_bytes;
     flv_rc rc =
         flv_producer_send(p->producer, p->msgs + p->sent, n, &t->send, &err);
     if (rc == FLV_OK) {
@@ -585,6 +596,19 @@ static flv_rc producer_conf(struct produce *p,
                         : rc;
 }
 
+/* A file's end is known, a pipe's is not. Verbose output is progress enough. */
+static void start_progress(struct produce *p)
+{
+    struct stat st;
+    uint64_t total = 0;
+    if (fstat(p->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        const off_t at = lseek(p->fd, 0, SEEK_CUR);
+        total = at >= 0 && at < st.st_size ? (uint64_t)(st.st_size - at) : 0;
+    }
+    cli_progress_start(&p->progress, NULL, total);
+    p->progress.on = p->progress.on && !p->interactive && !p->conf->verbose;
+}
+
 static flv_rc open_input(struct produce *p, struct flv_err *err)
 {
     const struct produce_conf *conf = p->conf;
@@ -597,6 +621,7 @@ static flv_rc open_input(struct produce *p, struct flv_err *err)
         }
     }
     p->interactive = conf->file == NULL && !conf->raw && isatty(p->fd) != 0;
+    start_progress(p);
     return FLV_OK;
 }
 
@@ -700,6 +725,7 @@ static void run_to_end(struct produce *p)
     while (!p->done && !p->cli->leave) {
         flv_loop_run(p->cli->loop);
     }
+    cli_progress_clear(&p->progress);
     if (p->interactive && p->signum == 0 && p->failures == 0) {
         fputc('\n', stderr);
     }

@@ -2,10 +2,12 @@
  * progress.h - how far a long command is, for a person who waits.
  *
  * Purpose    One line on stderr that is written over: a bar, how many of how
- *            many, the rate. Only on a terminal; elsewhere nothing is written.
+ *            many, the rate, the time that is left. Only on a terminal;
+ *            elsewhere nothing is written. Where the end is not known, what
+ *            there is so far.
  * Threads    One.
  * Ownership  None.
- * Units      Whatever is counted.
+ * Units      Whatever is counted; `what` NULL: bytes.
  */
 #ifndef FLV_CLI_PROGRESS_H
 #define FLV_CLI_PROGRESS_H
@@ -15,7 +17,7 @@
 
 struct cli_progress {
     const char *what; /* "letters" */
-    uint64_t total;
+    uint64_t total;   /* 0: not known */
     uint64_t started_ms, shown_ms;
     bool on;    /* a terminal */
     bool shown; /* the line holds something */

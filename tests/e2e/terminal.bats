@@ -59,6 +59,20 @@ PY
     [ "$output" = $'one\ntwo' ]
 }
 
+@test "produce shows how far a file is, and how long it will take" {
+    fluvio topic create bar
+    seq 1000000 1400000 >"$HOME/numbers"
+    run -0 at_terminal "fluvio produce bar -f $HOME/numbers"
+    [[ $output == *$'\r['*'] '*' of 3.2 MB, '*'/s'*' left'* ]]
+    # The line is empty at the end.
+    [[ $output == *$'\r\033[K' ]]
+    run -0 at_terminal "cat $HOME/numbers | fluvio produce bar"
+    [[ $output == *"MB, "*"/s"* ]]
+    [[ $output != *" of "* ]]
+    run -0 at_terminal "fluvio produce bar -f $HOME/numbers 2>/dev/null"
+    [ -z "$output" ]
+}
+
 @test "dead letters: discard asks, and replay shows how far it is" {
     fluvio topic create saved
     fluvio topic create dead
