@@ -106,7 +106,7 @@ static const struct flv_opt create_opts[] = {
              "the page cache only"},
     {.name = "dedup",
      FLV_FLAG(struct create_conf, dedup),
-     .help = "Drop repeated records (needs a SmartModule engine)"},
+     .help = "Drop repeated records (not in this version)"},
     {.name = "dedup-count",
      FLV_U64(struct create_conf, dedup_count),
      .arg = "count",
@@ -206,8 +206,9 @@ static flv_rc check_unsupported(const struct create_conf *conf,
     if (conf->dedup || flv_opts_given(opts, "dedup-count") ||
         flv_opts_given(opts, "dedup-age")) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "deduplication is a SmartModule, and this version has "
-                        "no SmartModule engine; leave --dedup out");
+                        "this version makes no topics that drop repeated "
+                        "records; leave --dedup out and drop them where they "
+                        "are produced or consumed, with a SmartModule");
     }
     if (conf->mirror || conf->home_to_remote || conf->mirror_apply != NULL) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
@@ -236,7 +237,7 @@ static flv_rc from_options(const struct create_conf *conf,
                                                  : "segment-size",
                         retention_s > UINT32_MAX ? "seconds" : "bytes");
     }
-    *out = flv_topic_conf_default(conf->name);
+    *out = flv_topic_conf_default(conf->name != NULL ? conf->name : "");
     out->partitions = (uint32_t)conf->partitions;
     out->replication = (uint32_t)conf->replication;
     out->ignore_rack = conf->ignore_rack;
@@ -286,10 +287,6 @@ static int create_conflicts(struct cli *c,
                              "cannot be used with '--%s'",
                              alone[i]);
         }
-    }
-    if (conf->config == NULL && conf->name == NULL) {
-        return cli_usage(c, "the following required arguments were not "
-                            "provided: <name>");
     }
     return 0;
 }
@@ -412,10 +409,11 @@ static int topic_delete(struct flv_args *args, void *ctx)
         if (delete_one(c, conf, conf->names.items[i], &err) == FLV_OK) {
             continue;
         }
-        int status = cli_fail(&err);
         if (!conf->continue_on_error) {
-            return status;
+            return cli_fail(&err);
         }
+        printf("topic \"%s\" delete failed with: %s\n", conf->names.items[i],
+               err.text);
         failed = true;
         flv_err_clear(&err);
     }

@@ -250,8 +250,8 @@ static flv_rc read_topic(const struct flv_node *root,
     *out = flv_topic_conf_default(name->text);
     if (find(root, "deduplication") != NULL) {
         return flv_doc_fail(doc, find(root, "deduplication"), err,
-                            "deduplication needs a SmartModule engine, which "
-                            "this version does not have");
+                            "this version makes no topics that drop repeated "
+                            "records; remove deduplication");
     }
     rc = read_partition(find(root, "partition"), file, out, err);
     if (rc == FLV_OK) {
