@@ -5,7 +5,7 @@
 # part of the soname.
 
 set(LIBFLUVIO_ABI ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
-foreach(room base loop wire client)
+foreach(room base loop wire client sync)
     list(APPEND objects $<TARGET_OBJECTS:flv_${room}>)
     set_target_properties(flv_${room} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_compile_options(flv_${room} PRIVATE -fno-semantic-interposition)
@@ -25,7 +25,7 @@ file(RELATIVE_PATH LIBFLUVIO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" LIBFLUVIO_PREFIX "${LIBFLUVIO_PREFIX}")
 
 add_library(libfluvio SHARED ${objects})
-target_link_libraries(libfluvio PRIVATE flv_client)
+target_link_libraries(libfluvio PRIVATE flv_sync)
 target_link_options(libfluvio PRIVATE
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/libfluvio.map
     -Wl,-Bsymbolic-functions -Wl,-z,defs)

@@ -723,6 +723,24 @@ FLV_CHECKED flv_rc flv_producer_flush(struct flv_producer *p,
                                       struct flv_err *err);
 /* Bytes accepted and not yet completed. */
 size_t flv_producer_buffered_bytes(const struct flv_producer *p);
+
+/* p50 and p99 are at most an eighth too high. */
+struct flv_latency {
+    uint64_t count, avg_us, p50_us, p99_us, max_us;
+};
+
+/* Since it was opened. */
+struct flv_producer_stats {
+    uint64_t records, bytes;       /* acknowledged: of keys and values */
+    uint64_t failed;               /* records, for good */
+    uint64_t batches, batch_bytes; /* acknowledged: as they were sent */
+    uint64_t retries;              /* batches sent once more */
+    uint64_t buffered_bytes;       /* now */
+    struct flv_latency latency;    /* of batches: from their first record's
+                                    * being accepted to acknowledgement */
+};
+void flv_producer_stats(const struct flv_producer *p,
+                        struct flv_producer_stats *out);
 /* Sends and waits for what is left for at most drain_ms (0: cancels it at
  * once), completes every send, then calls closed (may be NULL). */
 void flv_producer_close(struct flv_producer *p,
@@ -755,6 +773,17 @@ struct flv_record_batch {
     int64_t producer_id; /* of the batch they are stored in; -1: none */
 };
 
+/* What becomes of the offsets of a consumer with an id. It begins behind what
+ * is stored in any case. Without an id nothing is stored. */
+enum flv_offset_strategy {
+    FLV_OFFSETS_MANUAL, /* what flv_consumer_commit() says, and at each
+                         * flv_consumer_flush() what was marked */
+    FLV_OFFSETS_AUTO,   /* a record is handled when `batch` has returned from
+                         * it: stored from time to time and at close, which
+                         * therefore takes up to request_timeout_ms */
+    FLV_OFFSETS_NONE,   /* stays where it is */
+};
+
 struct flv_consumer_conf {
     const char *topic;
     const uint32_t *partitions; /* NULL: all */
@@ -765,12 +794,18 @@ struct flv_consumer_conf {
     uint32_t max_bytes;     /* 0: FLV_CLIENT_MAX_FETCH_BYTES, else 1,048,890 */
     enum flv_isolation isolation;
     const char *consumer_id; /* NULL: no stored offsets */
+    enum flv_offset_strategy offsets;
+    uint32_t offset_flush_ms; /* AUTO: between stores, 0: 10,000; MANUAL: what
+                               * is marked is stored so often, 0: never */
     const struct flv_smartmodule_use *smartmodules; /* one behind the other */
     size_t smartmodule_count;                       /* at most 16 */
     void (*batch)(void *user, const struct flv_record_batch *batch);
     /* Once, unless closed before: NULL = every partition reached its end;
      * else the error that stopped the consumer. Close it in any case. */
     void (*ended)(void *user, const struct flv_err *err);
+    /* Once: every partition's stream is open and positioned, so that what is
+     * produced from now on comes. May be NULL. */
+    void (*opened)(void *user);
     /* Every time a partition's stream is open and positioned. May be NULL. */
     void (*positioned)(void *user, uint32_t partition, int64_t offset);
     /* Before that, each time: the first offset that is there and the one
@@ -799,6 +834,30 @@ FLV_CHECKED flv_rc flv_consumer_commit(struct flv_consumer *k,
                                        flv_done_fn done,
                                        void *user,
                                        struct flv_err *err);
+/* Remembers that all of the partition up to and with `offset` was handled. */
+FLV_CHECKED flv_rc flv_consumer_mark(struct flv_consumer *k,
+                                     uint32_t partition,
+                                     int64_t offset,
+                                     struct flv_err *err);
+/* Stores what is marked and was not stored yet, as one commit for each such
+ * partition. */
+FLV_CHECKED flv_rc flv_consumer_flush(struct flv_consumer *k,
+                                      flv_done_fn done,
+                                      void *user,
+                                      struct flv_err *err);
+
+/* Since it was opened. */
+struct flv_consumer_stats {
+    uint64_t records, bytes;    /* delivered: of keys and values */
+    uint64_t batches;           /* opened, and found whole */
+    uint64_t retries;           /* streams opened once more */
+    uint64_t commits;           /* offsets stored by strategy */
+    struct flv_latency latency; /* from the timestamp of a batch's last record
+                                 * to its delivery, by the clocks of both
+                                 * machines */
+};
+void flv_consumer_stats(const struct flv_consumer *k,
+                        struct flv_consumer_stats *out);
 void flv_consumer_close(struct flv_consumer *k,
                         flv_closed_fn closed,
                         void *user);

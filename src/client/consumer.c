@@ -58,8 +58,22 @@ void flv__consumer_fail(struct flv_consumer *k, const struct flv_err *err)
     flv_loop_defer(k->client->loop, &k->end_task);
 }
 
+void flv__consumer_feed_opened(struct flv_consumer *k)
+{
+    bool all = k->state == FLV__CONSUMER_OPEN && !k->told_opened;
+
+    for (size_t i = 0; all && i < k->feed_count; i++) {
+        all = k->feeds[i]->opened || k->feeds[i]->ended;
+    }
+    if (all) {
+        k->told_opened = true;
+        k->conf.opened(k->conf.user);
+    }
+}
+
 void flv__consumer_feed_ended(struct flv_consumer *k)
 {
+    flv__consumer_feed_opened(k);
     for (size_t i = 0; i < k->feed_count; i++) {
         if (!k->feeds[i]->ended) {
             return;
@@ -80,7 +94,8 @@ static void tell_end(struct flv_task *t)
             flv__commit_fail_all(k->feeds[i], &k->end_err);
         }
     }
-    if (k->conf.ended != NULL && k->state != FLV__CONSUMER_CLOSING) {
+    if (k->conf.ended != NULL && k->state != FLV__CONSUMER_CLOSING &&
+        !k->storing) {
         k->conf.ended(k->conf.user, k->failed ? &k->end_err : NULL);
     }
 }
@@ -221,6 +236,7 @@ static void consumer_free(struct flv_consumer *k)
         flv__feed_destroy(k->feeds[i]);
     }
     flv_free(k->feeds);
+    flv_timer_stop(&k->flush_timer);
     flv_free(k->wanted);
     flv_free(k->views);
     flv_compressor_destroy(k->z);
@@ -257,6 +273,10 @@ static flv_rc copy_conf(struct flv_consumer *k,
 
     k->conf = *conf;
     k->conf.topic = k->topic;
+    k->told_opened = conf->opened == NULL;
+    if (conf->consumer_id == NULL) {
+        k->conf.offsets = FLV_OFFSETS_NONE;
+    }
     if (k->conf.max_bytes == 0) {
         k->conf.max_bytes = default_max_bytes();
     }
@@ -309,6 +329,9 @@ flv_rc flv_consumer_open(struct flv_consumer **out,
         rc = copy_conf(k, conf, err);
     }
     if (rc == FLV_OK) {
+        rc = flv__marks_start(k, err);
+    }
+    if (rc == FLV_OK) {
         k->lookup =
             (struct flv__finder){.client = c, .topic = k->topic, .done = found};
         rc = flv__finder_start(&k->lookup, err);
@@ -340,36 +363,11 @@ void flv_consumer_resume(struct flv_consumer *k)
     }
 }
 
-flv_rc flv_consumer_commit(struct flv_consumer *k,
-                           uint32_t partition,
-                           int64_t offset,
-                           flv_done_fn done,
-                           void *user,
-                           struct flv_err *err)
+void flv_consumer_stats(const struct flv_consumer *k,
+                        struct flv_consumer_stats *out)
 {
-    assert(done != NULL);
-    if (k->consumer_id[0] == '\0') {
-        return flv_fail(err, FLV_E_INVALID,
-                        "offsets are stored for consumers with an id only");
-    }
-    if (k->state == FLV__CONSUMER_CLOSING || k->failed) {
-        return flv_fail(err, FLV_E_CANCELED, "the consumer has ended");
-    }
-    for (size_t i = 0; i < k->feed_count; i++) {
-        struct flv__feed *f = k->feeds[i];
-
-        if (f->partition == partition) {
-            if (offset < 0 || offset >= f->next_offset) {
-                return flv_fail(err, FLV_E_INVALID,
-                                "offset %lld of %s-%u was not delivered yet",
-                                (long long)offset, k->topic, partition);
-            }
-            return flv__commit_add(f, offset, done, user, err);
-        }
-    }
-    return flv_fail(err, FLV_E_INVALID,
-                    "partition %u of %s is not consumed here", partition,
-                    k->topic);
+    *out = k->stats;
+    out->latency = flv__latency_read(&k->latency);
 }
 
 /* -------------------------------------------------------------- closing */
@@ -390,6 +388,7 @@ static void finalize(struct flv_consumer *k, const struct flv_err *err)
     for (size_t i = 0; i < k->feed_count; i++) {
         flv__commit_fail_all(k->feeds[i], err);
     }
+    flv__marks_cancel(k, err);
     flv_loop_undefer(loop, &k->end_task);
     flv_loop_undefer(loop, &k->close_task);
     closed = k->closed; /* a callback may just have set it */
@@ -414,6 +413,31 @@ static void close_now(struct flv_task *t)
     finalize(k, &err);
 }
 
+static void close_soon(struct flv_consumer *k)
+{
+    k->state = FLV__CONSUMER_CLOSING;
+    flv_loop_defer(k->client->loop, &k->close_task);
+}
+
+static void last_stored(void *user, const struct flv_err *err)
+{
+    (void)err; /* what was handled and is not stored comes again */
+    close_soon(user);
+}
+
+/* Nothing is delivered any more, but what was handled is stored. */
+static bool store_first(struct flv_consumer *k)
+{
+    if (k->conf.offsets != FLV_OFFSETS_AUTO || k->failed ||
+        k->state == FLV__CONSUMER_OPENING) {
+        return false;
+    }
+    k->storing = true;
+    k->state = FLV__CONSUMER_ENDED;
+    stop_feeds(k);
+    return flv__marks_flush(k, last_stored, k, NULL) == FLV_OK;
+}
+
 void flv_consumer_close(struct flv_consumer *k,
                         flv_closed_fn closed,
                         void *user)
@@ -424,6 +448,7 @@ void flv_consumer_close(struct flv_consumer *k,
     if (k->state == FLV__CONSUMER_CLOSING) {
         return; /* its client closes it just now */
     }
-    k->state = FLV__CONSUMER_CLOSING;
-    flv_loop_defer(k->client->loop, &k->close_task);
+    if (!store_first(k)) {
+        close_soon(k);
+    }
 }

@@ -3,7 +3,7 @@
  *
  * Purpose    consumer.c finds the topic and the stored offsets; feed.c keeps
  *            one stream open, delivers its records and goes on behind the last
- *            one after a loss; commit.c stores offsets.
+ *            one after a loss; commit.c stores offsets; marks.c knows which.
  *
  *      start --no offset--> positioning --offset--> streaming --> ended
  *                                ^                   |   ^
@@ -21,6 +21,7 @@
 #define FLV_CLIENT_CONSUMER_H
 
 #include "client/internal.h"
+#include "client/stats.h"
 #include "wire/batch.h"
 #include "wire/spu.h"
 
@@ -55,6 +56,9 @@ struct flv__feed {
     bool limited;        /* stop_at_end has been applied */
     bool measured;       /* `found` was told for the stream that comes next */
     bool ended;
+    bool opened;    /* its stream was open and positioned once */
+    int64_t marked; /* handled up to here; -1: nothing */
+    int64_t asked;  /* the mark that was sent last; -1: none */
 
     struct flv__peer *peer;
     struct flv__peer_listener link;
@@ -110,7 +114,13 @@ struct flv_consumer {
     struct flv__feed **feeds; /* owned */
     size_t feed_count;
     bool paused;
-    bool failed; /* ended with end_err */
+    bool failed;      /* ended with end_err */
+    bool told_opened; /* or there is nobody to tell */
+    bool storing;     /* closes when the last marks are stored */
+    struct flv__flush_marks *flushes; /* owned */
+    struct flv_timer flush_timer;
+    struct flv_consumer_stats stats;
+    struct flv__latency latency;
     struct flv_err end_err;
     struct flv_compressor *z;      /* owned */
     struct flv_record_view *views; /* owned; FLV__FEED_VIEWS_MAX */
@@ -145,7 +155,20 @@ void flv__commit_fail_all(struct flv__feed *f, const struct flv_err *err);
  * feed's next offset when no commit waits for it. */
 int64_t flv__commit_stream_offset(const struct flv__feed *f);
 
+/* marks.c */
+FLV_CHECKED flv_rc flv__marks_start(struct flv_consumer *k,
+                                    struct flv_err *err);
+/* done may be NULL; never from inside the call. */
+FLV_CHECKED flv_rc flv__marks_flush(struct flv_consumer *k,
+                                    flv_done_fn done,
+                                    void *user,
+                                    struct flv_err *err);
+/* The commits have to be gone. */
+void flv__marks_cancel(struct flv_consumer *k, const struct flv_err *err);
+
 /* consumer.c, for the feeds */
+/* One more feed is open, or has ended without. */
+void flv__consumer_feed_opened(struct flv_consumer *k);
 void flv__consumer_fail(struct flv_consumer *k, const struct flv_err *err);
 void flv__consumer_feed_ended(struct flv_consumer *k);
 

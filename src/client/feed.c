@@ -1,5 +1,6 @@
 #include "client/consumer.h"
 
+#include "base/clock.h"
 #include "base/field.h"
 #include "base/mem.h"
 #include <assert.h>
@@ -306,6 +307,7 @@ static bool open_batch(struct flv__feed *f, bool *more, struct flv_err *err)
         return false;
     }
     f->reading = true;
+    f->consumer->stats.batches++;
     return true;
 }
 
@@ -345,9 +347,25 @@ read_records(struct flv__feed *f, size_t *count, struct flv_err *err)
     return true;
 }
 
+static void count_records(struct flv_consumer *k, size_t count)
+{
+    const int64_t stamp_ms = k->views[count - 1].timestamp_ms;
+    const int64_t age_ms = flv_clock_wall_ms() - stamp_ms;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct flv_record_view *v = &k->views[i];
+
+        k->stats.bytes += v->value.len + (v->has_key ? v->key.len : 0);
+    }
+    k->stats.records += count;
+    if (stamp_ms >= 0 && age_ms >= 0) {
+        flv__latency_add(&k->latency, (uint64_t)age_ms * 1000000);
+    }
+}
+
 static void hand_over(struct flv__feed *f, size_t count)
 {
-    const struct flv_consumer *k = f->consumer;
+    struct flv_consumer *k = f->consumer;
     const struct flv_record_batch batch = {
         .topic = k->topic,
         .partition = f->partition,
@@ -360,7 +378,11 @@ static void hand_over(struct flv__feed *f, size_t count)
 
     assert(count > 0 && count <= FLV__FEED_VIEWS_MAX);
     f->next_offset = k->views[count - 1].offset + 1;
+    count_records(k, count);
     k->conf.batch(k->conf.user, &batch);
+    if (k->conf.offsets == FLV_OFFSETS_AUTO) {
+        f->marked = f->next_offset - 1;
+    }
 }
 
 static void corrupt(struct flv__feed *f, const struct flv_err *err)
@@ -590,9 +612,12 @@ static void open_stream(struct flv__feed *f)
     if (f->attempts == 0) {
         tell_trouble(f, NULL);
     }
+    k->stats.retries += f->opened ? 1 : 0;
+    f->opened = true;
     if (k->conf.positioned != NULL && !f->ended) {
         k->conf.positioned(k->conf.user, f->partition, f->next_offset);
     }
+    flv__consumer_feed_opened(k);
 }
 
 /* ----------------------------------------------------------------- pump */
@@ -701,6 +726,8 @@ flv_rc flv__feed_create(struct flv_consumer *k,
     f->consumer = k;
     f->partition = partition;
     f->next_offset = -1;
+    f->marked = -1;
+    f->asked = -1;
     f->stop_offset =
         k->conf.end_offset < 0 ? INT64_MAX : k->conf.end_offset + 1;
     f->link.up = link_up;

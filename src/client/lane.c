@@ -106,6 +106,21 @@ static void settle_shares(struct flv__lane *lane,
     flv_free(own.at);
 }
 
+static void count_batch(const struct flv__batch *b, bool stored)
+{
+    struct flv_producer *p = b->lane->producer;
+
+    if (!stored) {
+        p->stats.failed += b->count;
+        return;
+    }
+    p->stats.records += b->count;
+    p->stats.bytes += b->cost - (size_t)RECORD_COST * b->count;
+    p->stats.batches++;
+    p->stats.batch_bytes += b->bytes->size;
+    flv__latency_add(&p->latency, flv_clock_mono_ns() - b->since_ns);
+}
+
 /* The batch is over: err NULL when it is stored. */
 static void
 batch_end(struct flv__batch *b, int64_t base_offset, const struct flv_err *err)
@@ -117,6 +132,7 @@ batch_end(struct flv__batch *b, int64_t base_offset, const struct flv_err *err)
         copy = *err; /* may lie in the batch */
     }
     batch_remove(b);
+    count_batch(b, err == NULL);
     flv__producer_uncharge(lane->producer, b->cost);
     settle_shares(lane, &b->shares, base_offset, err != NULL ? &copy : NULL);
     batch_free(b);
@@ -233,6 +249,7 @@ static flv_rc seal(struct flv__lane *lane, struct flv_err *err)
     b->count = lane->builder.count;
     b->cost = lane->open_cost;
     b->deadline_ms = lane->open_deadline_ms;
+    b->since_ns = lane->open_since_ns;
     b->shares = lane->open;
     b->next = &lane->ring;
     b->prev = lane->ring.prev;
@@ -255,6 +272,7 @@ static void fail_open(struct flv__lane *lane, const struct flv_err *err)
     struct flv__shares shares = lane->open;
     const size_t cost = lane->open_cost;
 
+    lane->producer->stats.failed += lane->builder.count;
     flv_timer_stop(&lane->linger);
     flv_batch_builder_reset(&lane->builder);
     lane->open = (struct flv__shares){.len = 0};
@@ -519,7 +537,9 @@ static flv_rc transmit(struct flv__batch *b, struct flv_err *err)
     b->refused = false;
     rc = flv__peer_call(lane->peer, &b->call, err);
     if (rc == FLV_OK) {
+        lane->producer->stats.retries += b->tried ? 1 : 0;
         b->sent = true;
+        b->tried = true;
         lane->in_flight++;
     }
     return rc;
@@ -745,6 +765,7 @@ flv_rc flv__lane_add(struct flv__lane *lane,
     }
     if (lane->open.len == 0) {
         lane->open_deadline_ms = limit_ms > 0 ? now_ms(lane) + limit_ms : 0;
+        lane->open_since_ns = flv_clock_mono_ns();
         arm_expiry(lane);
     }
     note_share(lane, send, begins);

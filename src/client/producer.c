@@ -329,6 +329,14 @@ size_t flv_producer_buffered_bytes(const struct flv_producer *p)
     return p->buffered;
 }
 
+void flv_producer_stats(const struct flv_producer *p,
+                        struct flv_producer_stats *out)
+{
+    *out = p->stats;
+    out->buffered_bytes = p->buffered;
+    out->latency = flv__latency_read(&p->latency);
+}
+
 /* ------------------------------------------------------------------ send */
 
 /* SipHash-2-4 with key 0, over the key's length as 8 little-endian bytes and

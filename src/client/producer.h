@@ -23,6 +23,7 @@
 #define FLV_CLIENT_PRODUCER_H
 
 #include "client/internal.h"
+#include "client/stats.h"
 #include "wire/batch.h"
 #include "wire/spu.h"
 
@@ -48,7 +49,9 @@ struct flv__batch {
     int32_t sequence;
     size_t cost;          /* charged to the producer's buffer */
     uint64_t deadline_ms; /* 0: none */
+    uint64_t since_ns;    /* when its first record was accepted */
     bool sent;            /* on its way */
+    bool tried;           /* was on its way before */
     bool refused;         /* out of sequence, by the last answer */
     struct flv_err last_err;
     struct flv__call call;
@@ -63,7 +66,7 @@ struct flv__lane {
     struct flv_batch_builder builder;
     struct flv__shares open; /* of the builder's records */
     size_t open_cost;
-    uint64_t open_deadline_ms;
+    uint64_t open_deadline_ms, open_since_ns;
     bool due; /* the open batch goes as soon as there is room */
 
     struct flv__batch ring; /* head */
@@ -117,6 +120,8 @@ struct flv_producer {
     struct flv_compressor *z; /* owned */
     struct flv_buf scratch;   /* a batch being finished */
 
+    struct flv_producer_stats stats;
+    struct flv__latency latency;
     size_t buffered;    /* bytes accepted and not completed */
     size_t outstanding; /* sends accepted and not completed */
     uint64_t next_number;

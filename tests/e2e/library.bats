@@ -84,6 +84,72 @@ int main(void) { return 0; }" >"$TREE/one.c"
     [[ $output == *"Topic not found: missing"* ]]
 }
 
+@test "produce and consume: lines there and back, keys too" {
+    fluvio topic create lines -p 2
+    local program
+    for program in $(built produce); do
+        run -0 "$program" lines <<<$'one\ntwo\nthree'
+        [[ $output == "3 records, 11 bytes, "*" batches, 0 retries, p99 "* ]]
+        run -0 "$program" lines color <<<red
+    done
+    run -1 "$program" missing </dev/null
+    [ "$output" = "produce: Topic not found: missing" ]
+    for program in $(built consume); do
+        run -0 "$program" lines
+        [ "${#lines[@]}" -eq 8 ]
+        [[ $output == *:?*" [color] red"* ]]
+    done
+    # Until it is interrupted.
+    "$program" lines follow >"$TREE/followed" &
+    local pid=$!
+    until_true 20 has_lines "$TREE/followed" 8
+    fluvio produce lines <<<late
+    until_true 20 grep -q late "$TREE/followed"
+    kill -INT "$pid"
+    ends_with 0 "$pid"
+}
+
+@test "admin: a topic is made, listed and deleted" {
+    local program
+    for program in $(built admin); do
+        run -0 "$program" "$(address)" brief 3
+        [[ $output == *"brief: 3 partitions, compression any"* ]]
+    done
+    run -0 fluvio topic list
+    [[ $output != *brief* ]]
+    fluvio topic create there
+    run -0 "$program" "$(address)" there 1
+    [[ $output == *"already exists"* ]]
+    run -1 "$program" 127.0.0.1:1 x 1
+    [[ $output == "admin: "*127.0.0.1:1* ]]
+}
+
+@test "offsets: each run goes on where the last one stored" {
+    fluvio topic create work
+    seq 1 10 | fluvio produce work
+    local program
+    for program in $(built offsets); do
+        run -0 "$program" work "${program##*-}" 4
+        [ "$output" = "$(seq 1 4)" ]
+        run -0 "$program" work "${program##*-}" 9
+        [ "$output" = "$(seq 5 10)" ]
+        run -0 "$program" work "${program##*-}" 9
+        [ -z "$output" ]
+        run -1 bash -c "'$program' work 'full-${program##*-}' 9 >/dev/full"
+    done
+    run -0 fluvio consumer list
+    [[ $output == *c11* && $output == *c++17* ]]
+}
+
+@test "the page's first program compiles and runs" {
+    fluvio topic create cats
+    sed -n "/cat >hello.c <<'END'/,/^    END/p" "$ROOT/docs/libfluvio.md" |
+        sed '1d;$d;s/^    //' >"$TREE/hello.c"
+    compile c11 "$TREE/hello" "$TREE/hello.c"
+    run -0 "$TREE/hello"
+    [ "$output" = "stored at offset 0" ]
+}
+
 @test "a program of one file is linked with libfluvio.a" {
     # shellcheck disable=SC2046
     gcc -std=c11 -o "$TREE/static" $(pkg-config --cflags fluvio) \

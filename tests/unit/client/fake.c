@@ -20,6 +20,15 @@ void fake_fail_at(uint64_t nth)
     (void)flv__mem_fail_at(nth);
 }
 
+bool fake_fail_end(void)
+{
+    const uint64_t made = flv__mem_fail_at(0);
+    const bool fired = made >= armed;
+
+    armed = 0;
+    return fired;
+}
+
 /* Around the fake's own work. */
 static void spare(void)
 {

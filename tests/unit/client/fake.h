@@ -136,8 +136,10 @@ void fake_append(struct fake *f,
                  int first,
                  int count);
 
-/* The nth allocation from now fails, the fake's own not counted; 0 disarms. */
+/* The nth allocation from now fails, the fake's own not counted. */
 void fake_fail_at(uint64_t nth);
+/* No more; whether there were so many. */
+bool fake_fail_end(void);
 
 /* Turns the loop until *flag (true) or the limit (false). */
 bool fake_until(struct fake *f, const bool *flag, uint64_t limit_ms);

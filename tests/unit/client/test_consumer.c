@@ -19,7 +19,7 @@ struct got {
     unsigned pause_after; /* records; 0: never */
     unsigned wanted;
     bool enough;
-    struct note ended, positioned;
+    struct note ended, positioned, opened;
     int64_t position;
 };
 
@@ -400,6 +400,119 @@ static void offsets_can_be_stored_after_the_end(void **state)
     rig_deinit(&r);
 }
 
+static void marks_are_stored_when_flushed(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct flv_consumer_stats stats;
+    struct note n = {.came = false};
+    struct rig r;
+
+    (void)state;
+    begin(&r, 30);
+    conf.consumer_id = "c";
+    open_consumer(&r, &conf);
+    wait_for(&r, 30);
+    assert_int_equal(flv_consumer_flush(got.k, rig_done, &n, NULL), FLV_OK);
+    assert_false(n.came);
+    rig_wait(&r, &n);
+    assert_int_equal(r.f.commits, 0); /* nothing is marked */
+    assert_int_equal(flv_consumer_mark(got.k, 0, 7, NULL), FLV_OK);
+    assert_int_equal(flv_consumer_mark(got.k, 0, 5, NULL), FLV_OK);
+    assert_int_equal(flv_consumer_mark(got.k, 0, 30, NULL), FLV_E_INVALID);
+    assert_int_equal(flv_consumer_mark(got.k, 3, 0, NULL), FLV_E_INVALID);
+    for (int i = 0; i < 2; i++) { /* the second has nothing to store */
+        n = (struct note){.came = false};
+        assert_int_equal(flv_consumer_flush(got.k, rig_done, &n, NULL), FLV_OK);
+        rig_wait(&r, &n);
+        assert_int_equal(n.err.rc, FLV_OK);
+        assert_int_equal(r.f.parts[0].stored_offset, 7);
+        assert_int_equal(r.f.commits, 1);
+    }
+    flv_consumer_stats(got.k, &stats);
+    assert_int_equal(stats.commits, 1);
+    assert_int_equal(stats.records, 30);
+    assert_int_equal(stats.batches, 3);
+    assert_int_equal(flv_consumer_mark(got.k, 0, 20, NULL), FLV_OK);
+    close_consumer(&r); /* by hand means by hand */
+    assert_int_equal(r.f.parts[0].stored_offset, 7);
+    rig_deinit(&r);
+}
+
+static void automatic_offsets_are_stored_at_close(void **state)
+{
+    (void)state;
+    for (unsigned broken = 0; broken < 2; broken++) {
+        struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+        struct rig r;
+
+        begin(&r, 30);
+        conf.consumer_id = "c";
+        conf.offsets = FLV_OFFSETS_AUTO;
+        open_consumer(&r, &conf);
+        wait_for(&r, 30);
+        assert_int_equal(r.f.commits, 0);
+        if (broken == 1) {
+            fake_break(&r.f, FLV_WIRE_SPU);
+        }
+        close_consumer(&r);
+        assert_int_equal(r.f.parts[0].stored_offset, 29);
+        assert_false(got.ended.came);
+        rig_deinit(&r);
+    }
+}
+
+static void automatic_offsets_are_stored_from_time_to_time(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct rig r;
+
+    (void)state;
+    begin(&r, 10);
+    conf.consumer_id = "c";
+    conf.offsets = FLV_OFFSETS_AUTO;
+    conf.offset_flush_ms = 5;
+    open_consumer(&r, &conf);
+    wait_for(&r, 10);
+    while (r.f.parts[0].stored_offset != 9) {
+        (void)flv_loop_turn(r.f.loop, true);
+    }
+    fake_run(&r.f, 50);
+    assert_int_equal(r.f.commits, 1); /* what is stored is not stored again */
+    fake_append(&r.f, 0, "r", 10, 5);
+    fake_break(&r.f, FLV_WIRE_SPU);
+    while (r.f.parts[0].stored_offset != 14) {
+        (void)flv_loop_turn(r.f.loop, true);
+    }
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
+static void opened_came(void *user)
+{
+    rig_done(&((struct got *)user)->opened, NULL);
+}
+
+static void opening_is_told_once_for_all_partitions(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_END, 0);
+    struct rig r;
+
+    (void)state;
+    rig_init(&r);
+    r.f.partitions = 3;
+    rig_client(&r, 0);
+    conf.opened = opened_came;
+    open_consumer(&r, &conf);
+    rig_wait(&r, &got.opened);
+    assert_int_equal(got.positioned.times, 3);
+    fake_append(&r.f, 2, "r", 0, 1);
+    fake_break(&r.f, FLV_WIRE_SPU);
+    wait_for(&r, 1);
+    assert_int_equal(got.opened.times, 1);
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
 static void offsets_need_an_id_and_a_delivered_record(void **state)
 {
     struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
@@ -459,6 +572,7 @@ static void closing_at_any_moment_leaves_nothing_behind(void **state)
         begin(&r, 50);
         r.f.frame_batches_max = 1;
         conf.consumer_id = turns % 2 == 0 ? "c" : NULL;
+        conf.offsets = turns % 4 == 0 ? FLV_OFFSETS_AUTO : FLV_OFFSETS_MANUAL;
         open_consumer(&r, &conf);
         for (unsigned i = 0; i < turns; i++) {
             (void)flv_loop_turn(r.f.loop, false);
@@ -472,24 +586,35 @@ static void closing_at_any_moment_leaves_nothing_behind(void **state)
 
 static void survives_each_failing_allocation(void **state)
 {
+    uint64_t nth = 1;
+
     (void)state;
-    for (uint64_t nth = 1; nth < 160; nth++) {
+    for (bool fired = true; fired; nth++) {
         struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+        struct note flushed = {.came = false};
         struct rig r;
 
-        begin(&r, 20);
+        rig_init(&r);
+        fake_append(&r.f, 0, "r", 0, 10);
+        fake_append(&r.f, 0, "r", 10, 10);
+        rig_client(&r, 300);
         conf.stop_at_end = true;
         conf.consumer_id = "c";
         fake_fail_at(nth);
         if (flv_consumer_open(&got.k, r.c, &conf, NULL) == FLV_OK) {
             rig_wait(&r, &got.ended);
+            if (flv_consumer_mark(got.k, 0, 5, NULL) == FLV_OK &&
+                flv_consumer_flush(got.k, rig_done, &flushed, NULL) == FLV_OK) {
+                rig_wait(&r, &flushed);
+            }
         }
-        fake_fail_at(0);
+        fired = fake_fail_end();
         if (got.ended.came && got.ended.err.rc == FLV_OK) {
             assert_got(0, 20);
         }
         rig_deinit(&r);
     }
+    assert_true(nth > 40);
 }
 
 int main(void)
@@ -507,6 +632,10 @@ int main(void)
         cmocka_unit_test(a_deleted_topic_ends_it),
         cmocka_unit_test(stored_offsets_are_gone_on_from),
         cmocka_unit_test(offsets_can_be_stored_after_the_end),
+        cmocka_unit_test(marks_are_stored_when_flushed),
+        cmocka_unit_test(automatic_offsets_are_stored_at_close),
+        cmocka_unit_test(automatic_offsets_are_stored_from_time_to_time),
+        cmocka_unit_test(opening_is_told_once_for_all_partitions),
         cmocka_unit_test(offsets_need_an_id_and_a_delivered_record),
         cmocka_unit_test(refuses_settings_that_cannot_be),
         cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),

@@ -4,24 +4,13 @@
 #include "base/clock.h"
 #include "cm.h"
 #include "loop/loop.h"
-#include "tmpdir.h"
+#include "real.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define LIMIT_MS 30000
 #define RECORDS 3000
-
-struct server {
-    struct tmpdir tmp;
-    char ports[2][16];
-    pid_t pid;
-};
 
 struct note {
     bool came;
@@ -41,60 +30,6 @@ static void done(void *user, const struct flv_err *err)
 static void closed(void *user)
 {
     done(user, NULL);
-}
-
-/* Waits for the line that says that it is ready, and which ports it has. */
-static void start(struct server *s)
-{
-    char program[] = FLV_BIN "/fluvio-server";
-    char *const argv[] = {program,       "--data-dir", s->tmp.path,
-                          "--advertise", "127.0.0.1",  "--log-level",
-                          "error",       "--sc-port",  s->ports[0],
-                          "--spu-port",  s->ports[1],  NULL};
-    posix_spawn_file_actions_t actions;
-    int fds[2] = {-1, -1};
-    char line[128] = "";
-    unsigned sc = 0;
-    unsigned spu = 0;
-    FILE *in = NULL;
-
-    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, fds[1], 1), 0);
-    if (posix_spawn(&s->pid, argv[0], &actions, NULL, argv, environ) != 0) {
-        fail_msg("cannot start %s", argv[0]);
-    }
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)close(fds[1]);
-    in = fdopen(fds[0], "r");
-    assert_non_null(in);
-    assert_non_null(fgets(line, sizeof(line), in));
-    (void)fclose(in);
-    if (sscanf(line, "ready sc=%5u spu=%5u", &sc, &spu) != 2) {
-        fail_msg("the server said: %s", line);
-    }
-    (void)snprintf(s->ports[0], sizeof(s->ports[0]), "%u", sc);
-    (void)snprintf(s->ports[1], sizeof(s->ports[1]), "%u", spu);
-}
-
-static void stop(struct server *s, int signum)
-{
-    assert_int_equal(kill(s->pid, signum), 0);
-    assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
-}
-
-static void server_init(struct server *s)
-{
-    tmpdir_make(&s->tmp, "client");
-    (void)snprintf(s->ports[0], sizeof(s->ports[0]), "0");
-    (void)snprintf(s->ports[1], sizeof(s->ports[1]), "0");
-    start(s);
-}
-
-static void server_deinit(struct server *s)
-{
-    stop(s, SIGTERM);
-    tmpdir_remove(&s->tmp);
 }
 
 static void tick(struct flv_timer *t)
@@ -269,8 +204,8 @@ static void kills_neither_lose_nor_repeat(void **state)
             (void)flv_loop_turn(loop, false);
         }
         if (i % 500 == 250) {
-            stop(&s, i % 1000 == 250 ? SIGKILL : SIGTERM);
-            start(&s);
+            server_stop(&s, i % 1000 == 250 ? SIGKILL : SIGTERM);
+            server_start(&s);
         }
     }
     n = (struct note){.came = false};
@@ -370,8 +305,8 @@ static void stored_offsets_outlive_the_server(void **state)
     n = (struct note){.came = false};
     assert_int_equal(flv_consumer_commit(l.k, 0, 41, done, &n, NULL), FLV_OK);
     succeeds(loop, &n);
-    stop(&s, SIGKILL);
-    start(&s);
+    server_stop(&s, SIGKILL);
+    server_start(&s);
     assert_int_equal(
         flv_client_consumer_offsets(c, "me", offsets_came, &g, NULL), FLV_OK);
     succeeds(loop, &g.ended);
@@ -535,8 +470,8 @@ static void watch_of_smartmodules_outlives_the_server(void **state)
     put_module(loop, c, "two", flv_slice_str("bytes"));
     assert_string_equal(w.text, "+one +two ");
     w.came = false;
-    stop(&s, SIGKILL);
-    start(&s);
+    server_stop(&s, SIGKILL);
+    server_start(&s);
     wait_for(loop, &w.came);
     assert_int_equal(w.alls, 2);
     assert_string_equal(w.text, "+one +two ");
