@@ -66,6 +66,8 @@ extern const struct flv_cmd cli_cmd_topic;
 extern const struct flv_cmd cli_cmd_topic_list;
 extern const struct flv_cmd cli_cmd_topic_describe;
 extern const struct flv_cmd cli_cmd_topic_add_partition;
+extern const struct flv_cmd cli_cmd_topic_add_mirror;
+extern const struct flv_cmd cli_cmd_cluster_upgrade;
 extern const struct flv_cmd cli_cmd_topic_names;
 extern const struct flv_cmd cli_cmd_smartmodule_names;
 extern const struct flv_cmd cli_cmd_table_format_names;

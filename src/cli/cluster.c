@@ -743,6 +743,7 @@ static const struct flv_cmd *const cluster_commands[] = {
     &cli_cmd_cluster_check,
     &cli_cmd_cluster_diagnostics,
     &delete_cmd,
+    &cli_cmd_cluster_upgrade,
     &cli_cmd_spu,
     &cli_cmd_spg,
     &cli_cmd_cluster_connector,

@@ -189,6 +189,7 @@ struct consume {
     struct flv_timer grace;
     uint32_t partitions[PARTITIONS_MAX];
     size_t partition_count;
+    enum flv_isolation isolation;
     int64_t end_offset; /* -1: none */
     bool reached;       /* a record at or behind it came */
     bool paused;
@@ -312,6 +313,9 @@ static flv_rc parse_conf(struct consume *k, struct flv_err *err)
     flv_rc rc = check_conflicts(k, err);
     rc = rc == FLV_OK ? parse_partitions(k, err) : rc;
     rc = rc == FLV_OK ? parse_output(k, err) : rc;
+    if (rc == FLV_OK && conf->isolation != NULL) {
+        rc = cli_parse_isolation(conf->isolation, &k->isolation, err);
+    }
     rc = rc == FLV_OK ? check_unsupported(k, err) : rc;
     rc = rc == FLV_OK ? cli_smart_load(&k->smart, &conf->smart, err) : rc;
     rc = rc == FLV_OK ? cli_smart_check_remote(&k->smart, err) : rc;
@@ -573,12 +577,9 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     cc.smartmodule_count = k->smart.count;
     cc.batch = got_batch;
     cc.ended = consumer_ended;
+    cc.isolation = k->isolation;
     cc.user = k;
-    flv_rc rc = FLV_OK;
-    if (conf->isolation != NULL) {
-        rc = cli_parse_isolation(conf->isolation, &cc.isolation, err);
-    }
-    rc = rc == FLV_OK ? cli_sink_init(&k->sink, loop, STDOUT_FILENO, err) : rc;
+    flv_rc rc = cli_sink_init(&k->sink, loop, STDOUT_FILENO, err);
     if (rc != FLV_OK) {
         return rc;
     }

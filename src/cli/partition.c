@@ -138,6 +138,28 @@ static void doc_status_of(struct cli_doc *d,
     cli_doc_end(d);
 }
 
+static void doc_size(struct cli_doc *d, const char *key, bool has, uint64_t v)
+{
+    if (has) {
+        cli_doc_i64(d, key, (int64_t)v);
+    } else {
+        cli_doc_null(d, key);
+    }
+}
+
+static void doc_storage(struct cli_doc *d, const struct flv_partition_info *p)
+{
+    if (!p->has_segment_size && !p->has_partition_bytes_max) {
+        cli_doc_null(d, "storage");
+        return;
+    }
+    cli_doc_map(d, "storage");
+    doc_size(d, "segmentSize", p->has_segment_size, p->segment_size_bytes);
+    doc_size(d, "maxPartitionSize", p->has_partition_bytes_max,
+             p->partition_bytes_max);
+    cli_doc_end(d);
+}
+
 static void doc_spec(struct cli_doc *d, const struct flv_partition_info *p)
 {
     static const char *const compression[] = {"None", "Gzip", "Snappy",
@@ -150,16 +172,18 @@ static void doc_spec(struct cli_doc *d, const struct flv_partition_info *p)
     }
     cli_doc_end(d);
     if (p->has_retention) {
-        cli_doc_map(d, "cleanup_policy");
-        cli_doc_map(d, "Segment");
+        cli_doc_map(d, "cleanupPolicy");
+        cli_doc_map(d, "segment");
         cli_doc_i64(d, "timeInSeconds", p->retention_s);
         cli_doc_end(d);
         cli_doc_end(d);
     } else {
-        cli_doc_null(d, "cleanup_policy");
+        cli_doc_null(d, "cleanupPolicy");
     }
+    doc_storage(d, p);
     assert((size_t)p->compression < sizeof compression / sizeof compression[0]);
-    cli_doc_str(d, "compression_type", compression[p->compression]);
+    cli_doc_str(d, "compressionType", compression[p->compression]);
+    cli_doc_null(d, "deduplication");
     cli_doc_bool(d, "system", p->system);
     if (p->mirror != NULL) {
         cli_doc_str(d, "mirror", p->mirror);
@@ -186,8 +210,8 @@ static void doc_partition(struct cli_doc *d, const struct flv_partition_info *p)
     }
     cli_doc_end(d);
     cli_doc_i64(d, "size", p->size_bytes);
-    cli_doc_bool(d, "is_being_deleted", p->is_being_deleted);
-    cli_doc_i64(d, "base_offset", p->base_offset);
+    cli_doc_bool(d, "isBeingDeleted", p->is_being_deleted);
+    cli_doc_i64(d, "baseOffset", p->base_offset);
     cli_doc_end(d);
     cli_doc_end(d);
 }

@@ -1,5 +1,6 @@
-/* Commands about more SPUs than this version has: their options parse, so that
- * what is said is the reason and not a mistake in the spelling. */
+/* Commands of Fluvio's clusters that this version does not have, most of them
+ * about more SPUs: their options parse, so that what is said is the reason and
+ * not a mistake in the spelling. */
 #include "cli/cli.h"
 
 static int refuse(const char *what)
@@ -157,4 +158,38 @@ const struct flv_cmd cli_cmd_spg = {
     .name = "spg",
     .about = "Manage and view SPU Groups (SPGs)",
     .commands = spg_commands,
+};
+
+/* ---- cluster upgrade ------------------------------------------------------
+ */
+
+struct upgrade_conf {
+    bool force, local;
+};
+
+static const struct flv_opt upgrade_opts[] = {
+    {.name = "force",
+     .letter = 'f',
+     FLV_FLAG(struct upgrade_conf, force),
+     .help = "Upgrade without confirmation"},
+    {.name = "local",
+     FLV_FLAG(struct upgrade_conf, local),
+     .help = "Upgrade the local cluster"},
+    {.name = NULL}};
+
+static int upgrade_run(struct flv_args *args, void *ctx)
+{
+    (void)args;
+    (void)ctx;
+    return cli_failf("install the new programs, then run `fluvio cluster "
+                     "shutdown` and `fluvio cluster start`: data, profile and "
+                     "connectors stay");
+}
+
+const struct flv_cmd cli_cmd_cluster_upgrade = {
+    .name = "upgrade",
+    .about = "Say how an installed cluster is upgraded",
+    .opts = upgrade_opts,
+    .conf_size = sizeof(struct upgrade_conf),
+    .run = upgrade_run,
 };

@@ -85,12 +85,22 @@ static void doc_spu(struct cli_doc *d, const struct flv_spu_info *s)
     cli_doc_map(d, "spec");
     cli_doc_i64(d, "spuId", s->id);
     cli_doc_str(d, "spuType", s->custom ? "Custom" : "Managed");
-    doc_endpoint(d, "publicEndpoint", s->public_host, s->public_port);
+    cli_doc_map(d, "publicEndpoint");
+    cli_doc_i64(d, "port", s->public_port);
+    cli_doc_list(d, "ingress");
+    cli_doc_map(d, NULL);
+    cli_doc_str(d, "hostname", s->public_host);
+    cli_doc_null(d, "ip");
+    cli_doc_end(d);
+    cli_doc_end(d);
+    cli_doc_str(d, "encryption", "PLAINTEXT");
+    cli_doc_end(d);
     doc_endpoint(d, "privateEndpoint", s->private_host, s->private_port);
     if (s->rack != NULL) {
         cli_doc_str(d, "rack", s->rack);
-    } else {
-        cli_doc_null(d, "rack");
+    }
+    if (s->local_host != NULL) {
+        doc_endpoint(d, "publicEndpointLocal", s->local_host, s->local_port);
     }
     cli_doc_end(d);
     cli_doc_map(d, "status");

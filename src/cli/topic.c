@@ -436,6 +436,7 @@ static const struct flv_cmd *const topic_commands[] = {
     &topic_delete_cmd,
     &cli_cmd_topic_list,
     &cli_cmd_topic_add_partition,
+    &cli_cmd_topic_add_mirror,
     &cli_cmd_topic_names,
     NULL};
 

@@ -145,6 +145,42 @@ static int topic_grow(struct flv_args *args, void *ctx)
     return rc == FLV_OK ? 0 : cli_fail(&err);
 }
 
+/* ---- topic add-mirror ---------------------------------------------------- */
+
+struct mirror_conf {
+    char *topic, *remote;
+    bool home_to_remote;
+};
+
+static const struct flv_opt mirror_opts[] = {
+    {.name = "topic",
+     FLV_STR(struct mirror_conf, topic),
+     .flags = FLV_OPT_POSITIONAL | FLV_OPT_REQUIRED,
+     .help = "Topic name"},
+    {.name = "remote",
+     FLV_STR(struct mirror_conf, remote),
+     .flags = FLV_OPT_POSITIONAL | FLV_OPT_REQUIRED,
+     .help = "Remote cluster"},
+    {.name = "home-to-remote",
+     FLV_FLAG(struct mirror_conf, home_to_remote),
+     .help = "Mirror from home to remote"},
+    {.name = NULL}};
+
+static int mirror_run(struct flv_args *args, void *ctx)
+{
+    (void)args;
+    (void)ctx;
+    return cli_failf("this version has no mirroring between clusters");
+}
+
+const struct flv_cmd cli_cmd_topic_add_mirror = {
+    .name = "add-mirror",
+    .about = "Add a mirror to a topic (not in this version)",
+    .opts = mirror_opts,
+    .conf_size = sizeof(struct mirror_conf),
+    .run = mirror_run,
+};
+
 const struct flv_cmd cli_cmd_topic_add_partition = {
     .name = "add-partition",
     .about = "Add partitions to a topic\n\n"

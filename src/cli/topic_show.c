@@ -215,10 +215,14 @@ static void doc_settings(struct cli_doc *d, const struct flv_topic_info *topic)
         cli_doc_map(d, "storage");
         if (topic->has_segment_size) {
             cli_doc_i64(d, "segmentSize", topic->segment_size_bytes);
+        } else {
+            cli_doc_null(d, "segmentSize");
         }
         if (topic->has_partition_bytes_max) {
             cli_doc_i64(d, "maxPartitionSize",
                         (int64_t)topic->partition_bytes_max);
+        } else {
+            cli_doc_null(d, "maxPartitionSize");
         }
         cli_doc_end(d);
     }

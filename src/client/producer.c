@@ -418,7 +418,8 @@ static flv_rc check_msgs(struct flv_producer *p,
 
         if (size > p->conf.request_size_bytes_max) {
             return flv_fail(err, FLV_E_LIMIT,
-                            "record size (%zu bytes), exceeded maximum request "
+                            "Producer error: record size (%zu bytes), exceeded "
+                            "maximum request "
                             "size (%u bytes)",
                             size, p->conf.request_size_bytes_max);
         }

@@ -189,7 +189,7 @@ topic() {
     cmp "$HOME/long" "$HOME/out"
     printf 'ok\n%01000d\nnever\n' 7 >"$HOME/limit"
     run -1 --separate-stderr fluvio produce "$TOPIC" --max-request-size 500 -f "$HOME/limit"
-    [[ $stderr == "line 2: "*"exceeded maximum request size"* ]]
+    [[ $stderr == "line 2: Producer error: record size ("*"), exceeded maximum request size"* ]]
     run -0 fluvio consume "$TOPIC" -T 1 -d
     [ "$output" = ok ]
 }

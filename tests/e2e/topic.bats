@@ -90,6 +90,44 @@ py() {
     [ "$output" = "No topics found" ]
 }
 
+@test "partitions and SPUs have the JSON keys of Fluvio" {
+    fluvio topic create keyed --segment-size 1Mb --retention-time 1h
+    run -0 bash -c 'fluvio partition list -O json; echo ,
+        fluvio cluster spu list -O json'
+    python3 - "[$output]" <<'PY'
+import json, sys
+(part,), (spu,) = json.loads(sys.argv[1])
+spec, status = part["spec"], part["status"]
+assert spec["cleanupPolicy"] == {"segment": {"timeInSeconds": 3600}}, spec
+assert spec["storage"] == {"segmentSize": 1000000,
+                           "maxPartitionSize": None}, spec
+assert spec["compressionType"] == "Any" and spec["deduplication"] is None, spec
+assert status["baseOffset"] == 0 and status["isBeingDeleted"] is False, status
+public = spu["spec"]["publicEndpoint"]
+assert public["ingress"] == [{"hostname": "localhost", "ip": None}], public
+assert public["encryption"] == "PLAINTEXT" and public["port"] > 0, public
+PY
+    fluvio topic delete keyed
+}
+
+@test "what one node does not have is said in a sentence" {
+    run -0 fluvio cluster spg list
+    [ "$output" = "no groups" ]
+    while read -r words; do
+        run -1 --separate-stderr fluvio $words
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr != *error:* ]]
+    done <<'COMMANDS'
+cluster spg create g -r 2 --min-id 3 --rack r --storage-size 10
+cluster spg delete g
+cluster spu register -i 7 -p a:1 -v a:2 -l a:3 -n n -r r
+cluster spu unregister -i 7
+cluster upgrade --force
+topic add-mirror t r --home-to-remote
+topic create t --mirror
+COMMANDS
+}
+
 @test "several topics are deleted, with and without stopping at an error" {
     fluvio topic create a1
     fluvio topic create a2

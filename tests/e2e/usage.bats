@@ -180,6 +180,13 @@ sys.stdin.read()'; }
     [[ $output == *"complete -c fluvio"* ]]
 }
 
+@test "a bad isolation level is a usage error of both sides" {
+    for side in produce consume; do
+        run -2 --separate-stderr fluvio $side cats --isolation nothing
+        [[ $stderr == "error: "*"read_committed"* ]]
+    done
+}
+
 @test "version has the rows that scripts read" {
     run -0 fluvio version
     for row in "Fluvio CLI" "Fluvio CLI Arch" "Fluvio Platform" "Git Commit" \
