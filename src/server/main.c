@@ -29,6 +29,7 @@ struct conf {
     uint64_t sc_port, spu_port, ready_fd;
     uint64_t frame_bytes_max, memory_bytes_max, batch_bytes_max;
     uint64_t stall_ms_max, frame_ms_max, stop_ms_max;
+    uint64_t scrub_bytes_per_s, scrub_after_ms, scrub_every_ms;
     uint64_t sm_fuel, sm_cpu_ms, sm_memory, sm_memory_max, sm_streams;
     bool insecure, guard;
 };
@@ -157,6 +158,29 @@ static const struct flv_opt opts[] = {
      .min = 1,
      .max = 100000,
      .help = "Streams with SmartModules that may be open at once"},
+    {.name = "scrub-rate",
+     FLV_SIZE(struct conf, scrub_bytes_per_s),
+     .arg = "SIZE",
+     .fallback = "8388608",
+     .max = UINT64_C(1) << 40,
+     .help = "Read what is stored again, to find damage, at so many bytes per "
+             "second; 0: not at all"},
+    {.name = "scrub-every",
+     FLV_DURATION(struct conf, scrub_every_ms),
+     .arg = "TIME",
+     .fallback = "24h",
+     .unit_ms = 1000,
+     .min = 1,
+     .max = UINT64_C(1000) * 3600 * 24 * 366,
+     .help = "From the begin of one such pass to the next"},
+    {.name = "scrub-after",
+     FLV_DURATION(struct conf, scrub_after_ms),
+     .arg = "TIME",
+     .fallback = "5m",
+     .unit_ms = 1000,
+     .max = UINT64_C(1000) * 3600 * 24 * 366,
+     .flags = FLV_OPT_HIDDEN,
+     .help = "From the start to the first pass"},
     {.name = "stall-max",
      FLV_DURATION(struct conf, stall_ms_max),
      .arg = "TIME",
@@ -303,6 +327,9 @@ static struct flv_server_conf server_conf(const struct conf *c)
         .stall_ms_max = c->stall_ms_max,
         .frame_ms_max = c->frame_ms_max,
         .stop_ms_max = c->stop_ms_max,
+        .scrub = {.bytes_per_s = c->scrub_bytes_per_s,
+                  .after_ms = c->scrub_after_ms,
+                  .every_ms = c->scrub_every_ms},
         .modules = {.fuel = c->sm_fuel,
                     .cpu_ms = c->sm_cpu_ms,
                     .memory_bytes = c->sm_memory,

@@ -223,6 +223,20 @@ static void add_disk(struct flv_out *o, const struct scrape *c)
            "Files that may still be made there.", c->disk.f_favail);
 }
 
+static void add_scrub(struct flv_out *o, const struct flv_server *s)
+{
+    const struct flv_scrub *x = &s->scrub;
+    if (x->server == NULL) {
+        return;
+    }
+    single(o, "fluvio_server_scrub_bytes_total", "counter",
+           "Bytes that were read again and found good.", x->bytes);
+    single(o, "fluvio_server_scrub_passes_total", "counter",
+           "How often everything was read again.", x->passes);
+    single(o, "fluvio_server_scrub_damages_total", "counter",
+           "Damaged segments met, each in each pass.", x->damages);
+}
+
 static void add_syncs(struct flv_out *o, const struct flv_server *s)
 {
     static const char name[] = "fluvio_server_sync_seconds";
@@ -481,6 +495,7 @@ static void write_page(const struct scrape *c)
     add_memory(&o, c->server);
     add_disk(&o, c);
     add_syncs(&o, c->server);
+    add_scrub(&o, c->server);
     add_modules(&o, c->server);
     add_partitions(&o, c->server);
     add_consumers(&o, c);

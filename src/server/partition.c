@@ -12,6 +12,8 @@
 #define NAME_MAX_BYTES 80
 #define TAIL_IDLE_MS 10000
 #define LOG_EVERY_MS 1000
+/* Damaged segments that are told apart. */
+#define DAMAGES_MAX 8
 
 enum { JOB_COMMIT, JOB_SYNC, JOB_UPKEEP, JOB_COUNT };
 
@@ -48,6 +50,9 @@ struct flv_partition {
     struct flv_log_keep keep;
     enum flv_durability durability;
     struct flv_part_counts counts;
+    struct flv_err damage;        /* the first that is still there */
+    int64_t damaged[DAMAGES_MAX]; /* first offsets of segments */
+    uint32_t damage_count;
     struct flv_tail tail;
     uint32_t holds;
     uint64_t written_ms, logged_ms;
@@ -366,11 +371,45 @@ static void kick_soon(struct flv_partition *p)
     flv_loop_defer(p->env->loop, &p->kick);
 }
 
+/* ---- damage ---- */
+
+void flv_partition_note_damage(struct flv_partition *p,
+                               int64_t segment,
+                               const struct flv_err *err)
+{
+    for (uint32_t i = 0; i < p->damage_count; i++) {
+        if (p->damaged[i] == segment) {
+            return;
+        }
+    }
+    if (p->damage_count == 0) {
+        p->damage = *err;
+    }
+    if (p->damage_count < DAMAGES_MAX) {
+        p->damaged[p->damage_count++] = segment;
+    }
+    flv_log_error("partition", "stored records are damaged",
+                  FLV_KV_STR("partition", p->name), FLV_KV_ERR(err));
+}
+
+/* What was in removed segments is nobody's trouble any more. */
+static void forget_damage(struct flv_partition *p)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < p->damage_count; i++) {
+        if (p->damaged[i] >= flv_log_start_offset(p->log)) {
+            p->damaged[kept++] = p->damaged[i];
+        }
+    }
+    p->damage_count = kept;
+}
+
 static void retain(struct flv_partition *p)
 {
     uint32_t removed = flv_log_retain(p->log, &p->keep);
     if (removed > 0) {
         p->changed = true;
+        forget_damage(p);
         flv_log_info("partition", "removed what is no longer kept",
                      FLV_KV_STR("partition", p->name),
                      FLV_KV_U64("segments", removed),
@@ -615,6 +654,8 @@ void flv_partition_trouble(const struct flv_partition *p, struct flv_err *out)
         flv_log_stat(p->log, &info);
         if (info.state != FLV_LOG_OK) {
             *out = info.cause;
+        } else if (p->damage_count > 0) {
+            *out = p->damage;
         }
     }
 }
@@ -629,9 +670,10 @@ enum flv_part_health flv_partition_health(const struct flv_partition *p)
         return FLV_HEALTH_OK;
     }
     flv_log_stat(p->log, &info);
-    return info.state == FLV_LOG_POISONED  ? FLV_HEALTH_POISONED
-           : info.state == FLV_LOG_DAMAGED ? FLV_HEALTH_DAMAGED
-                                           : FLV_HEALTH_OK;
+    return info.state == FLV_LOG_POISONED ? FLV_HEALTH_POISONED
+           : info.state == FLV_LOG_DAMAGED || p->damage_count > 0
+               ? FLV_HEALTH_DAMAGED
+               : FLV_HEALTH_OK;
 }
 
 const char *flv_health_word(enum flv_part_health h)

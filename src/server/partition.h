@@ -131,9 +131,15 @@ enum flv_part_health {
     FLV_HEALTH_OK,
     FLV_HEALTH_OFFLINE,  /* could not be opened */
     FLV_HEALTH_POISONED, /* a write or sync failed: takes nothing more */
-    FLV_HEALTH_DAMAGED,  /* found at the start: takes nothing, gives a part */
+    FLV_HEALTH_DAMAGED,  /* some of what is stored cannot be read. Found at
+                          * the start: it takes nothing more, too */
 };
 enum flv_part_health flv_partition_health(const struct flv_partition *p);
+/* Damage was met in the segment with that first offset: shown and logged, once
+ * for each, until the segment is gone. */
+void flv_partition_note_damage(struct flv_partition *p,
+                               int64_t segment,
+                               const struct flv_err *err);
 const char *flv_health_word(enum flv_part_health h);
 
 /* Since the partition was opened. */

@@ -348,6 +348,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
         flv_timer_init(&s->tick, s->loop, tick);
         rc = flv_timer_start(&s->tick, TICK_MS, TICK_MS, err);
     }
+    if (rc == FLV_OK) {
+        rc = flv_scrub_start(&s->scrub, s, err);
+    }
     return rc;
 }
 
@@ -472,6 +475,7 @@ void flv_server_stop(struct flv_server *s,
     s->stopped_ctx = ctx;
     s->phase = FLV_SERVER_DRAINING;
     flv_timer_stop(&s->tick);
+    flv_scrub_stop(&s->scrub);
     flv_metrics_destroy(s->metrics);
     s->metrics = NULL;
     if (s->sc != NULL) {

@@ -51,6 +51,10 @@ struct flv_server_conf {
         uint64_t memory_bytes_max; /* of the instances of all streams */
         uint64_t streams_max;      /* with SmartModules */
     } modules;
+    struct flv_server_scrub_conf {
+        uint64_t bytes_per_s;        /* 0: off */
+        uint64_t after_ms, every_ms; /* first pass; from pass to pass */
+    } scrub;
     struct flv_io *io; /* borrowed: disk of the logs; NULL: the real one */
 };
 

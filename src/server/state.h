@@ -22,6 +22,7 @@
 #include "server/offsets.h"
 #include "server/partition.h"
 #include "server/peer.h"
+#include "server/scrub.h"
 #include "server/server.h"
 #include "server/smart.h"
 #include "server/topics.h"
@@ -72,6 +73,7 @@ struct flv_server {
     LIST_HEAD(, flv_watch) watchers; /* all peers' */
     int64_t epoch;                   /* of the metadata, for watches */
     struct flv_timer tick;
+    struct flv_scrub scrub;
     uint32_t pending; /* operations that must end before the server does */
     struct flv_timer stop_timer;
     struct flv_task stop_task;

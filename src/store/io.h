@@ -116,6 +116,8 @@ struct flv_io_ops {
                     const char *path,
                     uint64_t *out,
                     struct flv_err *err);
+    /* A hint that these bytes will not be read again soon. May be NULL. */
+    void (*forget)(struct flv_file *file, uint64_t pos, uint64_t len);
 };
 
 struct flv_io {

@@ -269,6 +269,12 @@ static flv_rc posix_space(struct flv_io *io,
     return FLV_OK;
 }
 
+static void posix_forget(struct flv_file *file, uint64_t pos, uint64_t len)
+{
+    (void)posix_fadvise(((struct posix_file *)file)->fd, (off_t)pos, (off_t)len,
+                        POSIX_FADV_DONTNEED);
+}
+
 struct flv_io *flv_io_posix(void)
 {
     static const struct flv_io_ops ops = {
@@ -287,6 +293,7 @@ struct flv_io *flv_io_posix(void)
         .rmdir = posix_rmdir,
         .list = posix_list,
         .space = posix_space,
+        .forget = posix_forget,
     };
     static struct flv_io io = {.ops = &ops};
 

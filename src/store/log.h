@@ -236,6 +236,8 @@ struct flv_log_read {
     size_t bytes_max; /* of batches; 0: as many as fit into buf. The first
                        * batch comes whole even if it is larger. */
 
+    int64_t segment_base; /* filled by prepare: first offset of the segment */
+
     /* filled by run; valid after FLV_OK */
     size_t len; /* bytes of batches at the start of buf; 0: none */
     uint32_t batches;
@@ -270,6 +272,36 @@ FLV_CHECKED flv_rc flv_log_read_run(struct flv_log_read *rd,
                                     struct flv_err *err);
 /* Loop. Always, after a prepare that was ready. */
 void flv_log_read_finish(struct flv_log_read *rd);
+
+/* ---- scrubbing ---- */
+
+/* A walk over all that is stored and synced, in steps: finds damage before a
+ * reader does. It changes nothing. Zeroed, a walk begins at the start. */
+struct flv_log_scrub {
+    uint64_t bytes_max; /* about how much a step reads; caller's, not 0 */
+
+    /* of the last step */
+    uint64_t bytes;        /* read and found good */
+    int64_t base;          /* of its segment: first offset of it */
+    struct flv_err damage; /* rc OK: none. Told once for each segment, of
+                            * which the rest is then passed over */
+
+    /* store's own */
+    struct flv_log *log;
+    void *segment;
+    uint64_t pos, limit_pos;
+    int64_t next_offset;
+    uint64_t next_group;
+    bool begun, skip, newest;
+};
+
+/* Loop. Holds the segment for one step. False: the walk is at the end, and
+ * would begin anew; nothing to run or finish. */
+bool flv_log_scrub_prepare(struct flv_log *log, struct flv_log_scrub *sc);
+/* Any thread, blocks. */
+void flv_log_scrub_run(struct flv_log_scrub *sc);
+/* Loop. Always, after a prepare that was true. */
+void flv_log_scrub_finish(struct flv_log_scrub *sc);
 
 /* ---- retention and deletion ---- */
 

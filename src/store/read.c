@@ -90,6 +90,7 @@ flv_rc flv_log_read_prepare(struct flv_log *log,
     segment = log->segments[flv__segments_find(log, rd->offset)];
     rd->log = log;
     rd->segment = segment;
+    rd->segment_base = segment->head.base_offset;
     rd->file = segment->file;
     rd->limit_pos = segment->bytes;
     if (rd->isolation == FLV_READ_COMMITTED &&

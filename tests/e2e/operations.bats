@@ -176,3 +176,45 @@ all_gone() {
     ! kill -0 "$guard" 2>/dev/null
     all_gone
 }
+
+# ---- the scrub ----
+
+# flip FILE PART: one bit of the byte that far (0 to 1) into the file.
+flip() {
+    python3 - "$1" "$2" <<'PY'
+import os, sys
+path, part = sys.argv[1], float(sys.argv[2])
+with open(path, "r+b") as f:
+    at = int(os.path.getsize(path) * part)
+    f.seek(at)
+    byte = f.read(1)[0]
+    f.seek(at)
+    f.write(bytes([byte ^ 1]))
+PY
+}
+
+@test "a flipped byte is reported although nobody reads it" {
+    export FLV_SERVER_OPTIONS="--scrub-after 0s --scrub-every 100ms --scrub-rate 1Gi"
+    fluvio cluster start --metrics-addr 127.0.0.1:0
+    fluvio topic create t -p 2
+    # Each record its own group, so that what lies before the damage is served.
+    for i in 1 2 3 4; do
+        echo "record $i" | fluvio produce t -p 0
+    done
+    local sick='fluvio_partition_trouble{topic="t",partition="0",kind="damaged"}'
+    run ! metric "$sick"
+    flip "$HOME/.fluvio/data/topics/2/0/00000000000000000000.log" 0.6
+    until_true 20 metric_is "$sick" 1
+    metric_is 'fluvio_partition_healthy{topic="t",partition="0"}' 0
+    metric_is 'fluvio_partition_healthy{topic="t",partition="1"}' 1
+    [ "$(metric fluvio_server_scrub_passes_total)" -ge 1 ]
+    # Once, with file and place.
+    [ "$(grep -c 'stored records are damaged' "$HOME/.fluvio/log/fluvio-server.log")" = 1 ]
+    grep 'stored records are damaged' "$HOME/.fluvio/log/fluvio-server.log" |
+        grep -E 'partition=t-0 .*/topics/2/0/00000000000000000000.log at byte [0-9]+'
+    # Producers go on, and what lies before it is served; it is not.
+    echo more | fluvio produce t -p 0
+    run -1 fluvio consume t -p 0 -B -d
+    [ "${lines[0]}" = "record 1" ]
+    [[ ${lines[-1]} == *"at byte "* ]]
+}
