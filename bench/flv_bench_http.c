@@ -1,7 +1,7 @@
 /*
- * flv_bench_http.c - what plain libcurl reaches: POSTs of one body, several in
- * flight over as many connections, each easy handle used again. The ruler for
- * http-sink.
+ * flv_bench_http.c - what plain libcurl reaches: the requests that http-sink
+ * makes, but of one body, several in flight over as many connections, each easy
+ * handle used again. The ruler for http-sink.
  *
  *     flv-bench-http URL REQUESTS IN_FLIGHT BODY_BYTES
  */
@@ -69,6 +69,8 @@ static void prepare(struct call *c, const char *url, const char *body, long len)
     curl_easy_setopt(c->easy, CURLOPT_POST, 1L);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE, len);
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body);
+    curl_easy_setopt(c->easy, CURLOPT_USERAGENT,
+                     "fluvio/http-sink " FLV_VERSION);
     curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, drop);
     curl_easy_setopt(c->easy, CURLOPT_PRIVATE, (char *)c);
 }

@@ -15,6 +15,12 @@
 #define DROPPED_MAX ((uint64_t)64 * 1024)
 #define STREAM_KEEPIDLE_S 30L
 #define STREAM_KEEPINTVL_S 10L
+/* Where little of an answer is wanted, it is not asked to be compressed, and
+ * the buffer that curl takes from the heap for each is one quick to get. */
+#define SMALL_ANSWER 4096
+#define SMALL_BUFFER 1024L
+/* A call that rests keeps no more memory for bodies. */
+#define KEPT_BODY_MAX ((size_t)64 * 1024)
 
 /* --- the answer ---------------------------------------------------------- */
 
@@ -411,11 +417,16 @@ static flv_rc set_headers(struct flv_http_call *call,
     return rc;
 }
 
+static const char *method_of(const struct flv_http_request *req)
+{
+    return req->method != NULL ? req->method : "GET";
+}
+
 static flv_rc set_method(struct flv_http_call *call,
                          const struct flv_http_request *req,
                          struct flv_err *err)
 {
-    const char *method = req->method != NULL ? req->method : "GET";
+    const char *method = method_of(req);
     if (!flv_http_name_ok(method, strlen(method))) {
         return flv_fail(err, FLV_E_INVALID,
                         "\"%.40s\" is not an HTTP method; write GET, POST, "
@@ -425,15 +436,9 @@ static flv_rc set_method(struct flv_http_call *call,
     CURL *e = call->easy;
     bool post = strcmp(method, "POST") == 0;
     if (req->has_body || post) {
-        size_t len = req->has_body ? req->body.len : 0;
         curl_easy_setopt(e, CURLOPT_POST, 1L);
-        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
-        CURLcode rc =
-            curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS,
-                             len > 0 ? (const char *)req->body.data : "");
-        if (rc != CURLE_OK) {
-            return flv_fail(err, FLV_E_NOMEM, "out of memory");
-        }
+        curl_easy_setopt(e, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
     } else if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
     }
@@ -444,9 +449,33 @@ static flv_rc set_method(struct flv_http_call *call,
     return FLV_OK;
 }
 
+static flv_rc set_body(struct flv_http_call *call,
+                       const struct flv_http_request *req,
+                       struct flv_err *err)
+{
+    if (!req->has_body) {
+        return FLV_OK;
+    }
+    flv_rc rc = flv_buf_add(&call->body, req->body.data, req->body.len);
+    if (rc != FLV_OK) {
+        return flv_fail(err, rc, "out of memory");
+    }
+    const struct flv_slice body = flv_buf_slice(&call->body);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS,
+                     body.len > 0 ? (const char *)body.data : "");
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                     (curl_off_t)body.len);
+    return FLV_OK;
+}
+
 static long at_most(uint32_t ms, long fallback)
 {
     return ms != 0 ? (long)ms : fallback;
+}
+
+static uint64_t body_max_of(const struct flv_http_request *req)
+{
+    return req->body_bytes_max != 0 ? req->body_bytes_max : BODY_BYTES_MAX;
 }
 
 static void set_limits(struct flv_http_call *call,
@@ -464,10 +493,13 @@ static void set_limits(struct flv_http_call *call,
                      at_most(req->connect_timeout_ms, CONNECT_TIMEOUT_MS));
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS,
                      at_most(req->timeout_ms, TIMEOUT_MS));
-    uint64_t max =
-        req->body_bytes_max != 0 ? req->body_bytes_max : BODY_BYTES_MAX;
+    uint64_t max = body_max_of(req);
     call->cut_body = req->cut_body;
-    flv_buf_init(&call->answer.body, max < SIZE_MAX ? (size_t)max : SIZE_MAX);
+    if (req->cut_body && max <= SMALL_ANSWER) {
+        curl_easy_setopt(e, CURLOPT_BUFFERSIZE, SMALL_BUFFER);
+    } else if (call->flow == NULL) {
+        curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
+    }
 }
 
 static void set_peer(struct flv_http_call *call,
@@ -487,7 +519,6 @@ static void set_peer(struct flv_http_call *call,
     curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     if (call->flow == NULL) {
-        curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "");
         return;
     }
     /* A connection that carries one stream and no more: what is not read
@@ -497,9 +528,12 @@ static void set_peer(struct flv_http_call *call,
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, STREAM_KEEPINTVL_S);
 }
 
-static void set_callbacks(struct flv_http_call *call)
+static void set_callbacks(struct flv_http_call *call,
+                          struct flv__sockets *sockets)
 {
     CURL *e = call->easy;
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, flv__sockets_close);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, sockets);
     curl_easy_setopt(e, CURLOPT_PRIVATE, call);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->curl_text);
     curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
@@ -526,9 +560,42 @@ set_url(struct flv_http_call *call, const char *url, struct flv_err *err)
     return FLV_OK;
 }
 
+static flv_rc keep_kind(struct flv_http_call *call,
+                        const struct flv_http_request *req,
+                        struct flv_err *err)
+{
+    call->kind = (struct flv__http_kind){
+        .url = flv_strdup(req->url),
+        .method = flv_strdup(method_of(req)),
+        .has_body = req->has_body,
+        .no_redirects = req->no_redirects,
+        .cut_body = req->cut_body,
+        .connect_timeout_ms = req->connect_timeout_ms,
+        .timeout_ms = req->timeout_ms,
+        .body_bytes_max = req->body_bytes_max,
+    };
+    bool kept = call->kind.url != NULL && call->kind.method != NULL;
+    return kept ? FLV_OK : flv_fail(err, FLV_E_NOMEM, "out of memory");
+}
+
+bool flv__http_call_fits(const struct flv_http_call *call,
+                         const struct flv_http_request *req)
+{
+    const struct flv__http_kind *k = &call->kind;
+    return call->flow == req->flow && k->has_body == req->has_body &&
+           k->no_redirects == req->no_redirects &&
+           k->cut_body == req->cut_body &&
+           k->connect_timeout_ms == req->connect_timeout_ms &&
+           k->timeout_ms == req->timeout_ms &&
+           k->body_bytes_max == req->body_bytes_max &&
+           strcmp(k->url, req->url) == 0 &&
+           strcmp(k->method, method_of(req)) == 0;
+}
+
 flv_rc flv__http_call_create(struct flv_http_call **out,
                              const struct flv_http_request *req,
                              const struct flv_http_client_conf *c,
+                             struct flv__sockets *sockets,
                              struct flv_err *err)
 {
     assert(req->url != NULL);
@@ -536,31 +603,59 @@ flv_rc flv__http_call_create(struct flv_http_call **out,
     if (call == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    flv_rc rc;
     flv_arena_init(&call->texts, 2048, FLV_HTTP_HEADERS_BYTES_MAX);
-    call->easy = curl_easy_init();
-    if (call->easy == NULL) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-        goto out;
-    }
+    flv_buf_init(&call->body, SIZE_MAX);
     call->flow = req->flow;
-    set_limits(call, req);
-    set_peer(call, c);
-    set_callbacks(call);
-    rc = set_url(call, req->url, err);
+    flv_rc rc = keep_kind(call, req, err);
+    if (rc == FLV_OK) {
+        call->easy = curl_easy_init();
+        rc = call->easy != NULL ? FLV_OK
+                                : flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    if (rc == FLV_OK) {
+        set_limits(call, req);
+        set_peer(call, c);
+        set_callbacks(call, sockets);
+        rc = set_url(call, req->url, err);
+    }
     if (rc == FLV_OK) {
         rc = set_method(call, req, err);
     }
-    if (rc == FLV_OK) {
-        rc = set_headers(call, req, err);
-    }
-out:
     if (rc != FLV_OK) {
         flv__http_call_destroy(call);
         return rc;
     }
     *out = call;
     return FLV_OK;
+}
+
+flv_rc flv__http_call_load(struct flv_http_call *call,
+                           const struct flv_http_request *req,
+                           struct flv_err *err)
+{
+    uint64_t max = body_max_of(req);
+    assert(call->request_headers == NULL && call->body.len == 0);
+    flv_buf_init(&call->answer.body, max < SIZE_MAX ? (size_t)max : SIZE_MAX);
+    flv_rc rc = set_body(call, req, err);
+    return rc == FLV_OK ? set_headers(call, req, err) : rc;
+}
+
+void flv__http_call_rest(struct flv_http_call *call)
+{
+    flv_buf_deinit(&call->answer.body);
+    call->answer = (struct flv_http_response){0};
+    call->encoded = call->body_begun = call->answered = call->cut = false;
+    call->dropped = 0;
+    call->curl_text[0] = '\0';
+    flv_arena_reset(&call->texts);
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(call->request_headers);
+    call->request_headers = NULL;
+    if (call->body.cap > KEPT_BODY_MAX) {
+        flv_buf_deinit(&call->body);
+        flv_buf_init(&call->body, SIZE_MAX);
+    }
+    flv_buf_reset(&call->body);
 }
 
 void flv__http_call_destroy(struct flv_http_call *call)
@@ -572,8 +667,11 @@ void flv__http_call_destroy(struct flv_http_call *call)
         curl_easy_cleanup(call->easy);
     }
     curl_slist_free_all(call->request_headers);
+    flv_buf_deinit(&call->body);
     flv_buf_deinit(&call->answer.body);
     flv_arena_deinit(&call->texts);
     flv_free(call->headers);
+    flv_free(call->kind.url);
+    flv_free(call->kind.method);
     flv_free(call);
 }

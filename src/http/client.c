@@ -3,20 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/field.h"
 #include "base/mem.h"
 #include "http/call.h"
+#include "http/sockets.h"
 
 #define CONNECTIONS_MAX 8
-
-/* One of curl's sockets as the loop watches it. */
-struct watch {
-    uv_poll_t poll;
-    struct flv_http_client *client; /* borrowed */
-    curl_socket_t fd;
-};
 
 struct flv_http_client {
     struct flv_loop *loop; /* borrowed */
@@ -24,8 +17,10 @@ struct flv_http_client {
     struct flv_timer timer;
     struct flv_http_client_conf conf; /* texts owned */
     struct flv_http_call *calls;      /* owned, newest first */
-    size_t watches;                   /* poll handles not yet closed */
-    bool running;                     /* inside run(): not to be freed */
+    struct flv_http_call *idle;       /* owned, newest first; see renew() */
+    unsigned idle_count;
+    struct flv__sockets sockets;
+    bool running; /* inside run(): not to be freed */
     bool destroyed;
     struct flv_task gone;
     void (*closed)(void *arg);
@@ -46,8 +41,50 @@ static void unlink_call(struct flv_http_call *call)
     }
 }
 
+/* --- calls that are used again --------------------------------------------
+ *
+ * To make a curl handle and set it up takes as long as a request. One whose
+ * request was answered waits for the next request of the same kind.
+ */
+
+static void idle_push(struct flv_http_client *c, struct flv_http_call *call)
+{
+    struct flv_http_call **last = &c->idle;
+    if (c->idle_count == c->conf.connections_max) {
+        while ((*last)->next != NULL) {
+            last = &(*last)->next;
+        }
+        flv__http_call_destroy(*last);
+        *last = NULL;
+        c->idle_count--;
+    }
+    flv__http_call_rest(call);
+    call->prev = NULL;
+    call->next = c->idle;
+    c->idle = call;
+    c->idle_count++;
+}
+
+/* One of the same kind, ready for `req`; or NULL. */
+static struct flv_http_call *idle_pop(struct flv_http_client *c,
+                                      const struct flv_http_request *req)
+{
+    struct flv_http_call **at = &c->idle;
+    while (*at != NULL && !flv__http_call_fits(*at, req)) {
+        at = &(*at)->next;
+    }
+    struct flv_http_call *call = *at;
+    if (call != NULL) {
+        *at = call->next;
+        call->next = NULL;
+        c->idle_count--;
+    }
+    return call;
+}
+
 static void complete(struct flv_http_call *call, flv_rc rc)
 {
+    struct flv_http_client *c = call->client;
     unlink_call(call);
     flv_loop_undefer(call->client->loop, &call->go_on);
     if (rc == FLV_OK) {
@@ -55,7 +92,12 @@ static void complete(struct flv_http_call *call, flv_rc rc)
     } else {
         call->done(call->arg, NULL, &call->err);
     }
-    flv__http_call_destroy(call);
+    /* What a stream has set cannot be taken back. */
+    if (rc == FLV_OK && !c->destroyed && call->flow == NULL) {
+        idle_push(c, call);
+    } else {
+        flv__http_call_destroy(call);
+    }
 }
 
 /* --- curl on the loop ---------------------------------------------------- */
@@ -66,6 +108,7 @@ static void client_gone(struct flv_task *task)
         FLV_OWNER_OF(task, struct flv_http_client, gone);
     void (*closed)(void *arg) = c->closed;
     void *arg = c->closed_arg;
+    flv__sockets_deinit(&c->sockets);
     curl_global_cleanup();
     flv_free((char *)c->conf.ca_file);
     flv_free((char *)c->conf.user_agent);
@@ -78,19 +121,14 @@ static void client_gone(struct flv_task *task)
 
 static void maybe_gone(struct flv_http_client *c)
 {
-    if (c->destroyed && c->watches == 0 && !c->running) {
+    if (c->destroyed && c->sockets.open == 0 && !c->running) {
         flv_loop_defer(c->loop, &c->gone);
     }
 }
 
-static void watch_closed(uv_handle_t *handle)
+static void socket_gone(void *arg)
 {
-    struct watch *w = handle->data;
-    struct flv_http_client *c = w->client;
-    flv_free(w);
-    assert(c->watches > 0);
-    c->watches--;
-    maybe_gone(c);
+    maybe_gone(arg);
 }
 
 static void take_results(struct flv_http_client *c)
@@ -125,68 +163,17 @@ static void run(struct flv_http_client *c, curl_socket_t fd, int events)
     maybe_gone(c);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(void *arg, curl_socket_t fd, int events)
 {
-    struct watch *w = poll->data;
-    int bits = 0;
-    if (status < 0) {
-        bits = CURL_CSELECT_ERR;
-    }
-    if ((events & UV_READABLE) != 0) {
-        bits |= CURL_CSELECT_IN;
-    }
-    if ((events & UV_WRITABLE) != 0) {
-        bits |= CURL_CSELECT_OUT;
-    }
-    run(w->client, w->fd, bits);
-}
-
-static struct watch *watch_create(struct flv_http_client *c, curl_socket_t fd)
-{
-    struct watch *w = flv_zalloc(1, sizeof(*w));
-    if (w == NULL) {
-        return NULL;
-    }
-    w->client = c;
-    w->fd = fd;
-    if (uv_poll_init(flv_loop_uv(c->loop), &w->poll, fd) != 0) {
-        flv_free(w);
-        return NULL;
-    }
-    w->poll.data = w;
-    c->watches++;
-    curl_multi_assign(c->multi, fd, w);
-    return w;
+    run(arg, fd, events);
 }
 
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
-    (void)easy;
     struct flv_http_client *c = arg;
-    struct watch *w = socket_arg;
-    if (what == CURL_POLL_REMOVE) {
-        if (w != NULL) {
-            curl_multi_assign(c->multi, fd, NULL);
-            uv_poll_stop(&w->poll);
-            uv_close((uv_handle_t *)&w->poll, watch_closed);
-        }
-        return 0;
-    }
-    if (w == NULL) {
-        w = watch_create(c, fd);
-    }
-    if (w == NULL) {
-        return -1;
-    }
-    int events = 0;
-    if ((what & CURL_POLL_IN) != 0) {
-        events |= UV_READABLE;
-    }
-    if ((what & CURL_POLL_OUT) != 0) {
-        events |= UV_WRITABLE;
-    }
-    return uv_poll_start(&w->poll, events, on_poll) == 0 ? 0 : -1;
+    (void)socket_arg;
+    return flv__sockets_want(&c->sockets, easy, fd, what);
 }
 
 static void on_time(struct flv_timer *timer)
@@ -269,6 +256,8 @@ flv_rc flv_http_client_create(struct flv_http_client **out,
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     c->loop = loop;
+    c->sockets = (struct flv__sockets){
+        .loop = loop, .ready = on_ready, .gone = socket_gone, .arg = c};
     flv_timer_init(&c->timer, loop, on_time);
     flv_task_init(&c->gone, client_gone);
     flv_rc rc = copy_conf(c, conf, err);
@@ -297,6 +286,11 @@ void flv_http_client_destroy(struct flv_http_client *c,
         flv_loop_undefer(c->loop, &call->task);
         flv_loop_undefer(c->loop, &call->go_on);
         curl_multi_remove_handle(c->multi, call->easy);
+        flv__http_call_destroy(call);
+    }
+    while (c->idle != NULL) {
+        struct flv_http_call *call = c->idle;
+        c->idle = call->next;
         flv__http_call_destroy(call);
     }
     curl_multi_cleanup(c->multi);
@@ -342,9 +336,16 @@ flv_rc flv_http_send(struct flv_http_client *c,
                      struct flv_err *err)
 {
     assert(!c->destroyed && done != NULL);
-    struct flv_http_call *call = NULL;
-    flv_rc rc = flv__http_call_create(&call, req, &c->conf, err);
+    struct flv_http_call *call = idle_pop(c, req);
+    flv_rc rc = FLV_OK;
+    if (call == NULL) {
+        rc = flv__http_call_create(&call, req, &c->conf, &c->sockets, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv__http_call_load(call, req, err);
+    }
     if (rc != FLV_OK) {
+        flv__http_call_destroy(call);
         return rc;
     }
     call->client = c;

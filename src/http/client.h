@@ -65,7 +65,8 @@ struct flv_http_request {
     bool no_redirects;           /* hand 3xx answers over as they are */
     bool cut_body;               /* what is beyond body_bytes_max is dropped,
                                   * and a body that breaks off or does not end
-                                  * in time is no error */
+                                  * in time is no error; a small one is not
+                                  * asked to be compressed */
     uint32_t connect_timeout_ms; /* 0 = 10 s */
     uint32_t timeout_ms;         /* whole exchange; of a stream: until its
                                   * head is there; 0 = 30 s */

@@ -688,6 +688,24 @@ static void destroying_drops_what_is_under_way(void **state)
     assert_int_equal(s.calls, 0);
 }
 
+/* curl closes a socket that is not connected yet without a word. */
+static void destroying_drops_what_is_connecting(void **state)
+{
+    (void)state;
+    const struct flv_http_request req = {.url = url("/slow/long")};
+    for (int turns = 0; turns < 8; turns++) {
+        struct seen s = {0};
+        struct flv_http_client *client = client_new(NULL);
+        assert_int_equal(flv_http_send(client, &req, on_done, &s, NULL, NULL),
+                         FLV_OK);
+        for (int i = 0; i < turns; i++) {
+            (void)flv_loop_turn(loop, false);
+        }
+        client_end(client);
+        assert_int_equal(s.calls, 0);
+    }
+}
+
 static void callback_may_destroy_the_client(void **state)
 {
     (void)state;
@@ -731,6 +749,104 @@ static void connections_are_reused(void **state)
     }
     client_end(client);
     (void)close(peer);
+    (void)close(fd);
+}
+
+/* A curl handle is used again for requests of one kind. */
+static void requests_of_one_client_do_not_mix(void **state)
+{
+    (void)state;
+    static const char *const extra[] = {"X-Extra: e", "Content-Type: a/b",
+                                        NULL};
+    const struct {
+        const char *method, *body, *expected;
+        const char *const *headers;
+    } table[] = {
+        {"POST", "first body", "POST|type=a/b|first body||e", extra},
+        {"POST", "b", "POST|type=|b||", NULL},
+        {"GET", NULL, "GET|type=|||", NULL},
+        {"POST", "", "POST|type=|||e", (const char *const[]){extra[0], NULL}},
+        {"PUT", "c", "PUT|type=|c||", NULL},
+        {"POST", "d", "POST|type=a/b|d||e", extra},
+        {"GET", NULL, "GET|type=|||", NULL},
+    };
+    struct flv_http_client *client = client_new(NULL);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct seen s = {0};
+        char text[256] = "";
+        struct flv_http_request req = {.url = url("/echo"),
+                                       .method = table[i].method,
+                                       .headers = table[i].headers,
+                                       .has_body = table[i].body != NULL};
+        if (req.has_body) {
+            req.body = flv_slice_str(table[i].body);
+        }
+        exchange(client, &s, &req);
+        (void)snprintf(text, sizeof(text), "%.*s", (int)s.body_len, s.body);
+        assert_string_equal(text, table[i].expected);
+        seen_free(&s);
+        /* Another answer in between leaves nothing behind. */
+        exchange(client, &s,
+                 &(struct flv_http_request){
+                     .url = url(i % 2 != 0 ? "/missing" : "/gzip/no")});
+        assert_int_equal(s.status, 404);
+        seen_free(&s);
+    }
+    client_end(client);
+}
+
+static void idle_connections_let_the_loop_end(void **state)
+{
+    (void)state;
+    struct flv_http_client *client = client_new(NULL);
+    const struct flv_http_request req = {.url = url("/hello")};
+    for (int i = 0; i < 3; i++) {
+        struct seen s = {0};
+        exchange(client, &s, &req);
+        assert_int_equal(s.status, 200);
+        seen_free(&s);
+        flv_loop_run(loop);
+    }
+    client_end(client);
+}
+
+static int take_peer(int fd, const struct seen *s, int calls)
+{
+    char request[1024];
+    int peer = -1;
+    ssize_t got = -1;
+    while (got <= 0) {
+        assert_true(s->calls < calls);
+        (void)flv_loop_turn(loop, false);
+        if (peer < 0) {
+            peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+        }
+        got = peer >= 0 ? read(peer, request, sizeof(request)) : -1;
+    }
+    return peer;
+}
+
+static void connections_closed_while_idle_are_made_anew(void **state)
+{
+    (void)state;
+    struct flv_http_client *client = client_new(NULL);
+    unsigned port;
+    int fd = tcp_listen(&port);
+    char address[64];
+    (void)snprintf(address, sizeof(address), "http://127.0.0.1:%u/", port);
+    const struct flv_http_request req = {.url = address};
+    struct seen s = {0};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(flv_http_send(client, &req, on_done, &s, NULL, NULL),
+                         FLV_OK);
+        int peer = take_peer(fd, &s, i + 1);
+        write_all(peer, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        run_until(&s, i + 1);
+        assert_int_equal(s.rc, FLV_OK);
+        (void)close(peer);
+        flv_loop_run(loop);
+    }
+    client_end(client);
     (void)close(fd);
 }
 
@@ -792,8 +908,12 @@ int main(void)
         cmocka_unit_test(proxies_come_from_option_and_environment),
         cmocka_unit_test(cancelled_calls_complete_once),
         cmocka_unit_test(destroying_drops_what_is_under_way),
+        cmocka_unit_test(destroying_drops_what_is_connecting),
         cmocka_unit_test(callback_may_destroy_the_client),
         cmocka_unit_test(connections_are_reused),
+        cmocka_unit_test(requests_of_one_client_do_not_mix),
+        cmocka_unit_test(idle_connections_let_the_loop_end),
+        cmocka_unit_test(connections_closed_while_idle_are_made_anew),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
