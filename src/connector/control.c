@@ -26,9 +26,11 @@
 
 const char *flv__control_word(const struct flv_control *c)
 {
+    bool trouble = c->stream.on || c->link.on || c->source.on;
     switch (c->phase) {
     case FLV_CONTROL_STARTING:
-        return "starting";
+        /* A sink asks its far side before it begins. */
+        return trouble ? "retrying" : "starting";
     case FLV_CONTROL_PAUSED:
         return "paused";
     case FLV_CONTROL_DRAINING:
@@ -36,7 +38,7 @@ const char *flv__control_word(const struct flv_control *c)
     case FLV_CONTROL_UP:
         break;
     }
-    if (c->stream.on || c->link.on || c->source.on) {
+    if (trouble) {
         return "retrying";
     }
     if (c->stall.rc != FLV_OK) {

@@ -149,6 +149,24 @@ static void running_needs_a_source_that_is_well(void **state)
     tear_down(&r);
 }
 
+/* A sink asks its far side for positions before it is up. */
+static void trouble_shows_while_it_starts(void **state)
+{
+    struct rig r;
+    struct flv_err err = {0};
+    (void)state;
+    set_up(&r);
+    (void)flv_fail(&err, FLV_E_CONNECT, "no database");
+    flv__control_source(&r.control, &err, 500);
+    wait_for(&r, "\"state\":\"retrying\"");
+    wait_for(&r, "\"cause\":\"no database\"");
+    flv__control_source(&r.control, NULL, 0);
+    wait_for(&r, "\"state\":\"starting\"");
+    flv__control_phase(&r.control, FLV_CONTROL_UP);
+    wait_for(&r, "\"state\":\"running\"");
+    tear_down(&r);
+}
+
 static void an_acknowledged_record_is_proof_enough(void **state)
 {
     struct rig r;
@@ -347,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_is_told_at_once_who_it_is),
         cmocka_unit_test(running_needs_a_source_that_is_well),
+        cmocka_unit_test(trouble_shows_while_it_starts),
         cmocka_unit_test(an_acknowledged_record_is_proof_enough),
         cmocka_unit_test(trouble_keeps_its_first_cause_and_counts_tries),
         cmocka_unit_test(a_lost_cluster_shows_when_nothing_is_under_way),
