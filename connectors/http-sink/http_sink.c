@@ -260,14 +260,15 @@ send_unit(struct unit *u, struct flv_sink_record *last, struct flv_err *err)
 }
 
 /* The record at the head of the lane is at fault. */
-static void refuse(struct unit *u, const struct flv_err *err)
+static void
+refuse(struct unit *u, enum flv_stage_at at, const struct flv_err *err)
 {
     struct http_sink_state *s = u->sink;
     struct lane *lane = u->lane;
     flv_sink_count(s->sink, REFUSED, 1);
     lanes_block(&s->lanes, lane);
     unit_end(u);
-    flv_sink_failed(s->sink, lane->first, err);
+    flv_sink_failed(s->sink, lane->first, at, err);
 }
 
 static void begin(struct http_sink_state *s, struct lane *lane)
@@ -280,7 +281,7 @@ static void begin(struct http_sink_state *s, struct lane *lane)
     s->in_flight++;
     flv_rc rc = fill(u, &last, &err);
     if (rc == FLV_OK && u->count == 0) {
-        refuse(u, &err);
+        refuse(u, FLV_AT_EXTRACT, &err);
         return;
     }
     if (rc == FLV_OK) {
@@ -438,7 +439,7 @@ static void refused(struct unit *u, const struct flv_err *err)
         return;
     }
     u->lane->limit = u->lane->limit > 0 ? 1 : 0;
-    refuse(u, err);
+    refuse(u, FLV_AT_PROTOCOL, err);
 }
 
 static void on_answer(void *arg,

@@ -44,6 +44,7 @@ struct source {
     struct flv_sink_record *record; /* gone once the row is skipped */
     int64_t offset;
     bool pending;
+    bool unread; /* its value says no operation */
 };
 
 /* A batch of the job. When all its records were disposed of it is gone. */
@@ -192,6 +193,7 @@ static flv_rc parse(struct job *j, struct flv_err *err)
         }
         flv_rc rc = sql_op_read(j->sources[i].record->value, &j->arena,
                                 &row->op, &row->err);
+        j->sources[i].unread = rc == FLV_E_INVALID;
         if (rc == FLV_E_NOMEM && flv_arena_full(&j->arena)) {
             return flv_fail(err, FLV_E_LIMIT,
                             "the operations of %zu records, from offset "
@@ -334,7 +336,10 @@ static void tell_faults(struct sql_sink *s)
     assert(j->pending > 0);
     for (size_t i = 0; i < j->row_count; i++) {
         if (j->sources[i].pending) {
-            flv_sink_failed(s->sink, j->sources[i].record, &j->rows[i].err);
+            flv_sink_failed(s->sink, j->sources[i].record,
+                            j->sources[i].unread ? FLV_AT_EXTRACT
+                                                 : FLV_AT_PROTOCOL,
+                            &j->rows[i].err);
         }
     }
 }

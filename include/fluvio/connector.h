@@ -101,6 +101,7 @@ struct flv_sink_record {
     int64_t timestamp_ms; /* since 1970; -1: unknown */
     uint32_t attempts;    /* how often the sink said that it failed */
     uint8_t settled;      /* the runtime's */
+    uint8_t failed_at;    /* the same: enum flv_stage_at, of the last time */
     struct flv_sink_batch *batch;
     /* The sink's own. */
     struct flv_sink_record *next;
@@ -270,10 +271,9 @@ FLV_API void flv_source_trouble(struct flv_source *src,
 /* close() has completed; the state is freed soon after. */
 FLV_API void flv_source_closed(struct flv_source *src);
 
-/* What became of n things of the far side (messages, answers, rows). Each of
- * them ends in one stage: Protocol reads it, Extract makes records of it. What
- * ends in Extract has passed Protocol. A source that never says it is shown
- * without these stages. */
+/* The stages of a connector itself. Of a source Protocol reads what the far
+ * side sends, Extract makes records of it. Of a sink Extract makes of a record
+ * what the far side takes (a request, rows), Protocol brings it there. */
 enum flv_stage_at {
     FLV_AT_PROTOCOL,
     FLV_AT_EXTRACT,
@@ -283,6 +283,9 @@ enum flv_fate {
     FLV_FATE_FILTERED,
     FLV_FATE_FAILED,
 };
+/* What became of n things of the far side (messages, answers, rows). Each of
+ * them ends in one stage; what ends in Extract has passed Protocol. A source
+ * that never says it is shown without these stages. */
 FLV_API void flv_source_account(struct flv_source *src,
                                 enum flv_stage_at at,
                                 enum flv_fate fate,
@@ -317,12 +320,13 @@ FLV_API void flv_sink_done(struct flv_sink *sink,
 /* Of a batch: every record that is not settled yet. */
 FLV_API void flv_sink_batch_done(struct flv_sink *sink,
                                  struct flv_sink_batch *batch);
-/* The record itself is at fault (the far side refuses it, it cannot be
- * converted) and would be again: the policy decides (on-error), a verdict
- * follows, unless the policy ends the connector. err is borrowed; its text
- * stands in log and letter and names what is wrong. */
+/* The record itself is at fault and would be again: it cannot be converted
+ * (Extract), or the far side refuses it (Protocol). The policy decides
+ * (on-error), a verdict follows, unless the policy ends the connector. err is
+ * borrowed; its text stands in log and letter and names what is wrong. */
 FLV_API void flv_sink_failed(struct flv_sink *sink,
                              struct flv_sink_record *record,
+                             enum flv_stage_at at,
                              const struct flv_err *err);
 /* For letters and messages: "topic-0@17". */
 #define FLV_SINK_PLACE_MAX 128

@@ -361,10 +361,13 @@ static void counter_lines(struct lines *l, const struct flv_node *status)
     line(l, "Records",
          "in %" PRIu64 ", passed %" PRIu64 ", filtered %" PRIu64
          ", failed %" PRIu64 " (discarded %" PRIu64 ", dead-lettered %" PRIu64
-         "), safe in the topic %" PRIu64,
+         "), %s %" PRIu64,
          counter(status, "in"), counter(status, "passed"),
          counter(status, "filtered"), counter(status, "failed"),
          counter(status, "discarded"), counter(status, "dead_lettered"),
+         strcmp(cli_text(status, "type"), "sink") == 0
+             ? "confirmed by the far side"
+             : "safe in the topic",
          out_of(status));
     stage_lines(l, flv_node_get(status, "stages"));
     for (size_t i = 0;

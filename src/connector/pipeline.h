@@ -70,7 +70,8 @@ struct flv_pipeline_conf {
 
 struct flv_pipeline_counts {
     struct flv_stage_counts stages; /* in = passed + filtered + failed */
-    /* As the source accounts for it; in 0: it does not. */
+    /* As the source accounts for it; in 0: it does not. Of a sink, in records
+     * whose outcome is known. */
     struct flv_stage_counts protocol, extract;
     uint64_t out;           /* records handed to the topic */
     uint64_t acked;         /* of those, durable */

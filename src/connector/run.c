@@ -75,10 +75,11 @@ static void add_stage(struct flv_control_counts *c,
     s->n = *n;
 }
 
+/* Of a sink they come in the reverse order. */
 static void count_stages(const struct flv__run *r, struct flv_control_counts *c)
 {
     const struct flv_plan *plan = &r->setup->plan;
-    if (c->pipeline.protocol.in > 0) {
+    if (r->source != NULL && c->pipeline.protocol.in > 0) {
         add_stage(c, "protocol", NULL, &c->pipeline.protocol);
         add_stage(c, "extract", NULL, &c->pipeline.extract);
     }
@@ -88,6 +89,10 @@ static void count_stages(const struct flv__run *r, struct flv_control_counts *c)
         (void)snprintf(name, sizeof(name), "smartmodule-%u", (unsigned)i + 1);
         flv__smart_counts(r->smart, i, &n);
         add_stage(c, name, plan->steps[i].uses, &n);
+    }
+    if (r->source == NULL && c->pipeline.extract.in > 0) {
+        add_stage(c, "extract", NULL, &c->pipeline.extract);
+        add_stage(c, "protocol", NULL, &c->pipeline.protocol);
     }
 }
 

@@ -234,12 +234,14 @@ retry(struct flv_sink *s, struct flv_sink_record *r, const struct flv_err *err)
 
 void flv_sink_failed(struct flv_sink *s,
                      struct flv_sink_record *r,
+                     enum flv_stage_at at,
                      const struct flv_err *err)
 {
     const struct flv_policy *p = &s->conf.policy;
     struct flv_err why = {0};
     assert(!r->settled && err->rc != FLV_OK);
     r->attempts++;
+    r->failed_at = (uint8_t)at;
     if (s->phase > FLV__SINK_DRAINING) {
         return;
     }

@@ -112,6 +112,29 @@ static bool flight_advance(struct flv_sink *s, struct flv__flight *f)
     return f->head == f->input_count && f->put && !f->empty_put;
 }
 
+static void add_one(struct flv_stage_counts *n, bool passed, bool discarded)
+{
+    n->in++;
+    n->passed += passed;
+    n->failed += !passed;
+    n->discarded += discarded;
+    assert(flv__stage_adds_up(n));
+}
+
+/* A record that was put went through Extract, and so on to Protocol. */
+static void count_put(struct flv_sink *s,
+                      const struct flv_sink_record *r,
+                      enum flv_stage_fate fate)
+{
+    bool passed = fate == FLV_STAGED_PASSED;
+    bool converted = passed || r->failed_at == FLV_AT_PROTOCOL;
+    bool discarded = fate == FLV_STAGED_DISCARDED;
+    add_one(&s->counts.extract, converted, discarded && !converted);
+    if (converted) {
+        add_one(&s->counts.protocol, passed, discarded);
+    }
+}
+
 static void part_advance(struct flv_sink *s, struct flv__part *p)
 {
     struct flv__flight *f;
@@ -148,6 +171,7 @@ void flv__record_settle(struct flv_sink *s,
     if (fate != FLV_STAGED_PASSED) {
         in->fate = (uint8_t)fate;
     }
+    count_put(s, r, fate);
     part_advance(s, f->part);
 }
 

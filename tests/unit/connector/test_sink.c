@@ -367,7 +367,7 @@ static void halt_ends_it_and_delivers_what_was_put(void **state)
     give(0, 40, 3);
     far.auto_drain = false;
     (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
-    flv_sink_failed(far.sink, far.records[1], &err);
+    flv_sink_failed(far.sink, far.records[1], FLV_AT_PROTOCOL, &err);
     spin();
     assert_true(far.drained && far.drain_all);
     flv_sink_done(far.sink, far.records[0]);
@@ -387,13 +387,39 @@ static void discard_settles_and_counts(void **state)
     start("discard");
     give(0, 0, 2);
     (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
-    flv_sink_failed(far.sink, far.records[0], &err);
+    flv_sink_failed(far.sink, far.records[0], FLV_AT_PROTOCOL, &err);
     flv_sink_done(far.sink, far.records[1]);
     until_committed(0, 2);
     assert_int_equal(far.verdicts[FLV_SINK_DISPOSED], 1);
     assert_int_equal(counts().stages.failed, 1);
     assert_int_equal(counts().stages.discarded, 1);
     assert_int_equal(counts().stages.passed, 1);
+    finish();
+}
+
+/* A record has one outcome, however often it was tried. */
+static void the_stages_add_up(void **state)
+{
+    struct flv_err err = {0};
+    (void)state;
+    start("discard");
+    give(0, 0, 4);
+    (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
+    flv_sink_done(far.sink, far.records[0]);
+    flv_sink_failed(far.sink, far.records[1], FLV_AT_PROTOCOL, &err);
+    flv_sink_failed(far.sink, far.records[2], FLV_AT_EXTRACT, &err);
+    flv_sink_done(far.sink, far.records[3]);
+    until_committed(0, 4);
+    const struct flv_stage_counts extract = counts().extract;
+    const struct flv_stage_counts protocol = counts().protocol;
+    assert_int_equal(extract.in, 4);
+    assert_int_equal(extract.passed, 3);
+    assert_int_equal(extract.failed, 1);
+    assert_int_equal(extract.discarded, 1);
+    assert_int_equal(protocol.in, 3);
+    assert_int_equal(protocol.passed, 2);
+    assert_int_equal(protocol.failed, 1);
+    assert_int_equal(protocol.discarded, 1);
     finish();
 }
 
@@ -405,7 +431,7 @@ static void a_dead_letter_settles_when_it_is_durable(void **state)
     give(1, 17, 1);
     env.busy = true;
     (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
-    flv_sink_failed(far.sink, far.records[0], &err);
+    flv_sink_failed(far.sink, far.records[0], FLV_AT_PROTOCOL, &err);
     spin();
     assert_int_equal(env.letters, 0);
     env.busy = false;
@@ -432,7 +458,7 @@ static void a_letter_that_is_refused_moves_no_position(void **state)
     start("dead-letter:bad");
     give(1, 0, 1);
     (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
-    flv_sink_failed(far.sink, far.records[0], &err);
+    flv_sink_failed(far.sink, far.records[0], FLV_AT_PROTOCOL, &err);
     spin();
     flv__sink_letter_settled(env.sink, env.tokens[0], &err);
     until(&env.done);
@@ -448,12 +474,12 @@ static void retry_asks_again_and_then_halts(void **state)
     start("retry:1");
     give(0, 0, 1);
     (void)flv_fail(&err, FLV_E_REFUSED, "no such thing");
-    flv_sink_failed(far.sink, far.records[0], &err);
+    flv_sink_failed(far.sink, far.records[0], FLV_AT_PROTOCOL, &err);
     assert_int_equal(env.told, 1);
     while (far.verdicts[FLV_SINK_AGAIN] == 0) {
         (void)flv_loop_turn(loop, true);
     }
-    flv_sink_failed(far.sink, far.records[0], &err);
+    flv_sink_failed(far.sink, far.records[0], FLV_AT_PROTOCOL, &err);
     until(&env.done);
     assert_int_equal(env.committed[0], 0);
     assert_non_null(flv__sink_cause(env.sink));
