@@ -93,6 +93,14 @@ print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
        if c["consumer_id"] == sys.argv[1]])' "${CONSUMER:-$TOPIC}")" = "[$1]" ]
 }
 
+# has_stages "NAME IN PASSED FAILED"...: of the managed connector.
+has_stages() {
+    [ "$(api GET "/connectors/$TOPIC/status" | head -n 1 | python3 -c '
+import json, sys
+for s in json.load(sys.stdin)["stages"]:
+    print(s["name"], s["in"], s["passed"], s["failed"])')" = "$(printf '%s\n' "$@")" ]
+}
+
 @test "each record is a request with its own key, and none is sent twice" {
     endpoint
     produce one two
@@ -160,6 +168,31 @@ print([c["offset"] for c in (json.loads(text) if text[:1] == "[" else [])
         "$TOPIC 76" ]
     [[ $(field "$HOME/letters" 'd["error"]["text"]') == *"422"*"it is poison" ]]
     [ "$(field "$HOME/letters" 'd["record"]["value"]')" = "$(printf poison | base64)" ]
+}
+
+@test "a letter is replayed once when its endpoint is mended" {
+    endpoint
+    produce one poison three
+    sink --on-error="dead-letter:$TOPIC-dead"
+    wait_taken 2
+    until_true 10 position 2
+    kill -9 "$END"
+    endpoint mended
+    # The record is in the topic: others who read it would see it twice.
+    run -1 fluvio dead-letter replay "$TOPIC-dead"
+    [[ $output == *"where it still is"* ]]
+    run -0 fluvio dead-letter replay "$TOPIC-dead" --to "$TOPIC"
+    [ "$output" = "replayed 1 letter as 1 record" ]
+    wait_taken 3
+    run -0 fluvio dead-letter replay "$TOPIC-dead" --to "$TOPIC"
+    [ "$output" = "replayed 0 letters as 0 records" ]
+    [ "$(fluvio dead-letter list "$TOPIC-dead" --count)" = 0 ]
+    until_true 10 position 3
+    stop_sink
+    [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 one" "$TOPIC/0/2 three" \
+        "$TOPIC/0/3 poison")" ]
+    run -1 grep -q again "$KEYS"
+    [ "$(fluvio consume "$TOPIC-dead" -B -d | grep -c '"refused"')" -eq 1 ]
 }
 
 @test "a poison record in a batch is found, whatever the form of the batch" {
@@ -384,6 +417,10 @@ YML
     produce poison three
     wait_taken 3
     until_true 10 position 3
+    until_true 10 has_stages "extract 4 4 0" "protocol 4 3 1"
+    run -0 fluvio connector describe "$TOPIC"
+    [[ $output == *", failed 1 (discarded 0, dead-lettered 1), confirmed by the far side 3"* ]]
+    [[ $output == *"protocol: in 4, passed 3, filtered 0, failed 1"* ]]
     run -0 fluvio connector list -O wide
     [[ $output == *http-sink* ]]
     fluvio connector pause "$TOPIC"

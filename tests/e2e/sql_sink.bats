@@ -99,6 +99,10 @@ produce() {
     fluvio produce "$TOPIC" >/dev/null
 }
 
+letters_are() {
+    [ "$(fluvio dead-letter list "$1" --count 2>/dev/null)" = "$2" ]
+}
+
 # sink OPTION...: runs in the background, log in $LOG.
 sink() {
     : >"$LOG"
@@ -184,6 +188,35 @@ answers() {
             consumer = '$d' AND topic = '$TOPIC'"
         [ "$output" = 6 ]
     done
+}
+
+@test "a letter is replayed once when the table is mended" {
+    local d
+    for d in pg lite; do
+        db $d "CREATE TABLE l$TOPIC (id INTEGER PRIMARY KEY)"
+    done
+    { insert "l$TOPIC" 1 && echo nonsense; } | produce
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d --on-error="dead-letter:$d-mend"
+        until_true 10 letters_are $d-mend 2
+        stop_sink
+        db $d "ALTER TABLE l$TOPIC ADD COLUMN txt TEXT"
+    done
+    for d in pg lite; do
+        fluvio dead-letter discard $d-mend --end 0 --yes # nonsense
+    done
+    run -0 fluvio dead-letter replay pg-mend --to "$TOPIC"
+    [ "$output" = "replayed 1 letter as 1 record" ]
+    run -0 fluvio dead-letter replay pg-mend --to "$TOPIC"
+    [ "$output" = "replayed 0 letters as 0 records" ]
+    for d in pg lite; do
+        sink --url="$(url_of $d)" --consumer=$d --on-error="dead-letter:$d-mend"
+        answers $d "SELECT id, txt FROM l$TOPIC" '1|x'
+        answers $d "SELECT next_offset FROM fluvio_position WHERE
+            consumer = '$d' AND topic = '$TOPIC'" 3
+        stop_sink
+    done
+    [ "$(fluvio dead-letter list pg-mend --count)" = 0 ]
 }
 
 @test "one poison record of 10,000 is one letter, 9,999 are rows" {
@@ -391,7 +424,13 @@ sql:
 YML
     echo "$PG_URL" | fluvio secret set PG_URL
     insert m 1 | produce
+    # Away at the first start, where it is asked for its positions.
+    pg_stop
     fluvio connector create --config "$HOME/managed.yml"
+    until_true 20 is_state managed-sql Retrying
+    run fluvio connector describe managed-sql
+    [[ $output == *PostgreSQL* ]]
+    pg_start
     answers pg "SELECT id FROM m" 1
     until_true 20 is_state managed-sql Running
     pg_stop

@@ -9,7 +9,8 @@ again, a line `again KEY` says so. MOOD "moody": some are answered with 500,
 some with 429, some late, and of some the connection is closed when they have
 been stored; "busy": the first is answered with 500, the second with 429 and
 Retry-After: 1; "slow": the first is answered after 3 seconds. A body that
-begins with "poison", or has it in quotes, is answered with 422.
+begins with "poison", or has it in quotes, is answered with 422, unless MOOD is
+"mended".
 
 With END_CERT and END_KEY in the environment it speaks TLS.
 """
@@ -83,7 +84,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             chance = 0
         if mood == "slow" and number == 1:
             time.sleep(3)
-        if body.startswith(b"poison") or b'"poison"' in body:
+        poison = body.startswith(b"poison") or b'"poison"' in body
+        if poison and mood != "mended":
             self.answer(422, b"it is poison")
         elif chance < 0.005:
             self.answer(500, b"not now")

@@ -740,6 +740,7 @@ int main(void)
         T(a_far_side_that_does_not_drain_is_closed),
         T(halt_ends_it_and_delivers_what_was_put),
         T(discard_settles_and_counts),
+        T(the_stages_add_up),
         T(a_dead_letter_settles_when_it_is_durable),
         T(a_letter_that_is_refused_moves_no_position),
         T(retry_asks_again_and_then_halts),
