@@ -155,7 +155,7 @@ read_files(SSL_CTX *ctx, const struct flv_tls_conf *conf, struct flv_err *err)
     if (is_given(&conf->ca) && !each_cert(ctx, conf, &conf->ca, trust)) {
         return bad_pem("CA certificates", &conf->ca, err);
     }
-    if (!is_given(&conf->ca) && !conf->server &&
+    if ((!is_given(&conf->ca) || conf->system_too) && !conf->server &&
         SSL_CTX_set_default_verify_paths(ctx) != 1) {
         return bad_pem("CA certificates",
                        &(struct flv_pem){.file = "the system"}, err);

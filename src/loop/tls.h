@@ -33,6 +33,7 @@ struct flv_tls_conf {
     /* Certificates of those who may sign the other side's. None: a client
      * takes the system's, a server asks nobody for a certificate. */
     struct flv_pem ca;
+    bool system_too; /* a client's: the system's besides `ca` */
     /* Our certificate with its chain, and its key without a password; both or
      * none, and a server needs them. */
     struct flv_pem cert, key;
