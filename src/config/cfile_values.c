@@ -400,16 +400,40 @@ add_value(struct flv__cread *r, struct flv_setting s, const struct flv_node *v)
     return FLV_OK;
 }
 
+/* A map such as websocket_config is a group: its members are settings like
+ * those around it. */
+static bool is_group(const struct flv_node *key, const struct flv_node *value)
+{
+    size_t len = strlen(key->text);
+    return value->kind == FLV_NODE_MAP && secret_ref(value) == NULL &&
+           len > 7 && flv_key_eq(key->text + len - 7, "-config");
+}
+
+static flv_rc add_group(struct flv__cread *r, const struct flv_node *map)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        struct flv_setting s = {.key_node = flv_node_key(map, i)};
+        FLV_TRY(setting_key(r, "", s.key_node->text, &s.key));
+        FLV_STEP(r, add_value(r, s, flv_node_value(map, i)));
+    }
+    return FLV_OK;
+}
+
 flv_rc flv__cfile_settings(struct flv__cread *r, const struct flv_node *map)
 {
     for (size_t i = 0; map != NULL && i < map->count; i++) {
         struct flv_setting s = {.key_node = flv_node_key(map, i)};
+        const struct flv_node *value = flv_node_value(map, i);
         if (flv_key_eq(s.key_node->text, "transforms")) {
-            FLV_TRY(flv__cfile_transforms(r, flv_node_value(map, i)));
+            FLV_TRY(flv__cfile_transforms(r, value));
+            continue;
+        }
+        if (is_group(s.key_node, value)) {
+            FLV_TRY(add_group(r, value));
             continue;
         }
         FLV_TRY(setting_key(r, "", s.key_node->text, &s.key));
-        FLV_STEP(r, add_value(r, s, flv_node_value(map, i)));
+        FLV_STEP(r, add_value(r, s, value));
     }
     return FLV_OK;
 }

@@ -153,6 +153,7 @@ static void settings(struct flv_out *o, const struct flv_descriptor *d)
     size_t shown = 0;
     flv_out_str(
         o, "\"settings\":{\"type\":\"object\",\"additionalProperties\":false,"
+           "\"patternProperties\":{\"[_-]config$\":{\"type\":\"object\"}},"
            "\"properties\":{");
     for (const struct flv_opt *opt = d->opts; opt->name != NULL; opt++) {
         if (is_setting(opt)) {

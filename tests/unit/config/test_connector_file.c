@@ -191,6 +191,26 @@ static void meta_file_is_read(void **state)
     flv_cfile_deinit(&f);
 }
 
+static void a_group_of_settings_is_read_as_settings(void **state)
+{
+    (void)state;
+    struct flv_cfile f;
+    parse(&f, META "  version: 0.5.0\n  topic: cats\n"
+                   "  secrets:\n    - name: TOKEN\n"
+                   "http:\n  endpoint: ws://h/\n  websocket_config:\n"
+                   "    subscription_message: first\n"
+                   "    subscription_messages: [a, b]\n"
+                   "    ping_interval_ms: 50\n"
+                   "  ssl_config: {secret: {name: TOKEN}}\n"
+                   "  config:\n    a: b\n");
+    assert_string_equal(settings(&f),
+                        "endpoint=ws://h/\nsubscription-message=first\n"
+                        "subscription-messages=a\nsubscription-messages=b\n"
+                        "ping-interval-ms=50\nssl-config=s3cr\"et: [x]\n"
+                        "config=a:b\n");
+    flv_cfile_deinit(&f);
+}
+
 static void topic_with_settings_is_read(void **state)
 {
     (void)state;
@@ -623,6 +643,7 @@ int main(void)
         cmocka_unit_test(late_flat_file_is_read),
         cmocka_unit_test(types_with_suffixes_are_normalised),
         cmocka_unit_test(meta_file_is_read),
+        cmocka_unit_test(a_group_of_settings_is_read_as_settings),
         cmocka_unit_test(topic_with_settings_is_read),
         cmocka_unit_test(transforms_and_consumer_are_handed_on),
         cmocka_unit_test(transforms_are_read_with_all_they_have),
