@@ -1,10 +1,10 @@
 #include "http.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/field.h"
 #include "cut.h"
+#include "http/ws.h"
 
 /* In the order of enum http_count. */
 static const char *const counters[] = {
@@ -23,6 +23,8 @@ static const char *const type_names[] = {"text", "json", NULL};
 static const char *const error_names[] = {"produce", "skip", "fail", NULL};
 static const char *const stream_names[] = {"false", "true", "events", NULL};
 static const char *const oversized_names[] = {"skip", "fail", NULL};
+static const char *const subscription_names[] = {"subscription-messages", NULL};
+static const char *const ping_names[] = {"ping-interval-ms", NULL};
 static const char *const header_names[] = {"headers", NULL};
 
 /* clang-format off */
@@ -94,6 +96,15 @@ static const struct flv_opt opts[] = {
     {.name = "reconnect-max", FLV_DURATION(struct http_conf, backoff_max_ms),
      .unit_ms = 1000, .fallback = "30s", .min = 10, .max = 3600000,
      .help = "Longest pause before a stream is opened again"},
+    {.name = "subscription-message", .arg = "text",
+     FLV_LIST(struct http_conf, subscriptions),
+     .aliases = subscription_names, .since = "0.5.0",
+     .example = "{\"op\":\"subscribe\"}",
+     .help = "Text that a WebSocket is sent first; may be repeated"},
+    {.name = "ping-interval", FLV_DURATION(struct http_conf, ping_ms),
+     .unit_ms = 1, .aliases = ping_names, .fallback = "10s", .max = 86400000,
+     .since = "0.5.0",
+     .help = "Time between pings of a WebSocket; 0: none"},
     {.name = "output-format", FLV_STR(struct http_conf, output_format),
      .flags = FLV_OPT_HIDDEN, .deprecated = "output-parts",
      .help = "Replaced by output-parts"},
@@ -111,6 +122,26 @@ static flv_rc check_stream(const struct http_conf *conf, struct flv_err *err)
     return http_delimiter_read(conf->delimiter, &delimiter, err);
 }
 
+static flv_rc check_ws(const struct http_conf *conf, struct flv_err *err)
+{
+    struct flv_ws_url url;
+    if (conf->body != NULL) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "body: a WebSocket has none; write "
+                        "subscription-message for what is sent first");
+    }
+    if (conf->proxy != NULL && conf->proxy[0] != '\0') {
+        return flv_fail(err, FLV_E_USAGE,
+                        "proxy: WebSockets are opened without one; leave it "
+                        "out");
+    }
+    flv_rc rc = flv_ws_url_read(conf->endpoint, &url, err);
+    for (size_t i = 0; rc == FLV_OK && i < conf->headers.count; i++) {
+        rc = flv_ws_header_check(conf->headers.items[i], err);
+    }
+    return rc == FLV_OK ? check_stream(conf, err) : rc;
+}
+
 static flv_rc check(void *data, struct flv_err *err)
 {
     const struct http_conf *conf = data;
@@ -120,11 +151,8 @@ static flv_rc check(void *data, struct flv_err *err)
                         "--output-parts=%.20s",
                         conf->output_format);
     }
-    if (strncasecmp(conf->endpoint, "ws://", 5) == 0 ||
-        strncasecmp(conf->endpoint, "wss://", 6) == 0) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "endpoint: WebSocket is not in this version; give an "
-                        "http:// or https:// address");
+    if (flv_ws_is_url(conf->endpoint)) {
+        return check_ws(conf, err);
     }
     flv_rc rc = flv_http_endpoint_check(conf->endpoint, err);
     if (rc != FLV_OK) {
@@ -151,7 +179,9 @@ static flv_rc open_source(void *state,
 {
     struct http_state *s = state;
     const struct http_conf *conf = data;
-    s->mode = http_is_stream(conf) ? &http_stream_mode : &http_poll_mode;
+    s->mode = flv_ws_is_url(conf->endpoint) ? &http_ws_mode
+              : http_is_stream(conf)        ? &http_stream_mode
+                                            : &http_poll_mode;
     return s->mode->open(&s->own, conf, src, err);
 }
 
@@ -187,8 +217,8 @@ const struct flv_connector http_connector = {
     .abi = FLV_CONNECTOR_ABI,
     .name = "http",
     .version = FLV_VERSION,
-    .summary = "Reads an HTTP endpoint, again and again or as a stream; what "
-               "it answers becomes records",
+    .summary = "Reads an HTTP endpoint, again and again, as a stream or as a "
+               "WebSocket; what it says becomes records",
     .section = "http",
     .opts = opts,
     .conf_size = sizeof(struct http_conf),

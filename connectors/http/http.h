@@ -4,7 +4,7 @@
  * Purpose    The descriptor of the connector, its configuration, the shapes
  *            that an answer takes as a record's value, and the ways of
  *            getting answers: poll.c asks at an interval, stream.c reads one
- *            answer without an end.
+ *            answer without an end, websocket.c messages.
  * Threads    Loop thread only.
  * Ownership  Values are appended to the caller's buffer.
  * Errors     FLV_E_LIMIT and FLV_E_NOMEM of the buffer.
@@ -61,6 +61,8 @@ struct http_conf {
     int on_oversized;         /* enum http_on_oversized */
     uint64_t idle_timeout_ms; /* 0: none */
     uint64_t backoff_min_ms, backoff_max_ms;
+    struct flv_list subscriptions; /* said first on a WebSocket */
+    uint64_t ping_ms;              /* of a WebSocket; 0: none */
 };
 
 extern const struct flv_connector http_connector;
@@ -80,13 +82,17 @@ struct http_mode {
 
 extern const struct http_mode http_poll_mode;
 extern const struct http_mode http_stream_mode;
+extern const struct http_mode http_ws_mode;
 
 bool http_is_stream(const struct http_conf *conf);
 
-/* Looks once at the endpoint (probe.c). */
+/* Looks once at the endpoint (probe.c, probe_ws.c). */
 FLV_CHECKED flv_rc http_probe(const void *conf,
                               struct flv_probe *probe,
                               struct flv_err *err);
+FLV_CHECKED flv_rc http_probe_ws(const void *conf,
+                                 struct flv_probe *probe,
+                                 struct flv_err *err);
 
 /* The configured headers, the type of a body that names none, and room for
  * `more`, which begins at *out_used (NULL: nobody asks): an array for

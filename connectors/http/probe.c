@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/ws.h"
 
 /* One request with the settings of a file, and what became of it. */
 struct probe {
@@ -75,6 +76,9 @@ static const struct flv_http_flow head_only = {.head = on_head,
 flv_rc
 http_probe(const void *conf, struct flv_probe *probe, struct flv_err *err)
 {
+    if (flv_ws_is_url(((const struct http_conf *)conf)->endpoint)) {
+        return http_probe_ws(conf, probe, err);
+    }
     struct probe *p = flv_zalloc(1, sizeof(*p));
     if (p == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
