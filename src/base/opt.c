@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "base/opt_priv.h"
@@ -87,7 +88,9 @@ static flv_rc parse_choice(const struct flv_opt *opt,
 
     assert(opt->choices != NULL);
     for (int i = 0; opt->choices[i] != NULL; i++) {
-        if (strcmp(opt->choices[i], text) == 0) {
+        if (strcmp(opt->choices[i], text) == 0 ||
+            ((opt->flags & FLV_OPT_ANY_CASE) != 0 &&
+             strcasecmp(opt->choices[i], text) == 0)) {
             *out = i;
             return FLV_OK;
         }

@@ -63,9 +63,10 @@ enum {
     FLV_OPT_SECRET = 1 << 1,     /* never printed */
     FLV_OPT_HIDDEN = 1 << 2,     /* not in help */
     FLV_OPT_POSITIONAL = 1 << 3, /* by place, not by name; LIST: all the rest */
-    FLV_OPT_DASH_OK = 1 << 4, /* the next word is the value, whatever it is */
-    FLV_OPT_SHARED = 1 << 5,  /* of a family of programs, not the program's */
-    FLV_OPT_LINE = 1 << 6,    /* of a command line, never of a file */
+    FLV_OPT_DASH_OK = 1 << 4,  /* the next word is the value, whatever it is */
+    FLV_OPT_SHARED = 1 << 5,   /* of a family of programs, not the program's */
+    FLV_OPT_LINE = 1 << 6,     /* of a command line, never of a file */
+    FLV_OPT_ANY_CASE = 1 << 7, /* CHOICE: capitals are as good */
 };
 
 #define FLV_OPT_COUNT_MAX 96        /* options of one table */

@@ -444,6 +444,19 @@ static int letter_index(const struct flv_opt *table, char letter)
     return -1;
 }
 
+/* Of an option whose value may be left out, what stands behind the letter and
+ * reads as no value are more letters: -Bd is -B -d. */
+static bool is_more_letters(const struct flv_opt *table,
+                            const struct flv_opt *opt,
+                            const char *behind)
+{
+    union flv_opt_value v;
+
+    return opt->bare != NULL && behind[0] != '\0' && behind[0] != '=' &&
+           letter_index(table, behind[0]) >= 0 &&
+           flv__opt_parse(opt, behind, &v, NULL) != FLV_OK;
+}
+
 /* "-abc", "-ov", "-o=v" */
 static flv_rc letters_word(struct walk *w, const char *word)
 {
@@ -456,6 +469,8 @@ static flv_rc letters_word(struct walk *w, const char *word)
 
         if (index >= 0 && table[index].type == FLV_OPT_FLAG && p[1] != '=') {
             rc = option(w, (size_t)index, NULL);
+        } else if (index >= 0 && is_more_letters(table, &table[index], p + 1)) {
+            rc = set_value(w, (size_t)index, table[index].bare);
         } else if (index >= 0) {
             const char *value = p[1] == '=' ? p + 2 : p + 1;
 

@@ -301,7 +301,7 @@ static void a_value_may_be_left_out_where_allowed(void **state)
         {"topic create x -T3", 3},      {"topic create x -T=3", 3},
         {"topic create -T x", 10},      {"topic create x --tail -d", 10},
         {"topic create x --tail=4", 4}, {"topic create x --tail 4", 4},
-        {"topic create x -dT", 10},
+        {"topic create x -dT", 10},     {"topic create x -Td", 10},
     };
 
     (void)state;
