@@ -343,6 +343,7 @@ static const struct flv_opt catalog_opts[] = {
      .letter = 'O',
      FLV_CHOICE(struct catalog_conf, output),
      .choices = cli_format_names,
+     .flags = FLV_OPT_ANY_CASE,
      .arg = "type",
      .fallback = "table",
      .help = "Output"},

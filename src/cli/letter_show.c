@@ -270,6 +270,7 @@ static const struct flv_opt show_opts[] = {
      .letter = 'O',
      FLV_CHOICE(struct show_conf, output),
      .choices = cli_format_names,
+     .flags = FLV_OPT_ANY_CASE,
      .arg = "type",
      .fallback = "table",
      .help = "Output"},

@@ -175,6 +175,7 @@ static const struct flv_opt list_opts[] = {
      .letter = 'O',
      FLV_CHOICE(struct list_conf, output),
      .choices = cli_format_names,
+     .flags = FLV_OPT_ANY_CASE,
      .arg = "type",
      .fallback = "table",
      .help = "Output"},
