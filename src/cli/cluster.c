@@ -210,6 +210,11 @@ static flv_rc check_start(const struct flv_opts *opts,
         if (!flv_opts_given(opts, o->name)) {
             continue;
         }
+        if (strcmp(o->name, "read-only") == 0) {
+            return flv_fail(err, FLV_E_UNSUPPORTED,
+                            "this version has no --read-only; say with --tls "
+                            "and --policy FILE who may do what");
+        }
         if (strcmp(o->help, "Kubernetes only") == 0) {
             return flv_fail(err, FLV_E_UNSUPPORTED,
                             "Kubernetes is neither needed nor supported; "

@@ -120,10 +120,27 @@ static void fish_entry(struct flv_buf *out, const char *path, const char *words)
     }
 }
 
+/* Values of options that only this machine knows; P1 and P2 are what a shell
+ * writes around the command that tells them. */
+#define VALUE_CASES(P1, P2)                                                    \
+    "    -P|--profile) " P1 "fluvio profile names" P2 " ;;\n"                  \
+    "    --table-format) " P1 "fluvio table-format names" P2 " ;;\n"           \
+    "    --smartmodule|--sm) " P1 "fluvio smartmodule names" P2 " ;;\n"
+
 /* In each script the path is the words so far that are no options. */
+/* clang-format off */
 static const struct shell bash_shell = {
     .head = "_fluvio() {\n"
             "    local path=fluvio words='' i\n"
+            "    case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+            VALUE_CASES("words=$(", " 2>/dev/null)")
+            "    esac\n"
+            "    case ${COMP_WORDS[COMP_CWORD-1]} in\n"
+            "    -P|--profile|--table-format|--smartmodule|--sm)\n"
+            "        COMPREPLY=($(compgen -W \"$words\" -- "
+            "\"${COMP_WORDS[COMP_CWORD]}\"))\n"
+            "        return ;;\n"
+            "    esac\n"
             "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
             "        case ${COMP_WORDS[i]} in\n"
             "        -*) ;;\n"
@@ -154,6 +171,10 @@ static const struct shell zsh_shell = {
             "        esac\n"
             "    done\n"
             "    local -a list\n"
+            "    case ${words[CURRENT-1]} in\n"
+            VALUE_CASES("list=(${(f)\"$(",
+                        " 2>/dev/null)\"}); compadd -a list; return")
+            "    esac\n"
             "    found=$(_fluvio_words \"$cmd\")\n"
             "    list=(${=found})\n"
             "    compadd -a list\n"
@@ -171,6 +192,7 @@ static const struct shell zsh_shell = {
             "}\n"
             "compdef _fluvio fluvio\n",
 };
+/* clang-format on */
 
 static const struct shell fish_shell = {
     .head = "function __fluvio_at\n"
@@ -179,7 +201,13 @@ static const struct shell fish_shell = {
             "        string match -q -- '-*' $word; or set -a path $word\n"
             "    end\n"
             "    test \"$path\" = \"$argv[1]\"\n"
-            "end\n",
+            "end\n"
+            "complete -c fluvio -s P -l profile -x -a "
+            "'(fluvio profile names 2>/dev/null)'\n"
+            "complete -c fluvio -l table-format -x -a "
+            "'(fluvio table-format names 2>/dev/null)'\n"
+            "complete -c fluvio -l smartmodule -x -a "
+            "'(fluvio smartmodule names 2>/dev/null)'\n",
     .entry = fish_entry,
     .tail = "",
 };

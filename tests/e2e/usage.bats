@@ -160,6 +160,16 @@ sys.stdin.read()'; }
     [ -z "$output" ] # aliases are not followed
     run -0 complete fluvio smartmodule describe complete-
     [ "$output" = complete-module ]
+    run -0 complete fluvio consume t --sm complete-
+    [ "$output" = complete-module ]
+    run -0 complete fluvio -P lo
+    [ "$output" = local ]
+    echo 'name: complete-format' >"$HOME/tf.yml"
+    fluvio table-format create -c "$HOME/tf.yml"
+    run -0 complete fluvio consume t --table-format comp
+    [ "$output" = complete-format ]
+    run -0 complete fluvio table-format delete complete-
+    [ "$output" = complete-format ]
     fluvio cluster delete --force
 }
 
