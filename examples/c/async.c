@@ -17,7 +17,7 @@ struct app {
     struct flv_producer *producer;
     struct flv_consumer *consumer;
     struct flv_send sends[RECORDS];
-    char texts[RECORDS][16];
+    char texts[RECORDS][24];
     int acknowledged, read, status;
 };
 

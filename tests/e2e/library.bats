@@ -6,7 +6,9 @@
 load lib.bash
 
 RELEASE=$ROOT/build/release
-STRICT="-Wall -Wextra -Werror -pedantic -O1"
+STRICT="-Wall -Wextra -Werror -pedantic -O1 -g"
+# Leaks of the library count, too: the heap is the program's.
+STRICT+=" -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 setup_file() {
     TREE=$(mktemp -d "${BATS_TMPDIR:-/tmp}/fluvio-library.XXXXXX")
@@ -139,6 +141,49 @@ int main(void) { return 0; }" >"$TREE/one.c"
     done
     run -0 fluvio consumer list
     [[ $output == *c11* && $output == *c++17* ]]
+}
+
+@test "a profile with TLS needs nothing of the program" {
+    [ -d "$HOME/pki" ] || "$ROOT/tests/pki.sh" "$HOME/pki"
+    local pki=$HOME/pki sc spu pid ready program
+    read -r sc spu < <(free_ports)
+    coproc TLS { exec fluvio-server --data-dir "$HOME/tls" --sc-port "$sc" \
+        --spu-port "$spu" --advertise 127.0.0.1 --log-level error \
+        --tls-cert "$pki/server.crt" --tls-key "$pki/server.key" \
+        --tls-client-ca "$pki/ca.crt"; }
+    pid=$TLS_PID
+    read -r -t 20 ready <&"${TLS[0]}"
+    [[ $ready == ready* ]]
+    cat >"$TREE/tls-profile" <<EOF
+version = "2.0"
+current_profile = "tls"
+[profile.tls]
+cluster = "tls"
+[cluster.tls]
+endpoint = "127.0.0.1:$sc"
+[cluster.tls.tls]
+tls_policy = "verified"
+tls_source = "files"
+[cluster.tls.tls.certs]
+domain = "fluvio.test"
+key = "$pki/alice.key"
+cert = "$pki/alice.crt"
+ca_cert = "$pki/ca.crt"
+EOF
+    export FLV_PROFILE_PATH=$TREE/tls-profile
+    run -0 fluvio topic create sealed
+    for program in $(built produce); do
+        run -0 "$program" sealed <<<secret
+    done
+    for program in $(built consume); do
+        run -0 "$program" sealed
+        [ "${#lines[@]}" -eq 2 ]
+    done
+    # Spoken to in the clear, the server hangs up.
+    run -1 "$TREE/admin-c11" "127.0.0.1:$sc" x 1
+    [[ $output == "admin: "*"127.0.0.1:$sc"* ]]
+    kill "$pid"
+    ends_with 0 "$pid"
 }
 
 @test "the page's first program compiles and runs" {

@@ -118,6 +118,52 @@ sys.stdin.read()'; }
     wait "$SILENT_PID"
 }
 
+# hostile MANNER: a listener that accepts, hears a request, and is silent, says
+# garbage, closes within a frame, or closes. Sets port; ends with its input.
+hostile() {
+    coproc HOSTILE { python3 -c '
+import os, socket, sys, threading
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(16)
+print(s.getsockname()[1], flush=True)
+says = {"garbage": bytes(i * 37 % 251 + 1 for i in range(512)),
+        "cuts": bytes([0, 0, 0, 100, 0, 0, 0, 1, 0, 0])}
+
+def meet(c):
+    c.recv(512)
+    while sys.argv[1] == "silent" and c.recv(512):
+        pass
+    c.sendall(says.get(sys.argv[1], b""))
+    c.close()
+
+def greet():
+    while True:
+        threading.Thread(target=meet, args=(s.accept()[0],), daemon=True).start()
+threading.Thread(target=greet, daemon=True).start()
+sys.stdin.read()
+os._exit(0)' "$1"; }
+    read -r port <&"${HOSTILE[0]}"
+}
+
+@test "whatever answers in a cluster's place is named, and given up in time" {
+    local manner words pid
+    for manner in silent garbage cuts closes; do
+        hostile "$manner"
+        pid=$HOSTILE_PID
+        for words in "topic list" "produce x" "consume x -B -d" \
+            "partition list" "cluster status"; do
+            # shellcheck disable=SC2086
+            run -1 --separate-stderr timeout 10 \
+                fluvio -c "127.0.0.1:$port" $words </dev/null
+            [[ $stderr == *"127.0.0.1:$port"* ]] ||
+                { echo "$manner, $words: $stderr" && false; }
+        done
+        eval "exec ${HOSTILE[1]}>&-"
+        wait "$pid"
+    done
+}
+
 @test "without a profile the first sentence offers a cluster" {
     run -1 --separate-stderr fluvio topic list
     [[ $stderr == "No active profile set in config"*'`fluvio cluster start`'* ]]
