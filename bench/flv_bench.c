@@ -3,102 +3,29 @@
  * one line of key=value.
  *
  *     flv-bench produce  ADDRESS TOPIC PRODUCERS RECORD BATCH IN_FLIGHT SECONDS
+ *     flv-bench spread   ADDRESS TOPIC PRODUCERS RECORD BURST PARTITIONS
+ * SECONDS the same with BURST records to a partition, then to the next
  *     flv-bench consume  ADDRESS TOPIC RECORDS
  *     flv-bench latency  ADDRESS TOPIC RECORD SECONDS
  *     flv-bench sift     PORT TOPIC RECORDS WASM KEY=VALUE  see sift.h
  *     flv-bench spin     PORT TOPIC WASM STREAMS            see sift.h
- *     flv-bench disk     FOLDER SIZE SECONDS     write + fdatasync, appended
- *     flv-bench loopback SIZE SECONDS            one TCP connection, copied
+ *     flv-bench disk|pages|loopback|handoff      see limits.h
  *
  * Sizes in bytes. A record counts when it was acknowledged (produce, latency)
  * or seen by the callback (consume). Every producer has a connection of its
  * own; all live on one loop.
  */
-#include <arpa/inet.h>
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <fluvio/client.h>
-#include <netinet/in.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/text.h"
+#include "limits.h"
 #include "loop/loop.h"
 #include "sift.h"
-
-static void die(const char *what)
-{
-    fprintf(stderr, "flv-bench: %s\n", what);
-    exit(1);
-}
-
-static uint64_t number(const char *text, uint64_t max)
-{
-    struct flv_err err;
-    uint64_t n;
-
-    if (flv_text_u64(text, 1, max, &n, &err) != FLV_OK) {
-        die(err.text);
-    }
-    return n;
-}
-
-static void *need(void *memory)
-{
-    if (memory == NULL) {
-        die("out of memory");
-    }
-    return memory;
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage use;
-
-    getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
-           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
-}
-
-static double since_s(uint64_t start_ns)
-{
-    return (double)(flv_clock_mono_ns() - start_ns) / 1e9;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Sorts; permille 500 is the median. */
-static double percentile_us(uint64_t *ns, size_t count, unsigned permille)
-{
-    size_t at = count * permille / 1000;
-
-    qsort(ns, count, sizeof(*ns), by_size);
-    return (double)ns[at < count ? at : count - 1] / 1e3;
-}
-
-/* A record whose bytes are neither all alike nor different each time. */
-static uint8_t *make_record(size_t size)
-{
-    uint8_t *data = need(flv_alloc(size));
-
-    for (size_t i = 0; i < size; i++) {
-        data[i] = (uint8_t)("abcdefghijklmnopqrstuvwxyz0123456"[i * 7 % 33]);
-    }
-    return data;
-}
+#include "tool.h"
 
 /* ------------------------------------------------------------- produce */
 
@@ -108,6 +35,7 @@ struct bench {
     uint64_t start_ns, end_ns, acked, opened;
     double cpu_start;
     size_t record_size, producers;
+    size_t burst, partitions; /* 0: the producer chooses partitions */
     uint8_t *record;
     bool over;
     uint64_t *latency_ns; /* ring of the newest */
@@ -130,7 +58,19 @@ struct load {
     struct flv_task more;
     struct token *tokens, **idle;
     size_t idle_count;
+    size_t index, sent;
 };
+
+/* Producers go through the partitions one behind the other. */
+static int32_t partition_of(const struct load *load)
+{
+    if (bench.partitions == 0) {
+        return -1;
+    }
+    return (
+        int32_t)((load->index + load->sent / bench.burst * bench.producers) %
+                 bench.partitions);
+}
 
 static void check(const struct flv_err *err)
 {
@@ -159,15 +99,15 @@ static void fill(struct flv_task *task)
 {
     struct load *load =
         (struct load *)((char *)task - offsetof(struct load, more));
-    struct flv_msg msg = {.partition = -1};
+    struct flv_msg msg = {.value = flv_slice(bench.record, bench.record_size)};
 
-    msg.value = flv_slice(bench.record, bench.record_size);
     while (!bench.over && load->idle_count > 0) {
         struct token *token = load->idle[load->idle_count - 1];
         struct flv_err err;
         flv_rc rc;
 
         token->sent_ns = flv_clock_mono_ns();
+        msg.partition = partition_of(load);
         rc = flv_producer_send(load->producer, &msg, 1, &token->send, &err);
         if (rc == FLV_E_BUSY) {
             return;
@@ -176,6 +116,7 @@ static void fill(struct flv_task *task)
             die(err.text);
         }
         load->idle_count--;
+        load->sent++;
     }
 }
 
@@ -230,13 +171,15 @@ static void connected(void *user, const struct flv_err *err)
 
 static void open_load(struct load *load,
                       struct load *first,
-                      const char *const *argv,
+                      const struct flv_producer_conf *with,
+                      const char *address,
                       size_t tokens)
 {
-    struct flv_producer_conf conf = flv_producer_conf_default(argv[1]);
+    struct flv_producer_conf conf = *with;
     struct flv_err err;
 
-    load->client = connect_client(argv[0]);
+    load->index = (size_t)(load - first);
+    load->client = connect_client(address);
     load->tokens = need(flv_zalloc(tokens, sizeof(*load->tokens)));
     load->idle = need(flv_zalloc(tokens, sizeof(*load->idle)));
     for (size_t i = 0; i < tokens; i++) {
@@ -245,8 +188,6 @@ static void open_load(struct load *load,
         load->idle[load->idle_count++] = &load->tokens[i];
     }
     flv_task_init(&load->more, fill);
-    conf.batch_size_bytes = (uint32_t)number(argv[4], 1 << 30);
-    conf.in_flight_max = (uint32_t)number(argv[5], 1024);
     conf.buffer_bytes_max = (size_t)64 << 20;
     conf.writable = writable;
     conf.user = load;
@@ -268,25 +209,20 @@ static void start_loop(void)
     }
 }
 
-static void produce(const char *const *argv)
+/* Producers with `tokens` records under way each. */
+static void run_producers(const char *address,
+                          const struct flv_producer_conf *conf,
+                          size_t tokens,
+                          uint64_t run_ms)
 {
-    size_t batch = number(argv[4], 1 << 30);
-    size_t in_flight = number(argv[5], 1024);
-    uint64_t run_ms = number(argv[6], 3600) * 1000;
-    struct load *loads;
-    size_t tokens;
+    struct load *loads = need(flv_zalloc(bench.producers, sizeof(*loads)));
     struct flv_err err;
     double wall;
 
-    bench.producers = number(argv[2], 1024);
-    bench.record_size = number(argv[3], 32 << 20);
     bench.record = make_record(bench.record_size);
     start_loop();
-    loads = need(flv_zalloc(bench.producers, sizeof(*loads)));
-    /* One batch more than what may be in flight: the next one to go. */
-    tokens = (in_flight + 1) * (batch / bench.record_size + 1);
     for (size_t i = 0; i < bench.producers; i++) {
-        open_load(&loads[i], loads, argv, tokens);
+        open_load(&loads[i], loads, conf, address, tokens);
     }
     flv_timer_init(&bench.until, bench.loop, time_over);
     if (flv_timer_start(&bench.until, run_ms, 0, &err) != FLV_OK) {
@@ -297,9 +233,6 @@ static void produce(const char *const *argv)
     if (bench.latency_count > LATENCY_MAX) {
         bench.latency_count = LATENCY_MAX;
     }
-    if (bench.acked == 0) {
-        die("nothing was acknowledged");
-    }
     printf("records=%llu records_per_s=%.0f mb_per_s=%.1f p50_us=%.0f "
            "p99_us=%.0f cpu_s=%.2f\n",
            (unsigned long long)bench.acked, (double)bench.acked / wall,
@@ -307,6 +240,35 @@ static void produce(const char *const *argv)
            percentile_us(bench.latency_ns, bench.latency_count, 500),
            percentile_us(bench.latency_ns, bench.latency_count, 990),
            cpu_seconds() - bench.cpu_start);
+}
+
+static void produce(const char *const *argv)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default(argv[1]);
+    size_t batch = number(argv[4], 1 << 30);
+
+    bench.producers = number(argv[2], 1024);
+    bench.record_size = number(argv[3], 32 << 20);
+    conf.batch_size_bytes = (uint32_t)batch;
+    conf.in_flight_max = (uint32_t)number(argv[5], 1024);
+    /* One batch more than what may be in flight: the next one to go. */
+    run_producers(argv[0], &conf,
+                  (conf.in_flight_max + 1) * (batch / bench.record_size + 1),
+                  number(argv[6], 3600) * 1000);
+}
+
+static void spread(const char *const *argv)
+{
+    struct flv_producer_conf conf = flv_producer_conf_default(argv[1]);
+
+    bench.producers = number(argv[2], 1024);
+    bench.record_size = number(argv[3], 32 << 20);
+    bench.burst = number(argv[4], 1024);
+    bench.partitions = number(argv[5], 100000);
+    conf.linger_ms = 0;
+    conf.batch_size_bytes = (uint32_t)(bench.burst * (bench.record_size + 64));
+    run_producers(argv[0], &conf, 8 * bench.burst,
+                  number(argv[6], 3600) * 1000);
 }
 
 static void latency(const char *const *argv)
@@ -373,106 +335,17 @@ static void consume(const char *const *argv)
            (double)seen_bytes / wall / 1e6, cpu_seconds() - bench.cpu_start);
 }
 
-/* -------------------------------------------------- the machine's limits */
-
-static void disk(const char *const *argv)
-{
-    size_t size = number(argv[1], 1 << 30), count = 0;
-    uint64_t run_ns = number(argv[2], 3600) * 1000000000;
-    uint8_t *data = make_record(size);
-    uint64_t start;
-    char path[4096];
-    double wall;
-    int fd;
-
-    bench.latency_ns = need(flv_zalloc(LATENCY_MAX, sizeof(uint64_t)));
-    snprintf(path, sizeof(path), "%s/flv-bench.disk", argv[0]);
-    fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        die(path);
-    }
-    start = flv_clock_mono_ns();
-    while (flv_clock_mono_ns() - start < run_ns && count < LATENCY_MAX) {
-        uint64_t begin = flv_clock_mono_ns();
-
-        if (write(fd, data, size) != (ssize_t)size || fdatasync(fd) != 0) {
-            die(strerror(errno));
-        }
-        bench.latency_ns[count++] = flv_clock_mono_ns() - begin;
-    }
-    wall = since_s(start);
-    close(fd);
-    unlink(path);
-    printf("writes=%zu mb_per_s=%.1f p50_us=%.0f p99_us=%.0f\n", count,
-           (double)count * (double)size / wall / 1e6,
-           percentile_us(bench.latency_ns, count, 500),
-           percentile_us(bench.latency_ns, count, 990));
-    flv_free(data);
-}
-
-static void *swallow(void *arg)
-{
-    int fd = *(int *)arg;
-    uint8_t *data = need(flv_alloc(1 << 20));
-
-    while (read(fd, data, 1 << 20) > 0) {
-    }
-    flv_free(data);
-    return NULL;
-}
-
-static void loopback(const char *const *argv)
-{
-    size_t size = number(argv[0], 1 << 30);
-    uint64_t run_ns = number(argv[1], 3600) * 1000000000, start, sent = 0;
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    socklen_t len = sizeof(addr);
-    uint8_t *data = make_record(size);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), in;
-    pthread_t reader;
-    double wall;
-
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(listener, (struct sockaddr *)&addr, len) != 0 ||
-        listen(listener, 1) != 0 ||
-        getsockname(listener, (struct sockaddr *)&addr, &len) != 0 ||
-        connect(out, (struct sockaddr *)&addr, len) != 0) {
-        die(strerror(errno));
-    }
-    in = accept(listener, NULL, NULL);
-    if (in < 0 || pthread_create(&reader, NULL, swallow, &in) != 0) {
-        die(strerror(errno));
-    }
-    start = flv_clock_mono_ns();
-    while (flv_clock_mono_ns() - start < run_ns) {
-        ssize_t n = write(out, data, size);
-
-        if (n < 0) {
-            die(strerror(errno));
-        }
-        sent += (uint64_t)n;
-    }
-    shutdown(out, SHUT_WR);
-    pthread_join(reader, NULL);
-    wall = since_s(start);
-    printf("mb_per_s=%.1f\n", (double)sent / wall / 1e6);
-    close(in);
-    close(out);
-    close(listener);
-    flv_free(data);
-}
-
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int args;
         void (*run)(const char *const *argv);
-    } modes[] = {{"produce", 7, produce},  {"consume", 3, consume},
-                 {"latency", 4, latency},  {"sift", 5, sift},
-                 {"spin", 4, spin},        {"disk", 3, disk},
-                 {"loopback", 2, loopback}};
+    } modes[] = {{"produce", 7, produce}, {"spread", 7, spread},
+                 {"consume", 3, consume}, {"latency", 4, latency},
+                 {"sift", 5, sift},       {"spin", 4, spin},
+                 {"disk", 3, disk},       {"pages", 3, pages},
+                 {"handoff", 3, handoff}, {"loopback", 2, loopback}};
 
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (argc > 1 && strcmp(argv[1], modes[i].name) == 0 &&

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "tool.h"
 
 #define TOPIC "bench/load"
 #define BYTES_MAX 65536
@@ -41,21 +42,6 @@ struct broker {
     size_t in_len;
     uint64_t begin_ns;
 };
-
-static void die(const char *what)
-{
-    (void)fprintf(stderr, "flv-bench-mqtt: %s\n", what);
-    exit(1);
-}
-
-static uint64_t number(const char *text, uint64_t max)
-{
-    uint64_t n = 0;
-    if (flv_text_u64(text, 1, max, &n, NULL) != FLV_OK) {
-        die("usage: flv-bench-mqtt MESSAGES BYTES WINDOW");
-    }
-    return n;
-}
 
 static size_t put_length(uint8_t *at, size_t n)
 {
