@@ -145,9 +145,12 @@ class Phase:
     def produce(self, count):
         lines = "".join(f"{self.made + i}\n" for i in range(count))
         self.made += count
-        subprocess.run([os.path.join(BIN, "fluvio"), "produce", self.name],
-                       input=lines.encode(), env=rig.env, check=True,
-                       capture_output=True, timeout=rig.WAIT_S)
+        done = subprocess.run(
+            [os.path.join(BIN, "fluvio"), "produce", self.name],
+            input=lines.encode(), env=rig.env, capture_output=True,
+            timeout=rig.WAIT_S * 4)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.decode() + rig.tail())
 
     def round(self):
         before = self.end.size()

@@ -38,9 +38,12 @@ from rig import BIN, Load, await_true, read_topic, report, spawn
 PYTHON = sys.argv[2]
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 60
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Never full here: mosquitto 2.0.11 sends out of order what had to wait for
-# room in its window.
+# Not to be full: mosquitto 2.0.11 sends out of order what had to wait for room
+# in its window. Publishers are slow enough that it takes seconds without a
+# server to fill; where nobody counts on it as a bound it is as large as it can
+# be, for machines on which a start takes longer.
 RECEIVE_MAX = 1000
+WIDEST = 65535
 
 
 def free_port():
@@ -68,7 +71,7 @@ class Broker:
                     f"allow_anonymous true\npersistence true\n"
                     f"persistence_location {self.folder}/\n"
                     f"{saving if durable else ''}max_queued_messages 0\n"
-                    f"max_inflight_messages {RECEIVE_MAX}\n")
+                    f"max_inflight_messages {WIDEST}\n")
 
     def start(self):
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -125,13 +128,13 @@ class Broker:
 
 
 class Connector:
-    def __init__(self, name, port):
+    def __init__(self, name, port, receive_max):
         self.log = f"connector-{name}.log"
         self.argv = [
             os.path.join(BIN, "fluvio-connect-mqtt"),
             f"--mqtt-url=127.0.0.1:{port}", f"--mqtt-topic={name}/+",
             f"--fluvio-topic={name}", "--output=raw", "--qos=2",
-            f"--receive-max={RECEIVE_MAX}", "--timeout=5",
+            f"--receive-max={receive_max}", "--timeout=5",
             "--reconnect-min=20ms", "--reconnect-max=100ms",
         ]
         self.child = None
@@ -159,7 +162,8 @@ class Phase:
     def __init__(self, name, server, broker):
         self.name, self.broker = name, broker
         rig.create_topic(name)
-        self.connector = Connector(name, broker.port)
+        self.connector = Connector(
+            name, broker.port, WIDEST if name == "servers" else RECEIVE_MAX)
         self.connector.start()
         self.connector.await_subscribed()
         self.victims = [server]

@@ -16,6 +16,7 @@ import paho.mqtt.client as mqtt
 
 PORT, TOPIC, QOS = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 WINDOW = 20
+PACE_S = 0.004  # between two numbers, at least
 
 lock = threading.Lock()
 room = threading.Condition(lock)
@@ -48,7 +49,7 @@ client.reconnect_delay_set(1, 1)
 client.connect("127.0.0.1", PORT, keepalive=10)
 client.loop_start()
 number = 0
-while not select.select([sys.stdin], [], [], 0.001)[0]:
+while not select.select([sys.stdin], [], [], PACE_S)[0]:
     with lock:
         while len(waiting) >= WINDOW:
             if not room.wait(0.5) and select.select([sys.stdin], [], [], 0)[0]:
