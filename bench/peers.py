@@ -125,19 +125,25 @@ def nats(folder, records):
                 'sync_interval: always }\n')
     server = Peer(folder, [f"{programs}/nats-server", "-c", conf], port)
     try:
-        best = 0.0
-        for way in (("sync",), ("async", "--batch", "512")):
-            said = run([f"{programs}/nats", "--server",
-                        f"nats://127.0.0.1:{port}", "bench", "js", "pub",
-                        way[0], "bench.x", *way[1:], "--create", "--purge",
-                        "--storage", "file", "--no-progress", "--clients",
-                        "16", "--msgs", str(records), "--size", "1024"],
-                       env={**os.environ, "HOME": folder})
+        best, why = 0.0, None
+        for way in (("sync",), ("async", "--batch", "16")):
+            try:
+                said = run([f"{programs}/nats", "--server",
+                            f"nats://127.0.0.1:{port}", "bench", "js", "pub",
+                            way[0], "bench.x", *way[1:], "--create",
+                            "--purge", "--storage", "file", "--no-progress",
+                            "--clients", "16", "--msgs", str(records),
+                            "--size", "1024"],
+                           env={**os.environ, "HOME": folder})
+            except Missing as e:  # it gives up where acknowledgements are late
+                why = e
+                continue
             # "... aggregated stats: 2,213 msgs/sec ~ 2.2 MiB/sec ..."
             found = re.findall(r"([\d,]+) msgs/sec", said)
-            if not found:
-                raise Missing(f"nats bench says no rate: {said[-500:]}")
-            best = max(best, float(found[-1].replace(",", "")))
+            if found:
+                best = max(best, float(found[-1].replace(",", "")))
+        if best == 0:
+            raise why or Missing("nats bench says no rate")
         return best
     finally:
         server.stop()
