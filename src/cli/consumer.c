@@ -6,6 +6,8 @@
 #include "cli/table.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
 
@@ -31,28 +33,51 @@ static void format_age(uint64_t modified_s, char out[FLV_TEXT_FORMAT_MAX])
     flv_text_format_duration(age_s * 1000, out);
 }
 
+/* By consumer, topic and partition, as Fluvio's table is ordered. */
+static int by_consumer(const void *a, const void *b)
+{
+    const struct flv_consumer_offset *x = *(void *const *)a;
+    const struct flv_consumer_offset *y = *(void *const *)b;
+    int order = strcmp(x->consumer_id, y->consumer_id);
+    order = order != 0 ? order : strcmp(x->topic, y->topic);
+    return order != 0
+               ? order
+               : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
 static flv_rc list_table(const struct flv_consumer_offset *offsets,
                          size_t count,
                          struct flv_buf *out,
                          struct flv_err *err)
 {
+    const struct flv_consumer_offset **sorted =
+        flv_alloc((count + 1) * sizeof *sorted);
+    if (sorted == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = &offsets[i];
+    }
+    qsort(sorted, count, sizeof *sorted, by_consumer);
     static const char *const header[] = {"CONSUMER", "TOPIC",     "PARTITION",
                                          "OFFSET",   "LAST SEEN", NULL};
     struct cli_table t;
     cli_table_init(&t, 1);
     cli_table_row(&t, header);
     for (size_t i = 0; i < count; i++) {
+        const struct flv_consumer_offset *o = sorted[i];
         char age[FLV_TEXT_FORMAT_MAX];
-        format_age(offsets[i].modified_s, age);
-        cli_table_cell(&t, offsets[i].consumer_id);
-        cli_table_cell(&t, offsets[i].topic);
-        cli_table_cellf(&t, "%" PRIu32, offsets[i].partition);
-        cli_table_cellf(&t, "%" PRId64, offsets[i].offset);
+        format_age(o->modified_s, age);
+        cli_table_cell(&t, o->consumer_id);
+        cli_table_cell(&t, o->topic);
+        cli_table_cellf(&t, "%" PRIu32, o->partition);
+        cli_table_cellf(&t, "%" PRId64, o->offset);
         cli_table_cell(&t, age);
         cli_table_end_row(&t);
     }
     flv_rc rc = cli_table_print(&t, out, err);
     cli_table_deinit(&t);
+    flv_free(sorted);
     return rc;
 }
 

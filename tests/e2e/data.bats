@@ -286,6 +286,10 @@ os.execvp(sys.argv[1], sys.argv[1:])' \
     run -0 fluvio consumer list
     [[ ${lines[0]} =~ ^\ +CONSUMER\ +TOPIC\ +PARTITION\ +OFFSET\ +LAST\ SEEN ]]
     [[ $output =~ \ me\ +$TOPIC\ +0\ +7\  ]]
+    run -0 fluvio consume "$TOPIC" -c another -Bd
+    run -0 fluvio consumer list
+    [[ ${lines[1]} == "  another "* ]]
+    fluvio consumer delete another
     run -0 fluvio consumer delete me
     [ "$output" = "consumer \"me\" on topic \"$TOPIC\" and partition \"0\" deleted" ]
     run -0 fluvio consumer delete me

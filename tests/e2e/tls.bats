@@ -164,6 +164,15 @@ RULES
     run -1 --separate-stderr as bob smartmodule create x \
         --wasm-file "$FLV_SMARTMODULES/contains.wasm"
     [[ $stderr == *[Pp]"ermission denied"* ]]
+    printf 'name: alice-table\n' >"$HOME/tf.yml"
+    run -1 --separate-stderr as bob table-format create -c "$HOME/tf.yml"
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    as alice table-format create -c "$HOME/tf.yml"
+    run -0 as bob table-format list
+    [[ $output == *" alice-table "* ]]
+    run -1 --separate-stderr as bob table-format delete alice-table
+    [[ $stderr == *[Pp]"ermission denied"* ]]
+    as alice table-format delete alice-table
     run -0 as bob consume over-tls -B -d
     # Told at most once a second.
     grep -q 'refused by the policy.*who=.*right=.*name=' \

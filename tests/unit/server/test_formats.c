@@ -235,6 +235,48 @@ static void what_cannot_be_kept_is_refused(void **state)
     expect_list(o, NULL, "");
 }
 
+/* What Fluvio's own command sends and gets, byte for byte. */
+static void captured_requests_have_the_captured_answers(void **state)
+{
+    static const struct {
+        const char *request, *response;
+    } frames[] = {
+        /* create tf1, one column Name of name */
+        {"0000004c03e9001300000004000a464c5556494f5f434c49000b5461626c65466f72"
+         "6d6174000000270003746631000000037466310001000000010100044e616d6500"
+         "0000046e616d65000000000000",
+         "0003746631000000"},
+        /* list */
+        {"0000002b03eb001300000004000a464c5556494f5f434c49000b5461626c65466f72"
+         "6d617400000006000000000000",
+         "000b5461626c65466f726d61740000002b00000001000374663100037466310001000"
+         "0"
+         "00010100044e616d65000000046e616d650000000000000000"},
+        /* delete */
+        {"0000002b03ea001300000004000a464c5556494f5f434c49000b5461626c65466f72"
+         "6d617400000006000374663100",
+         "0003746631000000"}};
+    struct one *o = *state;
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t bytes[200];
+        char hex[400] = "";
+        size_t n = strlen(frames[i].request) / 2;
+        for (size_t k = 0; k < n; k++) {
+            unsigned byte = 0;
+            assert_int_equal(sscanf(frames[i].request + 2 * k, "%2x", &byte),
+                             1);
+            bytes[k] = (uint8_t)byte;
+        }
+        link_send(&o->sc, bytes, n);
+        assert_int_equal(link_next(&o->sc), 4);
+        for (size_t k = 0; k < o->sc.frame.len; k++) {
+            snprintf(hex + 2 * k, sizeof hex - 2 * k, "%02x",
+                     o->sc.frame.data[k]);
+        }
+        assert_string_equal(hex, frames[i].response);
+    }
+}
+
 static void watchers_hear_before_the_answer(void **state)
 {
     struct one *o = *state;
@@ -277,6 +319,7 @@ int main(void)
         T(filters_are_parts_of_names),
         T(pipelined_requests_see_those_before_them),
         T(what_cannot_be_kept_is_refused),
+        T(captured_requests_have_the_captured_answers),
         T(watchers_hear_before_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
