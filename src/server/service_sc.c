@@ -520,6 +520,31 @@ static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
     return refuse(r, req.name, FLV_WIRE_NONE, id);
 }
 
+/* ---- mirroring ---- */
+
+/* A remote cluster that takes this one for its home. */
+static flv_rc refuse_mirroring(const struct flv_request *r,
+                               struct flv_slice body,
+                               struct flv_err *err)
+{
+    struct flv_wire_mirroring_request req;
+    flv_rc rc = flv_wire_mirroring_request_decode(
+        r->head.version, &body, &r->peer->server->arena, &req, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    struct flv_wire_mirroring_status out = {
+        .name = req.remote_id,
+        .error = flv_wire_error(FLV_WIRE_MIRROR_NOT_FOUND)};
+    flv_wire_error_downgrade(&out.error, FLV_WIRE_SC, r->head.version);
+    out.message.has = true;
+    out.message.v = flv_slice_str(
+        "mirrors are not supported by this version of fluvio-server");
+    struct flv_token t = flv_peer_hold(r);
+    flv_token_answer(&t, &flv_wire_mirroring_status_schema, &out, NULL);
+    return FLV_OK;
+}
+
 static flv_rc serve_object(struct flv_request *r, struct flv_err *err)
 {
     struct flv_arena *arena = &r->peer->server->arena;
@@ -531,6 +556,9 @@ static flv_rc serve_object(struct flv_request *r, struct flv_err *err)
                                                &env, err);
     if (rc != FLV_OK) {
         return rc;
+    }
+    if (r->head.api_key == FLV_API_SC_MIRRORING) {
+        return refuse_mirroring(r, env.body, err);
     }
     enum flv_wire_object object;
     if (!flv_wire_object_of(env.label, &object)) {
@@ -559,6 +587,7 @@ flv_rc flv_sc_serve(struct flv_request *r, struct flv_err *err)
     case FLV_API_SC_DELETE:
     case FLV_API_SC_LIST:
     case FLV_API_SC_WATCH:
+    case FLV_API_SC_MIRRORING:
     case FLV_API_SC_UPDATE:
         return serve_object(r, err);
     case FLV_API_SC_TOPIC_CREATE_EXT:

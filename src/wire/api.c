@@ -73,6 +73,7 @@ static const struct flv_wire_api_range sc_apis[] = {
     {FLV_API_SC_DELETE, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
     {FLV_API_SC_LIST, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
     {FLV_API_SC_WATCH, FLV_WIRE_SC_CLASSIC, FLV_WIRE_SC_MAX},
+    {FLV_API_SC_MIRRORING, 14, FLV_WIRE_SC_MAX}, /* answered with an error */
     {FLV_API_SC_UPDATE, FLV_WIRE_SC_MIN, FLV_WIRE_SC_MAX},
 };
 

@@ -715,3 +715,20 @@ static const struct flv_wire_field status[] = {
 };
 FLV_WIRE_TABLE(status, status);
 #undef T
+
+#define T struct flv_wire_mirroring_request
+static const struct flv_wire_field mirroring_request[] = {
+    F(T, remote_id, STR, ALL),
+};
+FLV_WIRE_TABLE(mirroring_request, mirroring_request);
+#undef T
+
+#define T struct flv_wire_mirroring_status
+static const struct flv_wire_field mirroring_status[] = {
+    F(T, name, STR, ALL),
+    S(T, error, error, ALL),
+    F_OPT(T, message, STR, ALL),
+    F(T, topics, U32, ALL),
+};
+FLV_WIRE_TABLE(mirroring_status, mirroring_status);
+#undef T

@@ -469,4 +469,17 @@ struct flv_wire_status {
 };
 FLV_WIRE_MESSAGE(status)
 
+struct flv_wire_mirroring_request { /* of a remote cluster */
+    struct flv_slice remote_id;
+};
+FLV_WIRE_MESSAGE(mirroring_request)
+
+struct flv_wire_mirroring_status { /* the answer to it; no envelope */
+    struct flv_slice name;
+    struct flv_wire_error error;
+    FLV_OPT(struct flv_slice) message;
+    uint32_t topics; /* how many follow; none ever does here */
+};
+FLV_WIRE_MESSAGE(mirroring_status)
+
 #endif

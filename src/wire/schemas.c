@@ -71,8 +71,7 @@ static const struct plain *find_plain(uint16_t api)
 bool flv_wire_request_wrapped(enum flv_wire_side side, uint16_t api)
 {
     return side == FLV_WIRE_SC &&
-           ((api >= FLV_API_SC_CREATE && api <= FLV_API_SC_WATCH) ||
-            api == FLV_API_SC_UPDATE);
+           (api >= FLV_API_SC_CREATE && api <= FLV_API_SC_UPDATE);
 }
 
 bool flv_wire_response_wrapped(enum flv_wire_side side, uint16_t api)
@@ -102,6 +101,8 @@ static const struct flv_wire_schema *sc_request(uint16_t api,
         return &flv_wire_topic_look_schema;
     case FLV_API_SC_POSITION_STORE:
         return &flv_wire_position_store_schema;
+    case FLV_API_SC_MIRRORING:
+        return &flv_wire_mirroring_request_schema;
     default:
         break;
     }
@@ -154,6 +155,9 @@ const struct flv_wire_schema *flv_wire_response_schema(enum flv_wire_side side,
     if (side == FLV_WIRE_SPU) {
         p = find_plain(api);
         return p != NULL ? p->response : NULL;
+    }
+    if (api == FLV_API_SC_MIRRORING) {
+        return &flv_wire_mirroring_status_schema;
     }
     if (!flv_wire_response_wrapped(side, api)) {
         return api == FLV_API_SC_CREATE || api == FLV_API_SC_DELETE ||

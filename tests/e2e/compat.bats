@@ -320,3 +320,17 @@ partitions() {
         [ "$(grep -oE '^[0-9]{13}' <<<"$output")" -ge "$before" ]
     done
 }
+
+@test "a named consumer that goes on stores its offset meanwhile" {
+    topic
+    seq 3 | fluvio produce "$TOPIC"
+    fluvio consume "$TOPIC" --consumer going -B >"$HOME/going" &
+    local consumer=$!
+    stored() {
+        fluvio consumer list | grep -Eq " going +$TOPIC +0 +2 "
+    }
+    until_true 20 stored
+    kill -0 "$consumer"
+    kill "$consumer"
+    ends_with 0 "$consumer"
+}

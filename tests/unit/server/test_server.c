@@ -59,8 +59,8 @@ static void api_versions_take_any_client_version(void **state)
               &flv_wire_api_versions_request_schema, &req,
               &flv_wire_api_versions_response_schema, &resp);
     assert_int_equal(resp.error.code, 0);
-    assert_int_equal(resp.apis.len, 5 + FLV_WIRE_EXT_COUNT);
-    assert_int_equal(resp.apis.at[5].api_key, FLV_API_SC_TOPIC_CREATE_EXT);
+    assert_int_equal(resp.apis.len, 6 + FLV_WIRE_EXT_COUNT);
+    assert_int_equal(resp.apis.at[6].api_key, FLV_API_SC_TOPIC_CREATE_EXT);
     assert_true(flv_slice_eq_str(resp.platform_version, FLV_PLATFORM_VERSION));
     req.client_version = flv_slice_str("");
     link_call(&b->spu, FLV_API_VERSIONS, 2,

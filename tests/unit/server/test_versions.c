@@ -153,6 +153,24 @@ static void metadata_is_served_in_every_version(void **state)
     }
 }
 
+static void a_remote_cluster_is_refused_with_a_sentence(void **state)
+{
+    struct both *b = *state;
+    const struct flv_wire_mirroring_request req = {.remote_id =
+                                                       flv_slice_str("edge")};
+    for (int16_t v = 14; v <= FLV_WIRE_SC_MAX; v++) {
+        struct flv_wire_mirroring_status status;
+        int32_t asked = link_ask(&b->sc, FLV_API_SC_MIRRORING, v,
+                                 &flv_wire_mirroring_request_schema, &req,
+                                 "MirroringConnect");
+        assert_int_equal(link_next(&b->sc), asked);
+        link_read(&b->sc, v, &flv_wire_mirroring_status_schema, &status, NULL);
+        assert_int_equal(status.error.code, FLV_WIRE_MIRROR_NOT_FOUND);
+        assert_true(flv_slice_eq_str(status.name, "edge"));
+        assert_true(status.message.has && status.message.v.len > 20);
+    }
+}
+
 /* ---- the framing before version 11 ---- */
 
 /* A request by hand: label and body without the length between them, or what
@@ -451,6 +469,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(metadata_is_served_in_every_version),
+        T(a_remote_cluster_is_refused_with_a_sentence),
         T(clients_before_version_11_are_served),
         T(records_are_served_in_every_version),
         T(fetch_has_an_answer_for_each_partition),

@@ -17,7 +17,7 @@ static void servers_advertise_what_they_serve(void **state)
         size_t len;
 
         apis = flv_wire_apis(s, &len);
-        assert_int_equal(len, side == FLV_WIRE_SC ? 5 : 8);
+        assert_int_equal(len, side == FLV_WIRE_SC ? 6 : 8);
         for (size_t i = 0; i < len; i++) {
             uint16_t api = (uint16_t)apis[i].api_key;
 
