@@ -259,10 +259,7 @@ partitions() {
     run -0 fluvio partition list --system
     [[ $output == *" $TOPIC "* ]]
     fluvio produce "$TOPIC" <<<kept
-    local pid
-    pid=$(server_pid)
-    kill -9 "$pid"
-    until_true 10 eval "! kill -0 $pid 2>/dev/null"
+    fluvio cluster shutdown >/dev/null
     fluvio cluster start >/dev/null
     run -0 fluvio consume "$TOPIC" -B -d
     [ "$output" = kept ]
