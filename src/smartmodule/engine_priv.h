@@ -27,7 +27,7 @@ struct flv_sm_engine {
     atomic_size_t active;
 };
 
-#define FLV__SM_TICK_MS 10
+#define FLV__SM_TICK_MS 1
 
 struct flv_sm_engine *flv__sm_engine_ref(struct flv_sm_engine *e);
 /* Around every call into a module: epochs advance in between. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct flv_sm_budget small = {
@@ -306,6 +307,29 @@ static void a_deadline_ends_what_fuel_does_not(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* How often this thread was off its core, by itself or because it had to. */
+static long times_away(void)
+{
+    struct rusage use;
+
+    assert_int_equal(getrusage(RUSAGE_THREAD, &use), 0);
+    return use.ru_nvcsw + use.ru_nivcsw;
+}
+
+static void what_only_computes_leaves_its_core_now_and_then(void **state)
+{
+    const struct flv_sm_budget budget = {.fuel = UINT64_MAX / 4, .cpu_ms = 100};
+    struct flv_sm_chain *c = chain_of(&budget, 1, "filter");
+    long before = times_away();
+    struct flv_sm_result r = run(c, "loop", false);
+
+    (void)state;
+    assert_int_equal(r.failures[0].cause, FLV_SM_DEADLINE);
+    /* A hundred times, but for ticks that came late. */
+    assert_true(times_away() - before >= 15);
+    flv_sm_chain_destroy(c);
+}
+
 static void calls_into_the_host_end_at_the_deadline(void **state)
 {
     const struct flv_sm_budget budget = {.fuel = UINT64_MAX / 4, .cpu_ms = 30};
@@ -455,6 +479,7 @@ int main(void)
         cmocka_unit_test(the_last_words_of_a_module_are_kept),
         cmocka_unit_test(memory_and_tables_have_ceilings),
         cmocka_unit_test(a_deadline_ends_what_fuel_does_not),
+        cmocka_unit_test(what_only_computes_leaves_its_core_now_and_then),
         cmocka_unit_test(calls_into_the_host_end_at_the_deadline),
         cmocka_unit_test(memory_goes_back_to_where_it_was),
         cmocka_unit_test(a_chain_goes_on_behind_every_failure),
