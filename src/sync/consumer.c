@@ -641,6 +641,21 @@ static flv_rc create(struct flv_sync *s,
     return FLV_OK;
 }
 
+static flv_rc not_opened(struct flv_sync_consumer *k, struct flv_err *err)
+{
+    struct flv_err trouble;
+    char text[FLV_ERR_TEXT_MAX];
+
+    (void)pthread_mutex_lock(&k->sync->lock);
+    trouble = k->trouble.rc != FLV_OK ? k->trouble : k->sync->link;
+    (void)pthread_mutex_unlock(&k->sync->lock);
+    (void)snprintf(text, sizeof(text),
+                   "not every partition of topic %.60s at %.60s could be "
+                   "opened in time",
+                   k->topic, k->sync->address);
+    return flv__sync_late(&trouble, FLV_E_TIMEOUT, err, text);
+}
+
 flv_rc flv_sync_consumer_open(struct flv_sync_consumer **out,
                               struct flv_sync *s,
                               const struct flv_consumer_conf *conf,
@@ -667,6 +682,9 @@ flv_rc flv_sync_consumer_open(struct flv_sync_consumer **out,
         o->conf = conf;
         rc = flv__sync_call(&o->op, flv__sync_deadline(s->timeout_ms),
                             "opening a consumer", err);
+        if (flv__sync_is_left(&o->op)) {
+            rc = not_opened(k, err);
+        }
         flv__sync_op_release(&o->op);
     }
     if (rc != FLV_OK) {

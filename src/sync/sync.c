@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #define TIMEOUT_MS 30000
@@ -161,6 +162,8 @@ flv_rc flv__sync_call(struct flv__sync_op *op,
 {
     struct flv_sync *s = op->sync;
     struct flv_err answer;
+    struct flv_err link;
+    char text[FLV_ERR_TEXT_MAX];
     bool done = false;
 
     op->refs++; /* the loop's */
@@ -172,10 +175,12 @@ flv_rc flv__sync_call(struct flv__sync_op *op,
     (void)pthread_mutex_lock(&s->lock);
     done = op_wait(op, at);
     answer = op->err;
+    link = s->link;
     (void)pthread_mutex_unlock(&s->lock);
     if (!done) {
-        return flv_fail(err, FLV_E_TIMEOUT, "%s: no answer from %s in time",
-                        what, s->address);
+        (void)snprintf(text, sizeof(text), "%s: no answer from %s in time",
+                       what, s->address);
+        return flv__sync_late(&link, FLV_E_TIMEOUT, err, text);
     }
     if (answer.rc != FLV_OK && err != NULL) {
         *err = answer;
@@ -261,16 +266,32 @@ struct start {
     const struct flv_client_conf *conf;
 };
 
+static void on_link(void *user, const struct flv_err *err)
+{
+    struct flv_sync *s = user;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (err != NULL) {
+        s->link = *err;
+    } else {
+        flv_err_clear(&s->link);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 static void *run_loop(void *user)
 {
     const struct start *start = user;
     struct flv_sync *s = start->sync;
+    struct flv_client_conf conf = *start->conf;
     struct flv_loop *loop = NULL;
     struct flv_client *client = NULL;
     struct flv_err err = {.rc = FLV_OK};
 
+    conf.link = on_link;
+    conf.user = s;
     if (flv_loop_create(&loop, 0, &err) == FLV_OK &&
-        flv_client_create(&client, loop, start->conf, &err) == FLV_OK) {
+        flv_client_create(&client, loop, &conf, &err) == FLV_OK) {
         flv_loop_hold(loop);
     }
     (void)pthread_mutex_lock(&s->lock);
@@ -420,6 +441,8 @@ start(struct flv_sync *s, const struct flv_sync_conf *conf, struct flv_err *err)
         client.connect_timeout_ms = s->timeout_ms < CONNECT_TIMEOUT_MS
                                         ? s->timeout_ms
                                         : CONNECT_TIMEOUT_MS;
+        /* What is wrong with a topic is known before the time is up. */
+        client.metadata_timeout_ms = s->timeout_ms - s->timeout_ms / 8;
         s->address = flv_strdup(client.address);
         rc = s->address != NULL
                  ? start_thread(s, &client, err)

@@ -47,6 +47,7 @@ struct flv_sync {
     uint32_t timeout_ms;             /* of calls without one */
     bool started;                    /* lock: loop and client are there */
     struct flv_err start_err;        /* lock: or this is why not */
+    struct flv_err link;             /* lock: why the server is away */
     struct flv__sync_child children; /* lock: head of a ring */
 };
 

@@ -373,6 +373,27 @@ static void next_errs_in_time_and_names_the_address(void **state)
     rig_deinit(&r);
 }
 
+static void a_call_without_a_server_says_why(void **state)
+{
+    struct flv_sync_topics topics = {.count = 7};
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 700);
+    server_stop(&r.server, SIGKILL);
+    assert_int_not_equal(flv_sync_topics(r.s, NULL, &topics, &err), FLV_OK);
+    assert_int_equal(flv_rc_class(err.rc), FLV_CLASS_RETRY);
+    assert_non_null(strstr(err.text, r.server.ports[0]));
+    assert_int_equal(topics.count, 7);
+    server_start(&r.server);
+    while (flv_sync_topics(r.s, NULL, &topics, &err) != FLV_OK) {
+        assert_int_equal(flv_rc_class(err.rc), FLV_CLASS_RETRY);
+    }
+    assert_int_equal(topics.count, 0);
+    flv_sync_topics_free(&topics);
+    rig_deinit(&r);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     const struct flv_producer_conf pconf = flv_producer_conf_default("none");
@@ -569,6 +590,7 @@ int main(void)
         cmocka_unit_test(threads_share_a_producer),
         cmocka_unit_test(signals_stay_as_they_are),
         cmocka_unit_test(next_errs_in_time_and_names_the_address),
+        cmocka_unit_test(a_call_without_a_server_says_why),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(manual_offsets_store_what_was_marked),
