@@ -147,6 +147,9 @@ struct flv_client_conf {
     uint32_t metadata_timeout_ms; /* 0: FLV_METADATA_TIMEOUT, else 60,000 */
     uint32_t retry_min_ms;        /* first back-off; 0: 50 */
     uint32_t retry_max_ms;        /* longest back-off; 0: 5,000 */
+    /* A server that is silent for so long is asked whether it is there, and
+     * given up when it is silent for as long again; 0: 15,000. */
+    uint32_t quiet_ms;
     /* From flv_client_connect() on: the connection to the SC broke, or one more
      * attempt to make it failed (err); NULL: it is there again. It is made
      * again whether anybody listens or not. May be NULL. */

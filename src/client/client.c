@@ -13,6 +13,7 @@
 #define REQUEST_TIMEOUT_MS 60000
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 5000
+#define QUIET_MS 15000
 #define HOST_MAX 256
 #define SC_PORT 9003
 
@@ -175,6 +176,7 @@ static struct flv__peer_conf peer_conf(struct flv_client *c,
         .stall_timeout_ms = c->conf.request_timeout_ms,
         .retry_min_ms = c->conf.retry_min_ms,
         .retry_max_ms = c->conf.retry_max_ms,
+        .quiet_ms = c->conf.quiet_ms,
     };
 }
 
@@ -194,6 +196,7 @@ static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
     own->metadata_timeout_ms =
         or_default(conf->metadata_timeout_ms,
                    env_ms("FLV_METADATA_TIMEOUT", 1, REQUEST_TIMEOUT_MS));
+    own->quiet_ms = or_default(conf->quiet_ms, QUIET_MS);
     own->retry_min_ms = or_default(conf->retry_min_ms, RETRY_MIN_MS);
     own->retry_max_ms = or_default(conf->retry_max_ms, RETRY_MAX_MS);
     if (own->retry_max_ms < own->retry_min_ms) {

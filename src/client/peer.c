@@ -44,9 +44,14 @@ struct flv__peer {
     struct flv_conn *conn; /* owned */
     struct flv_frames frames;
     unsigned conns_closing;
-    struct flv_timer timer; /* greeting's limit or back-off */
+    struct flv_timer timer; /* greeting's limit, back-off or silence */
     unsigned attempts;      /* failed ones in a row */
     uint64_t ready_since_ms;
+    bool heard;   /* a frame came since the timer ran last */
+    bool doubted; /* asked, and silent for the whole time */
+    struct flv__call ping;
+    struct flv_wire_api_versions_request hello_body;
+    struct utsname os; /* of hello_body */
     struct flv_err last_err;
 
     struct flv_chunk *hello; /* owned; what `apis` borrows from */
@@ -446,6 +451,65 @@ static void fail_conn(struct flv__peer *p, flv_rc rc, const char *text)
     go_down(p, &err);
 }
 
+/* --------------------------------------------------------------- silence */
+
+/* That there is an answer says it all. */
+static void pinged(struct flv__call *call,
+                   const struct flv__answer *a,
+                   const struct flv_err *err)
+{
+    (void)call;
+    (void)a;
+    (void)err;
+}
+
+static void ping(struct flv__peer *p)
+{
+    p->ping = (struct flv__call){
+        .api = FLV_API_VERSIONS,
+        .version = FLV_WIRE_API_VERSIONS_MAX,
+        .only_ready = true,
+        .message = {.schema = &flv_wire_api_versions_request_schema,
+                    .body = &p->hello_body},
+        .done = pinged,
+    };
+    flv_rc rc = flv__peer_call(p, &p->ping, NULL);
+    (void)rc; /* too much waits already: the next look tries again */
+}
+
+static void watch_silence(struct flv__peer *p, uint32_t ms)
+{
+    if (p->conf.quiet_ms > 0 &&
+        flv_timer_start(&p->timer, ms, 0, NULL) != FLV_OK) {
+        flv_timer_stop(&p->timer); /* out of memory: it is not watched */
+    }
+}
+
+/* A frame that has begun has limits of its own. */
+static void look_for_silence(struct flv__peer *p)
+{
+    const bool silent = !p->heard && flv_frames_between(&p->frames);
+    const bool asked = silent && p->ping.state == FLV__CALL_SENT;
+
+    if (asked && p->doubted) {
+        struct flv_err err;
+
+        (void)flv_fail(&err, FLV_E_TIMEOUT,
+                       "%s says nothing any more, not for %u ms when asked",
+                       p->address, p->conf.quiet_ms);
+        go_down(p, &err);
+        return;
+    }
+    if (silent && p->ping.state == FLV__CALL_IDLE && !p->broken &&
+        (p->sent_count > 0 || p->listeners.next != &p->listeners)) {
+        ping(p);
+    }
+    p->heard = false;
+    p->doubted = asked;
+    /* It may be that this process slept: what has come is read first. */
+    watch_silence(p, asked ? 1 : p->conf.quiet_ms);
+}
+
 static void greeted(struct flv__peer *p, struct flv_chunk *frame)
 {
     struct flv_slice in = flv_slice(frame->data, frame->size);
@@ -483,6 +547,8 @@ static void greeted(struct flv__peer *p, struct flv_chunk *frame)
     p->ready_since_ms = flv_loop_now_ms(p->conf.loop);
     flv_err_clear(&p->last_err);
     p->correlation = 1;
+    p->heard = p->doubted = false;
+    watch_silence(p, p->conf.quiet_ms);
     tell(p, NULL);
     pump_later(p);
 }
@@ -497,6 +563,7 @@ static void on_frame(void *ctx, struct flv_chunk *frame)
     if (p->broken) {
         return;
     }
+    p->heard = true;
     if (p->state == PEER_GREETING) {
         greeted(p, frame);
         return;
@@ -546,13 +613,6 @@ static void on_end(void *ctx, flv_rc rc, const struct flv_err *err)
 
 static flv_rc send_hello(struct flv__peer *p, struct flv_err *err)
 {
-    struct utsname os;
-    const bool known = uname(&os) == 0;
-    const struct flv_wire_api_versions_request body = {
-        .client_version = flv_slice_str(FLV_VERSION),
-        .client_os = flv_slice_str("linux"),
-        .client_arch = flv_slice_str(known ? os.machine : "unknown"),
-    };
     const struct flv_wire_request_header header = {
         .api_key = FLV_API_VERSIONS,
         .version = FLV_WIRE_API_VERSIONS_MAX,
@@ -560,7 +620,8 @@ static flv_rc send_hello(struct flv__peer *p, struct flv_err *err)
         .client_id = flv_slice_str(p->conf.client_id),
     };
     const struct flv_wire_message message = {
-        .schema = &flv_wire_api_versions_request_schema, .body = &body};
+        .schema = &flv_wire_api_versions_request_schema,
+        .body = &p->hello_body};
 
     return write_frame(p, &header, &message, NULL, err);
 }
@@ -658,6 +719,10 @@ static void timer_fired(struct flv_timer *t)
                        "%u ms",
                        p->address, p->conf.connect_timeout_ms);
         go_down(p, &err);
+        return;
+    }
+    if (p->state == PEER_READY) {
+        look_for_silence(p);
         return;
     }
     assert(p->state == PEER_WAITING);
@@ -767,6 +832,12 @@ flv_rc flv__peer_create(struct flv__peer **out,
         (void)snprintf(p->tls_name, sizeof(p->tls_name), "%s", conf->tls_name);
     }
     p->correlation = 1;
+    p->hello_body = (struct flv_wire_api_versions_request){
+        .client_version = flv_slice_str(FLV_VERSION),
+        .client_os = flv_slice_str("linux"),
+        .client_arch =
+            flv_slice_str(uname(&p->os) == 0 ? p->os.machine : "unknown"),
+    };
     ring_init(&p->queue);
     ring_init(&p->sent);
     p->listeners.next = &p->listeners;

@@ -14,6 +14,9 @@
  *            FLV_E_CLOSED: nobody knows what became of it. A call whose time
  *            is up completes with FLV_E_TIMEOUT; if it was sent, the
  *            connection is given up as well. Texts name the address.
+ * Silence    A connection that somebody wants and that says nothing is asked
+ *            for its versions once more; if it still says nothing it is given
+ *            up: the process may hang, or the other machine may be gone.
  * Callbacks  Never from inside the call that asked for them.
  *
  *      idle --wanted--> connecting --tcp--> greeting --versions--> ready
@@ -95,6 +98,7 @@ struct flv__peer_conf {
     enum flv_wire_side side;
     uint32_t connect_timeout_ms, stall_timeout_ms;
     uint32_t retry_min_ms, retry_max_ms;
+    uint32_t quiet_ms; /* of silence, before and after the question; 0: any */
 };
 
 FLV_CHECKED flv_rc flv__peer_create(struct flv__peer **out,

@@ -800,6 +800,7 @@ static void on_frame(void *ctx, struct flv_chunk *frame)
     assert_int_equal(flv_wire_request_header_decode(0, &in, &arena, &h, NULL),
                      FLV_OK);
     if (h.api_key == FLV_API_VERSIONS) {
+        c->fake->hellos++;
         if (!misbehave(c)) {
             hello(c, &h);
         }

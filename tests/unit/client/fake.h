@@ -112,7 +112,8 @@ struct fake {
     void *user;
 
     /* seen by the test */
-    unsigned connects, produces, creates, ext_creates, commits, stream_fetches;
+    unsigned connects, hellos, produces, creates, ext_creates, commits,
+        stream_fetches;
     uint8_t ext_durability;
 };
 

@@ -33,8 +33,10 @@ void rig_init(struct rig *r)
     fake_init(&r->f);
 }
 
-static void
-create(struct rig *r, uint32_t request_timeout_ms, struct note *link)
+static void create(struct rig *r,
+                   uint32_t request_timeout_ms,
+                   struct note *link,
+                   uint32_t quiet_ms)
 {
     const struct flv_client_conf conf = {
         .address = r->f.address,
@@ -46,6 +48,7 @@ create(struct rig *r, uint32_t request_timeout_ms, struct note *link)
             request_timeout_ms != 0 ? request_timeout_ms : 10000,
         .retry_min_ms = 5,
         .retry_max_ms = 20,
+        .quiet_ms = quiet_ms,
         .link = link != NULL ? rig_done : NULL,
         .user = link,
     };
@@ -58,12 +61,17 @@ create(struct rig *r, uint32_t request_timeout_ms, struct note *link)
 
 void rig_client(struct rig *r, uint32_t request_timeout_ms)
 {
-    create(r, request_timeout_ms, NULL);
+    create(r, request_timeout_ms, NULL, 0);
 }
 
 void rig_client_link(struct rig *r, struct note *link)
 {
-    create(r, 0, link);
+    create(r, 0, link, 0);
+}
+
+void rig_client_quiet(struct rig *r, struct note *link, uint32_t quiet_ms)
+{
+    create(r, 0, link, quiet_ms);
 }
 
 void rig_deinit(struct rig *r)

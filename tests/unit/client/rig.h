@@ -30,6 +30,8 @@ void rig_init(struct rig *r);
 void rig_client(struct rig *r, uint32_t request_timeout_ms);
 /* The same, and `link` hears of the connection, by rig_done(). */
 void rig_client_link(struct rig *r, struct note *link);
+/* The same, and a server is asked after so long a silence. */
+void rig_client_quiet(struct rig *r, struct note *link, uint32_t quiet_ms);
 /* Closes the client (unless NULL), then the fake. */
 void rig_deinit(struct rig *r);
 

@@ -250,6 +250,46 @@ static void a_lost_link_is_told_and_so_is_its_return(void **state)
     rig_deinit(&r);
 }
 
+/* A process that hangs keeps its connections: only it can say that it lives. */
+static void a_server_that_says_nothing_is_given_up(void **state)
+{
+    struct rig r;
+    struct note link = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    rig_client_quiet(&r, &link, 40);
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    r.f.hello_sc = FAKE_HELLO_SILENT;
+    rig_wait(&r, &link);
+    assert_int_equal(link.err.rc, FLV_E_TIMEOUT);
+    assert_non_null(strstr(link.err.text, r.f.address));
+    assert_non_null(strstr(link.err.text, "says nothing any more"));
+    r.f.hello_sc = FAKE_HELLO_ANSWER;
+    while (link.err.rc != FLV_OK) {
+        link.came = false;
+        rig_wait(&r, &link);
+    }
+    rig_deinit(&r);
+}
+
+static void a_server_that_has_nothing_to_say_is_kept(void **state)
+{
+    struct rig r;
+    struct note link = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    rig_client_quiet(&r, &link, 200);
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    while (r.f.hellos < r.f.connects + 3) {
+        fake_run(&r.f, 50);
+    }
+    assert_false(link.came);
+    assert_int_equal(r.f.connects, 1);
+    rig_deinit(&r);
+}
+
 struct listed {
     struct note n;
     size_t count;
@@ -420,6 +460,8 @@ int main(void)
         cmocka_unit_test(durability_needs_a_server_that_offers_it),
         cmocka_unit_test(a_plain_cluster_knows_no_creations),
         cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
+        cmocka_unit_test(a_server_that_says_nothing_is_given_up),
+        cmocka_unit_test(a_server_that_has_nothing_to_say_is_kept),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
         cmocka_unit_test(closing_cancels_what_is_under_way),
         cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),
