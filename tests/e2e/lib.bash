@@ -52,6 +52,14 @@ server_pid() {
     cat "$HOME/.fluvio/data/lock" 2>/dev/null || true
 }
 
+# A cluster without what fluvio-server adds to the protocol: on $PLAIN_CLUSTER.
+plain_up() {
+    python3 "$ROOT/tests/e2e/plain.py" "$FLV_SC_PORT" >"$HOME/plain.port" 3>&- &
+    PLAIN=$!
+    until_true 10 [ -s "$HOME/plain.port" ]
+    PLAIN_CLUSTER=127.0.0.1:$(cat "$HOME/plain.port")
+}
+
 address() {
     echo "127.0.0.1:$FLV_SC_PORT"
 }

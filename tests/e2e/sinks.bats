@@ -23,6 +23,7 @@ setup() {
 
 teardown() {
     [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
+    [ -z "${PLAIN:-}" ] || kill -9 "$PLAIN" 2>/dev/null || true
     [ -z "${END:-}" ] || kill -9 "$END" 2>/dev/null || true
     fluvio connector delete --all >/dev/null 2>&1 || true
     fluvio topic delete "$TOPIC" >/dev/null 2>&1 || true
@@ -136,6 +137,31 @@ for s in json.load(sys.stdin)["stages"]:
     CONSUMER=$TOPIC-late sink --start=end
     said 'msg=reads partition=0 offset=2'
     stop_sink
+}
+
+@test "on a plain Fluvio cluster positions are kept as well" {
+    endpoint
+    plain_up
+    produce one two
+    sink --cluster="$PLAIN_CLUSTER"
+    wait_taken 2
+    stop_sink
+    position 1
+    produce three
+    sink --cluster="$PLAIN_CLUSTER"
+    wait_taken 3
+    stop_sink
+    position 2
+    run -1 grep -q again "$KEYS"
+    # A start at the end is durable before anything is read.
+    CONSUMER=$TOPIC-late sink --cluster="$PLAIN_CLUSTER" --start=end
+    said 'msg=reads partition=0 offset=3'
+    kill -9 "$CONNECTOR"
+    produce four
+    CONSUMER=$TOPIC-late sink --cluster="$PLAIN_CLUSTER" --start=end
+    wait_taken 4
+    stop_sink
+    [ "$(taken | tail -n 1)" = "$TOPIC/0/3 four" ]
 }
 
 @test "a record that is refused ends the sink, and the next start begins there" {

@@ -62,6 +62,7 @@ setup() {
 
 teardown() {
     [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
+    [ -z "${PLAIN:-}" ] || kill -9 "$PLAIN" 2>/dev/null || true
     fluvio topic delete "$TOPIC" >/dev/null || true
 }
 
@@ -322,6 +323,25 @@ PY
     said 100
     run lite "SELECT next_offset FROM fluvio_position"
     [ "$output" = 100 ]
+}
+
+@test "a position of a plain Fluvio cluster is that of a topic's name" {
+    plain_up
+    db lite "CREATE TABLE n (id INTEGER, txt TEXT)"
+    insert n 1 | produce
+    sink --cluster="$PLAIN_CLUSTER" --url="$(url_of lite)"
+    answers lite "SELECT id FROM n" 1
+    stop_sink
+    insert n 2 | produce
+    sink --cluster="$PLAIN_CLUSTER" --url="$(url_of lite)"
+    answers lite "SELECT id FROM n" $'1\n2'
+    stop_sink
+    # Where topics have ids it may be the position of an older one.
+    sink --url="$(url_of lite)"
+    ends_with 1 "$CONNECTOR"
+    CONNECTOR=
+    grep -q "it was kept without the topic's id" "$LOG"
+    answers lite "SELECT count(*) FROM n" 2
 }
 
 @test "a database that is away is waited for, and told with its cause" {
