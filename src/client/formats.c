@@ -32,38 +32,44 @@ static struct flv_slice sent(struct texts *t, const char *s)
     return flv_slice(copy(t, s, in.len), in.len);
 }
 
-#define SEND_TEXT(out, in)                                                     \
-    do {                                                                       \
-        (out).has = (in) != NULL;                                              \
-        (out).v = (in) != NULL ? sent(t, (in)) : flv_slice(NULL, 0);           \
-    } while (0)
+static void
+send_text(struct texts *t, const char *in, bool *has, struct flv_slice *v)
+{
+    *has = in != NULL;
+    if (in != NULL) {
+        *v = sent(t, in);
+    }
+}
 
-/* An enum that begins with "not said". */
-#define SEND_ENUM(out, in)                                                     \
-    do {                                                                       \
-        (out).has = (in) > 0;                                                  \
-        (out).v = (uint8_t)((in) > 0 ? (in)-1 : 0);                            \
-    } while (0)
+/* Of an enum that begins with "not said", which the wire does not count. */
+static void send_enum(unsigned in, bool *has, uint8_t *v)
+{
+    *has = in > 0;
+    *v = (uint8_t)(in > 0 ? in - 1 : 0);
+}
 
-#define SEND_FLAG(out, in)                                                     \
-    do {                                                                       \
-        (out).has = (in) != FLV_TABLE_UNSAID;                                  \
-        (out).v = (in) == FLV_TABLE_YES;                                       \
-    } while (0)
+static void send_flag(enum flv_table_flag in, bool *has, bool *v)
+{
+    *has = in != FLV_TABLE_UNSAID;
+    *v = in == FLV_TABLE_YES;
+}
 
 static void fill_column(const struct flv_table_column *in,
                         struct texts *t,
                         struct flv_wire_table_column *out)
 {
     out->key_path = sent(t, in->key_path);
-    SEND_TEXT(out->header_label, in->header_label);
-    SEND_TEXT(out->width, in->width);
-    SEND_TEXT(out->format, in->format);
-    SEND_ENUM(out->alignment, in->alignment);
-    SEND_ENUM(out->header_bg_color, in->header_bg_color);
-    SEND_ENUM(out->header_text_color, in->header_text_color);
-    SEND_FLAG(out->display, in->display);
-    SEND_FLAG(out->primary_key, in->primary_key);
+    send_text(t, in->header_label, &out->header_label.has,
+              &out->header_label.v);
+    send_text(t, in->width, &out->width.has, &out->width.v);
+    send_text(t, in->format, &out->format.has, &out->format.v);
+    send_enum(in->alignment, &out->alignment.has, &out->alignment.v);
+    send_enum(in->header_bg_color, &out->header_bg_color.has,
+              &out->header_bg_color.v);
+    send_enum(in->header_text_color, &out->header_text_color.has,
+              &out->header_text_color.v);
+    send_flag(in->display, &out->display.has, &out->display.v);
+    send_flag(in->primary_key, &out->primary_key.has, &out->primary_key.v);
 }
 
 static flv_rc fill_spec(const struct flv_table_format *in,
@@ -71,12 +77,11 @@ static flv_rc fill_spec(const struct flv_table_format *in,
                         struct flv_wire_table_format_spec *out,
                         struct flv_err *err)
 {
-    struct texts texts = {.arena = arena};
-    struct texts *t = &texts;
+    struct texts t = {.arena = arena};
 
-    out->name = sent(t, in->name);
+    out->name = sent(&t, in->name);
     out->input_format.has = in->input_json;
-    SEND_TEXT(out->smartmodule, in->smartmodule);
+    send_text(&t, in->smartmodule, &out->smartmodule.has, &out->smartmodule.v);
     out->columns.has = in->has_columns;
     if (in->column_count > 0) {
         struct flv_wire_table_column *columns = FLV_ARENA_NEW(
@@ -86,12 +91,12 @@ static flv_rc fill_spec(const struct flv_table_format *in,
             return no_memory(err);
         }
         for (size_t i = 0; i < in->column_count; i++) {
-            fill_column(&in->columns[i], t, &columns[i]);
+            fill_column(&in->columns[i], &t, &columns[i]);
         }
         out->columns.v.at = columns;
         out->columns.v.len = (uint32_t)in->column_count;
     }
-    return t->failed ? no_memory(err) : FLV_OK;
+    return t.failed ? no_memory(err) : FLV_OK;
 }
 
 flv_rc flv_client_table_format_create(struct flv_client *c,
