@@ -13,7 +13,8 @@
 #define ITEMS_MAX 1024  /* of one list */
 #define WIDTH_MAX 64    /* of a column, unless its format says more */
 #define NESTING_MAX 8   /* of a key path */
-#define CELLS_BYTES_MAX ((size_t)CLI_GRID_COLUMNS_MAX * (CLI_GRID_CELL_MAX + 8))
+/* Of one record; it is no longer than this, nor are its texts. */
+#define CELLS_BYTES_MAX ((size_t)64 << 20)
 
 void cli_grid_init(struct cli_grid *g)
 {
@@ -178,12 +179,12 @@ static bool find_value(const struct cli_json_member *members,
                       flv_slice(dot + 1, path.len - head - 1), depth + 1, out);
 }
 
-/* Cuts the cell that begins at `from` to what is kept of it, in whole
- * characters, and takes what would move a terminal's cursor out of it. */
-static void tidy_cell(struct flv_buf *cells, size_t from)
+/* Cuts the cell that begins at `from` to `most` bytes, in whole characters,
+ * and takes what would move a terminal's cursor out of it. */
+static void tidy_cell(struct flv_buf *cells, size_t from, size_t most)
 {
-    if (cells->len - from > CLI_GRID_CELL_MAX) {
-        cells->len = from + CLI_GRID_CELL_MAX;
+    if (cells->len - from > most) {
+        cells->len = from + most;
         while (cells->len > from && (cells->data[cells->len] & 0xc0) == 0x80) {
             cells->len--;
         }
@@ -201,22 +202,17 @@ static void tidy_cell(struct flv_buf *cells, size_t from)
     }
 }
 
-static flv_rc put_cell(struct flv_buf *cells, const struct cli_json_member *m)
+static flv_rc
+put_cell(struct flv_buf *cells, const struct cli_json_member *m, size_t most)
 {
-    /* Escapes shrink, so six times as much is enough to look at. */
-    const size_t look = (size_t)CLI_GRID_CELL_MAX * 6 + 6;
-    struct flv_slice value = m->value;
-    struct flv_buf text;
-    value.len = value.len < look ? value.len : look;
-    flv_buf_init(&text, look + 1);
-    flv_rc rc = m->is_text ? cli_json_text(value, &text)
-                           : flv_buf_add(&text, value.data, value.len);
-    if (rc == FLV_OK && text.len > 0) {
-        tidy_cell(&text, 0);
-        rc = flv_buf_add(cells, text.data, text.len);
+    const size_t from = cells->len;
+    flv_rc rc = m->is_text ? cli_json_text(m->value, cells)
+                           : flv_buf_add(cells, m->value.data, m->value.len);
+    if (rc != FLV_OK) {
+        return rc;
     }
-    flv_buf_deinit(&text);
-    return rc == FLV_OK ? flv_buf_add_u8(cells, 0) : rc;
+    tidy_cell(cells, from, most);
+    return flv_buf_add_u8(cells, 0);
 }
 
 /* The cells of an object to g->cells. */
@@ -234,7 +230,7 @@ read_object(struct cli_grid *g, struct flv_slice object, struct flv_err *err)
         struct cli_json_member m = {.value = flv_slice("", 0)};
         (void)find_value(members, count, flv_slice_str(g->columns[i].key), 0,
                          &m);
-        if (put_cell(&g->cells, &m) != FLV_OK) {
+        if (put_cell(&g->cells, &m, g->cell_max) != FLV_OK) {
             rc = no_memory(err);
         }
     }
@@ -414,6 +410,7 @@ flv_rc cli_grid_print(struct cli_grid *g,
                       struct flv_err *err)
 {
     const size_t kept = out->len;
+    g->cell_max = SIZE_MAX;
     flv_rc rc = each_row(g, record, print_row, out, err);
     if (rc != FLV_OK) {
         out->len = kept;
@@ -513,6 +510,7 @@ static flv_rc keep_row(struct cli_grid *g, void *arg, struct flv_err *err)
 flv_rc
 cli_grid_keep(struct cli_grid *g, struct flv_slice record, struct flv_err *err)
 {
+    g->cell_max = CLI_GRID_CELL_MAX;
     return each_row(g, record, keep_row, NULL, err);
 }
 

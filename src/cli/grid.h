@@ -13,8 +13,9 @@
  * Ownership  A grid owns its columns and rows until cli_grid_deinit().
  * Errors     FLV_E_INVALID says why a record is no row, in Fluvio's words;
  *            FLV_E_NOMEM, FLV_E_LIMIT.
- * Units      Widths in characters. At most CLI_GRID_ROWS_MAX rows are kept, of
- *            cells of at most CLI_GRID_CELL_MAX bytes; then the oldest goes.
+ * Units      Widths in characters. Printed cells are whole. At most
+ *            CLI_GRID_ROWS_MAX rows are kept, of cells of at most
+ *            CLI_GRID_CELL_MAX bytes; then the oldest goes.
  * See        tests/unit/cli/test_cli_print.c, tests/fuzz/fuzz_record_text.c
  */
 #ifndef FLV_CLI_GRID_H
@@ -54,6 +55,7 @@ struct cli_grid {
     size_t row_count, row_cap, row_first; /* a ring once it is full */
     uint64_t dropped;
     struct flv_buf cells; /* of the record at hand */
+    size_t cell_max;      /* printed rows have whole cells */
 };
 
 void cli_grid_init(struct cli_grid *g);
