@@ -105,6 +105,9 @@ static const struct flv_opt opts[] = {
      .unit_ms = 1, .aliases = ping_names, .fallback = "10s", .max = 86400000,
      .since = "0.5.0",
      .help = "Time between pings of a WebSocket; 0: none"},
+    {.name = "position-file", FLV_STR(struct http_conf, position_file),
+     .example = "/var/lib/fluvio/changes.position",
+     .help = "File that keeps the id of the last safe event of stream=events"},
     {.name = "output-format", FLV_STR(struct http_conf, output_format),
      .flags = FLV_OPT_HIDDEN, .deprecated = "output-parts",
      .help = "Replaced by output-parts"},
@@ -115,6 +118,11 @@ static const struct flv_opt opts[] = {
 static flv_rc check_stream(const struct http_conf *conf, struct flv_err *err)
 {
     struct http_delimiter delimiter;
+    if (conf->position_file != NULL && conf->stream != HTTP_STREAM_EVENTS) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "position-file: only events have ids to keep; write "
+                        "stream=events, or leave it out");
+    }
     if (conf->backoff_min_ms > conf->backoff_max_ms) {
         return flv_fail(err, FLV_E_USAGE,
                         "reconnect-min: it is above reconnect-max");

@@ -61,6 +61,7 @@ struct http_conf {
     int on_oversized;         /* enum http_on_oversized */
     uint64_t idle_timeout_ms; /* 0: none */
     uint64_t backoff_min_ms, backoff_max_ms;
+    char *position_file;           /* of server-sent events; or NULL */
     struct flv_list subscriptions; /* said first on a WebSocket */
     uint64_t ping_ms;              /* of a WebSocket; 0: none */
 };

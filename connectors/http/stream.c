@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "cut.h"
 #include "marks.h"
+#include "place.h"
 #include "retry.h"
 #include "sse.h"
 
@@ -49,13 +50,14 @@ struct stream {
     struct http_feed *feed; /* the parser's */
     struct http_cut cut;
     struct http_sse sse;
-    struct flv_buf told_id;  /* owned: the id of sse that marks know */
-    struct http_marks marks; /* what may be asked for with Last-Event-ID */
-    uint64_t last_number;    /* of the last record that was added */
-    struct flv_buf last_id;  /* owned: the header */
-    struct flv_buf head;     /* owned: in front of every record, or empty */
-    struct flv_buf value;    /* owned: a record that is not as it came */
-    struct flv_slice ready;  /* the record to add next */
+    struct flv_buf told_id;   /* owned: the id of sse that marks know */
+    struct http_marks marks;  /* what may be asked for with Last-Event-ID */
+    struct http_place *place; /* owned: keeps it in a file; NULL: nobody does */
+    uint64_t last_number;     /* of the last record that was added */
+    struct flv_buf last_id;   /* owned: the header */
+    struct flv_buf head;      /* owned: in front of every record, or empty */
+    struct flv_buf value;     /* owned: a record that is not as it came */
+    struct flv_slice ready;   /* the record to add next */
     bool is_ready;
     bool whole;         /* the stream ended as HTTP says it should */
     bool no_more;       /* the far side says that there will be nothing */
@@ -194,6 +196,15 @@ static bool next_record(struct stream *s)
     }
 }
 
+/* A restart may begin behind the event that is safe now. */
+static void keep_place(struct stream *s)
+{
+    const char *id = s->marks.durable;
+    if (s->place != NULL && id != NULL && id[0] != '\0') {
+        http_place_keep(s->place, id);
+    }
+}
+
 /* The events up to here became records up to last_number. */
 static void mark(struct stream *s)
 {
@@ -206,6 +217,9 @@ static void mark(struct stream *s)
         return; /* the next one does */
     }
     http_marks_add(&s->marks, s->last_number, id);
+    if (s->marks.settled >= s->last_number) {
+        keep_place(s); /* it left no record that would have to be awaited */
+    }
 }
 
 static void read_on(struct stream *s)
@@ -271,7 +285,9 @@ static void pull(void *mode, struct flv_batch *batch, uint32_t credit)
 static void settled(void *mode, uint64_t upto)
 {
     struct stream *s = mode;
-    (void)http_marks_settled(&s->marks, upto);
+    if (http_marks_settled(&s->marks, upto)) {
+        keep_place(s);
+    }
     if (s->phase == DRAIN) {
         flv_source_wake(s->src);
     }
@@ -489,6 +505,7 @@ static void destroy(struct stream *s)
 {
     http_retry_deinit(&s->retry);
     flv_timer_stop(&s->idle);
+    http_place_close(s->place);
     http_cut_deinit(&s->cut);
     http_sse_deinit(&s->sse);
     http_marks_deinit(&s->marks);
@@ -527,6 +544,22 @@ static void adapt_headers(struct stream *s)
     s->header_count = kept;
 }
 
+static flv_rc open_place(struct stream *s, struct flv_err *err)
+{
+    char *id = NULL;
+    if (s->conf->position_file == NULL) {
+        return FLV_OK;
+    }
+    flv_rc rc =
+        http_place_open(&s->place, flv_source_loop(s->src),
+                        s->conf->position_file, s->retry.shown, &id, err);
+    if (id != NULL) {
+        http_marks_add(&s->marks, 0, flv_slice_str(id));
+    }
+    flv_free(id);
+    return rc;
+}
+
 static flv_rc start(struct stream *s, struct flv_err *err)
 {
     const struct flv_http_client_conf client = http_client_conf(s->conf);
@@ -544,6 +577,7 @@ static flv_rc start(struct stream *s, struct flv_err *err)
     rc = http_headers(s->conf, 2, &s->headers, &s->header_count, err);
     if (rc == FLV_OK && s->events) {
         adapt_headers(s);
+        rc = open_place(s, err);
     }
     if (rc == FLV_OK) {
         rc = flv_timer_start(&s->retry.timer, 0, 0, err);
