@@ -304,6 +304,20 @@ assert d["body"] == "line 1", d'
     [ "$(records)" = "$(seq -f 'event %.0f' "$(records | wc -l)")" ]
 }
 
+@test "https:// streams trust whom they are told to" {
+    "$ROOT/tests/pki.sh" "$HOME/pki"
+    export END_CERT=$HOME/pki/server.crt END_KEY=$HOME/pki/server.key
+    end_up
+    unset END_CERT END_KEY
+    connector --endpoint="https://localhost:$PORT/lines?end=stall" --stream \
+        --ca-file="$HOME/pki/ca.crt"
+    until_true 15 has_records 3
+    stop_connector
+    connector --endpoint="https://localhost:$PORT/lines" --stream
+    said 'no stream, trying again.*certificate'
+    stop_connector
+}
+
 @test "a stream is looked at before it is used" {
     end_up
     run -0 fluvio-connect-http --fluvio-topic="$TOPIC" --proxy= --probe \
