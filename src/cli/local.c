@@ -328,6 +328,25 @@ flv_rc cli_manager_holder(const struct cli_local *l,
     return holder_of(l, CLI_MANAGER, out, err);
 }
 
+/* ---- The guard ---------------------------------------------------------- */
+
+bool cli_local_deaths(const struct cli_local *l, struct cli_deaths *out)
+{
+    char text[1024];
+    int fd = open(l->data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    read_small(fd, "guard.json", text, sizeof text);
+    close(fd);
+    *out =
+        (struct cli_deaths){.row = (unsigned)json_number(text, "\"in_a_row\""),
+                            .given_up = json_number(text, "\"given_up\"") > 0,
+                            .wall_s = (int64_t)json_number(text, "\"wall_s\"")};
+    json_text(text, "\"why\":\"", out->why, sizeof out->why);
+    return out->row > 0;
+}
+
 /* ---- Connectors without a manager -------------------------------------- */
 
 static bool lock_is_held(int dir_fd, const char *name)

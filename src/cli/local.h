@@ -85,6 +85,15 @@ FLV_CHECKED flv_rc cli_manager_start(const struct cli_local *l,
                                      const char *cluster,
                                      const char *rust_log,
                                      struct flv_err *err);
+/* What guard.json says of the server's last death. */
+struct cli_deaths {
+    unsigned row;  /* in a row */
+    bool given_up; /* and not started again */
+    int64_t wall_s;
+    char why[256];
+};
+/* False: it has not died since it was started. */
+bool cli_local_deaths(const struct cli_local *l, struct cli_deaths *out);
 /* Do connectors run that no manager holds? */
 bool cli_manager_orphans(const struct cli_local *l);
 /* SIGTERM to the holder, after making sure that it is one, then waits until

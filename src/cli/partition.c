@@ -3,12 +3,16 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/table.h"
+#include "client/look.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #define TEXT_BYTES_MAX ((size_t)256 << 20)
+#define TROUBLES_MAX 10000
 
 struct list_conf {
     int output;
@@ -18,6 +22,8 @@ struct list_conf {
 struct list_call {
     struct cli_call call;
     const struct list_conf *conf;
+    struct trouble *troubles; /* owned */
+    size_t trouble_count;
     size_t count;
     struct flv_buf text;
 };
@@ -25,6 +31,14 @@ struct list_call {
 /* What is sorted. */
 struct part {
     const struct flv_partition_info *info; /* borrowed */
+    const char *state;                     /* borrowed */
+};
+
+/* Partitions that our own server says something is wrong with. */
+struct trouble {
+    char topic[256];
+    uint32_t partition;
+    const char *state;
 };
 
 static const char *state_name(enum flv_partition_state state)
@@ -80,8 +94,9 @@ static void cell_offsets(struct cli_table *t,
 
 /* One value more than the header has: scripts count on the log end offset
  * appearing twice. */
-static void list_row(struct cli_table *t, const struct flv_partition_info *p)
+static void list_row(struct cli_table *t, const struct part *part)
 {
+    const struct flv_partition_info *p = part->info;
     char size[FLV_TEXT_FORMAT_MAX] = "NA";
     if (p->size_bytes >= 0) {
         flv_text_format_size((uint64_t)p->size_bytes, size);
@@ -93,7 +108,7 @@ static void list_row(struct cli_table *t, const struct flv_partition_info *p)
     cli_table_cellf(t, "%" PRId32, p->leader);
     cli_table_cell(t, p->mirror != NULL ? p->mirror : "");
     cell_followers(t, p);
-    cli_table_cell(t, state_name(p->state));
+    cli_table_cell(t, part->state);
     cli_table_cell(t, size);
     cli_table_cellf(t, "%" PRId64, p->base_offset);
     cli_table_cellf(t, "%" PRId64, p->leader_status.hw);
@@ -118,7 +133,7 @@ static flv_rc list_table(const struct part *parts,
     cli_table_init(&t, 1);
     cli_table_row(&t, header);
     for (size_t i = 0; i < count; i++) {
-        list_row(&t, parts[i].info);
+        list_row(&t, &parts[i]);
     }
     flv_rc rc = cli_table_print(&t, out, err);
     cli_table_deinit(&t);
@@ -193,15 +208,16 @@ static void doc_spec(struct cli_doc *d, const struct flv_partition_info *p)
     cli_doc_end(d);
 }
 
-static void doc_partition(struct cli_doc *d, const struct flv_partition_info *p)
+static void doc_partition(struct cli_doc *d, const struct part *part)
 {
+    const struct flv_partition_info *p = part->info;
     char name[320];
     snprintf(name, sizeof name, "%.256s-%" PRIu32, p->topic, p->partition);
     cli_doc_map(d, NULL);
     cli_doc_str(d, "name", name);
     doc_spec(d, p);
     cli_doc_map(d, "status");
-    cli_doc_str(d, "resolution", state_name(p->state));
+    cli_doc_str(d, "resolution", part->state);
     doc_status_of(d, "leader", &p->leader_status);
     cli_doc_i64(d, "lsr", p->live_replicas);
     cli_doc_list(d, "replicas");
@@ -226,7 +242,7 @@ static flv_rc list_doc(enum cli_format format,
     cli_doc_init(&d, format);
     cli_doc_list(&d, NULL);
     for (size_t i = 0; i < count; i++) {
-        doc_partition(&d, parts[i].info);
+        doc_partition(&d, &parts[i]);
     }
     cli_doc_end(&d);
     flv_rc rc = cli_doc_finish(&d, err);
@@ -249,6 +265,51 @@ static int compare(const void *a, const void *b)
                : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
+/* Our own server tells more than the protocol has words for. */
+static const char *state_of(const struct list_call *l,
+                            const struct flv_partition_info *p)
+{
+    for (size_t i = 0; i < l->trouble_count; i++) {
+        const struct trouble *t = &l->troubles[i];
+        if (t->partition == p->partition && strcmp(t->topic, p->topic) == 0) {
+            return t->state;
+        }
+    }
+    return state_name(p->state);
+}
+
+static const char *trouble_name(struct flv_slice kind)
+{
+    static const char *const names[] = {"Offline", "Poisoned", "Damaged"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (kind.len == strlen(names[i]) &&
+            strncasecmp(names[i], (const char *)kind.data, kind.len) == 0) {
+            return names[i];
+        }
+    }
+    return "Offline";
+}
+
+static void got_state(void *user,
+                      const struct flv_err *err,
+                      const struct flv_wire_server_state *st)
+{
+    struct list_call *l = user;
+    if (err == NULL && st->troubles.len > 0) {
+        l->troubles = flv_zalloc(st->troubles.len, sizeof *l->troubles);
+        for (uint32_t i = 0; l->troubles != NULL && i < st->troubles.len; i++) {
+            const struct flv_wire_trouble *t = &st->troubles.at[i];
+            struct trouble *to = &l->troubles[l->trouble_count++];
+            snprintf(to->topic, sizeof to->topic, "%.*s", (int)t->topic.len,
+                     (const char *)t->topic.data);
+            to->partition = t->partition;
+            to->state = trouble_name(t->kind);
+        }
+    }
+    cli_call_end(&l->call,
+                 err != NULL && err->rc == FLV_E_UNSUPPORTED ? NULL : err);
+}
+
 static flv_rc print_parts(struct list_call *l,
                           const struct flv_partition_info *parts,
                           size_t count,
@@ -260,6 +321,7 @@ static flv_rc print_parts(struct list_call *l,
     }
     for (size_t i = 0; i < count; i++) {
         sorted[i].info = &parts[i];
+        sorted[i].state = state_of(l, &parts[i]);
     }
     qsort(sorted, count, sizeof *sorted, compare);
     flv_rc rc = l->conf->output == CLI_FORMAT_TABLE
@@ -295,6 +357,12 @@ static int partition_list(struct flv_args *args, void *ctx)
     flv_rc rc = cli_format_check(list.conf->output, &err);
     rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
     if (rc == FLV_OK) {
+        rc = flv_client_server_state(c->client, TROUBLES_MAX, got_state, &list,
+                                     &err);
+    }
+    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
+    cli_call_init(&list.call, c);
+    if (rc == FLV_OK) {
         rc = flv_client_partitions(c->client, list.conf->system, got_partitions,
                                    &list, &err);
     }
@@ -304,6 +372,7 @@ static int partition_list(struct flv_args *args, void *ctx)
     }
     cli_put(&list.text);
     flv_buf_deinit(&list.text);
+    flv_free(list.troubles);
     return rc == FLV_OK ? 0 : cli_fail(&err);
 }
 

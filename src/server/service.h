@@ -61,6 +61,10 @@ FLV_CHECKED flv_rc flv_format_list_serve(struct flv_request *r,
 FLV_CHECKED flv_rc flv_position_store_serve(struct flv_request *r,
                                             struct flv_err *err);
 
+/* How the server is, and what is wrong with which partition. */
+FLV_CHECKED flv_rc flv_server_look_serve(struct flv_request *r,
+                                         struct flv_err *err);
+
 /* The creation id of a topic as text, in wire/ext.h. */
 void flv_topic_creation(const struct flv_server *s,
                         uint64_t topic_id,

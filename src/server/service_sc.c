@@ -596,6 +596,8 @@ flv_rc flv_sc_serve(struct flv_request *r, struct flv_err *err)
         return serve_topic_look(r, err);
     case FLV_API_SC_POSITION_STORE:
         return flv_position_store_serve(r, err);
+    case FLV_API_SC_SERVER_LOOK:
+        return flv_server_look_serve(r, err);
     default:
         return flv_fail(err, FLV_E_PROTOCOL, "api key %u is unknown",
                         r->head.api_key);

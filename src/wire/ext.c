@@ -1,4 +1,5 @@
 #include "wire/ext.h"
+#include "wire/tables.h"
 
 #define RANGE(key)                                                             \
     {                                                                          \
@@ -9,6 +10,7 @@ const struct flv_wire_api_range flv_wire_ext_ranges[FLV_WIRE_EXT_COUNT] = {
     RANGE(FLV_API_SC_TOPIC_CREATE_EXT),
     RANGE(FLV_API_SC_TOPIC_LOOK),
     RANGE(FLV_API_SC_POSITION_STORE),
+    RANGE(FLV_API_SC_SERVER_LOOK),
 };
 
 static const struct flv_wire_field topic_create_ext_fields[] = {
@@ -65,3 +67,39 @@ const struct flv_wire_schema flv_wire_position_store_schema = {
     .nfields = 5,
     .fields = position_store_fields,
 };
+
+/* clang-format off */
+#define T struct flv_wire_server_look
+static const struct flv_wire_field server_look[] = {
+    FLV_WIRE_F(T, troubles_max, U32, FLV_WIRE_EVER),
+};
+FLV_WIRE_TABLE(server_look, server_look);
+#undef T
+
+#define T struct flv_wire_trouble
+static const struct flv_wire_field trouble[] = {
+    FLV_WIRE_F(T, topic, STR, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, partition, U32, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, kind, STR, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, cause, STR, FLV_WIRE_EVER),
+};
+static FLV_WIRE_TABLE(trouble, trouble);
+#undef T
+
+#define T struct flv_wire_server_state
+static const struct flv_wire_field server_state[] = {
+    FLV_WIRE_F(T, version, STR, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, platform, STR, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, data_dir, STR, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, pid, U64, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, uptime_ms, U64, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, restarts, U64, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, disk_bytes, U64, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, disk_free_bytes, U64, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, partitions, U32, FLV_WIRE_EVER),
+    FLV_WIRE_F(T, troubled, U32, FLV_WIRE_EVER),
+    FLV_WIRE_VS(T, troubles, trouble, FLV_WIRE_EVER),
+};
+FLV_WIRE_TABLE(server_state, server_state);
+#undef T
+/* clang-format on */

@@ -26,6 +26,10 @@
  * before anything is read. The answer, a flv_wire_status, comes when it is on
  * disk.
  *
+ * Key 30004 on the SC, same versions: flv_wire_server_look asks how the server
+ * is; the answer is flv_wire_server_state, with the first partitions of which
+ * something is wrong, and the cause in words.
+ *
  * Sequences in Produce: a producer with an id numbers the records of one
  * partition from 0; first_sequence of a batch is the number of its first
  * record. The server answers
@@ -43,7 +47,8 @@
 #define FLV_API_SC_TOPIC_CREATE_EXT 30001
 #define FLV_API_SC_TOPIC_LOOK 30002
 #define FLV_API_SC_POSITION_STORE 30003
-#define FLV_WIRE_EXT_COUNT 3
+#define FLV_API_SC_SERVER_LOOK 30004
+#define FLV_WIRE_EXT_COUNT 4
 #define FLV_WIRE_TOPIC_ID_MAX 63
 
 extern const struct flv_wire_api_range flv_wire_ext_ranges[FLV_WIRE_EXT_COUNT];
@@ -71,5 +76,27 @@ struct flv_wire_position_store {
     int64_t offset;
 };
 FLV_WIRE_MESSAGE(position_store)
+
+struct flv_wire_server_look {
+    uint32_t troubles_max; /* of partitions in the answer */
+};
+FLV_WIRE_MESSAGE(server_look)
+
+/* What is wrong with a partition. */
+struct flv_wire_trouble {
+    struct flv_slice topic;
+    uint32_t partition;
+    struct flv_slice kind; /* offline, poisoned, damaged */
+    struct flv_slice cause;
+};
+
+struct flv_wire_server_state {
+    struct flv_slice version, platform, data_dir;
+    uint64_t pid, uptime_ms, restarts;
+    uint64_t disk_bytes, disk_free_bytes; /* 0, 0: not known */
+    uint32_t partitions, troubled;        /* how many there are */
+    FLV_VEC(struct flv_wire_trouble) troubles;
+};
+FLV_WIRE_MESSAGE(server_state)
 
 #endif

@@ -103,6 +103,8 @@ static const struct flv_wire_schema *sc_request(uint16_t api,
         return &flv_wire_position_store_schema;
     case FLV_API_SC_MIRRORING:
         return &flv_wire_mirroring_request_schema;
+    case FLV_API_SC_SERVER_LOOK:
+        return &flv_wire_server_look_schema;
     default:
         break;
     }
@@ -158,6 +160,9 @@ const struct flv_wire_schema *flv_wire_response_schema(enum flv_wire_side side,
     }
     if (api == FLV_API_SC_MIRRORING) {
         return &flv_wire_mirroring_status_schema;
+    }
+    if (api == FLV_API_SC_SERVER_LOOK) {
+        return &flv_wire_server_state_schema;
     }
     if (!flv_wire_response_wrapped(side, api)) {
         return api == FLV_API_SC_CREATE || api == FLV_API_SC_DELETE ||

@@ -92,6 +92,30 @@ metric_is() {
     [ "$output" = 405 ]
 }
 
+# ---- one screen ----
+
+@test "status tells version, age, partitions, disk" {
+    fluvio cluster start
+    fluvio topic create t -p 3
+    run -0 fluvio cluster status
+    [[ ${lines[4]} =~ ^\ +Server\ [0-9.]+\ \(Fluvio\ platform\ [0-9.]+\),\ pid\ $(server_pid),\ up\ [0-9] ]]
+    [[ ${lines[5]} == *"All 3 partitions are healthy" ]]
+    [[ ${lines[6]} =~ [0-9.]+\ [KMGT]i?B\ of\ [0-9.]+\ [KMGT]i?B\ are\ free\ on\ the\ disk\ of\ $HOME/.fluvio/data$ ]]
+}
+
+@test "status names a partition that cannot be opened, and why" {
+    fluvio cluster start
+    fluvio topic create t -p 2
+    fluvio cluster shutdown
+    mv "$HOME/.fluvio/data/topics/2/1" "$HOME/away"
+    fluvio cluster start
+    run -1 --separate-stderr fluvio cluster status
+    [[ $stderr == *"Partition t-1 is offline: "*"/topics/2/1"* ]]
+    run -0 fluvio partition list
+    [[ ${lines[1]} == *" Online "* ]]
+    [[ ${lines[2]} == *" Offline "* ]]
+}
+
 # ---- the guard ----
 
 # is_new PID: another server than that one serves.
@@ -123,6 +147,8 @@ all_gone() {
     metric_is fluvio_server_restarts_total 1
     run -0 grep -F 'the server died and is started again' "$HOME/.fluvio/log/fluvio-server.log"
     [[ $output == *'why="ended by signal 9'* ]]
+    run -0 fluvio cluster status
+    [[ $output == *"Server died "*" ago and was brought back: ended by signal 9"* ]]
     fluvio cluster shutdown
     until_true 5 all_gone
     [ ! -e "$HOME/.fluvio/data/guard.json" ]
@@ -154,6 +180,9 @@ all_gone() {
     run -0 grep -F 'the server died 8 times in a row and is not started again' \
         "$HOME/.fluvio/log/fluvio-server.log"
     [[ $output == *meta.db* ]]
+    run -1 --separate-stderr fluvio cluster status
+    [[ $stderr == *"SC is not reachable"* ]]
+    [[ $stderr == *"Server died 8 times in a row and was given up "*meta.db* ]]
     rmdir "$HOME/.fluvio/data/meta.db"
     mv "$HOME/meta.db" "$HOME/.fluvio/data/meta.db"
     fluvio cluster start
@@ -212,6 +241,13 @@ PY
     [ "$(grep -c 'stored records are damaged' "$HOME/.fluvio/log/fluvio-server.log")" = 1 ]
     grep 'stored records are damaged' "$HOME/.fluvio/log/fluvio-server.log" |
         grep -E 'partition=t-0 .*/topics/2/0/00000000000000000000.log at byte [0-9]+'
+    run -1 --separate-stderr fluvio cluster status
+    [[ $stderr == *"Partition t-0 is damaged: "*" at byte "* ]]
+    [[ $stderr == *"1 partitions are in trouble"* ]]
+    [[ $output == *"Connector manager is ok"* ]]
+    run -0 fluvio partition list
+    [[ ${lines[1]} == *" Damaged "* ]]
+    [[ ${lines[2]} == *" Online "* ]]
     # Producers go on, and what lies before it is served; it is not.
     echo more | fluvio produce t -p 0
     run -1 fluvio consume t -p 0 -B -d

@@ -778,6 +778,22 @@ static void every_creation_of_a_topic_has_an_id_of_its_own(void **state)
     assert_string_not_equal(first, second);
 }
 
+static void a_server_says_how_it_is(void **state)
+{
+    struct both *b = *state;
+    const struct flv_wire_server_look req = {.troubles_max = UINT32_MAX};
+    struct flv_wire_server_state st;
+    assert_int_equal(rig_create_topic(&b->sc, "t", 3), 0);
+    link_call(&b->sc, FLV_API_SC_SERVER_LOOK, 19, &flv_wire_server_look_schema,
+              &req, &flv_wire_server_state_schema, &st);
+    assert_memory_equal(st.version.data, FLV_VERSION, st.version.len);
+    assert_int_equal(st.partitions, 3);
+    assert_int_equal(st.troubled, 0);
+    assert_int_equal(st.troubles.len, 0);
+    assert_true(st.disk_bytes >= st.disk_free_bytes && st.disk_bytes > 0);
+    assert_true(st.pid > 0);
+}
+
 static int16_t
 store(struct link *sc, const char *id, uint32_t partition, int64_t offset)
 {
@@ -961,6 +977,7 @@ int main(void)
         T(update_of_an_unknown_stream_is_told),
         T(consumer_offset_survives_a_kill_but_not_its_topic),
         T(every_creation_of_a_topic_has_an_id_of_its_own),
+        T(a_server_says_how_it_is),
         T(a_position_is_stored_for_one_creation_and_before_any_record),
         T(consumer_offset_can_be_deleted),
         T(commit_needs_a_stream_with_a_consumer),
