@@ -47,8 +47,8 @@ struct flv__peer {
     struct flv_timer timer; /* greeting's limit, back-off or silence */
     unsigned attempts;      /* failed ones in a row */
     uint64_t ready_since_ms;
-    bool heard;   /* a frame came since the timer ran last */
-    bool doubted; /* asked, and silent for the whole time */
+    uint64_t heard_ms, asked_ms; /* the last frame, the last ping */
+    bool doubted;                /* asked, and silent for the whole time */
     struct flv__call ping;
     struct flv_wire_api_versions_request hello_body;
     struct utsname os; /* of hello_body */
@@ -485,28 +485,43 @@ static void watch_silence(struct flv__peer *p, uint32_t ms)
     }
 }
 
-/* A frame that has begun has limits of its own. */
+static void give_up_silent(struct flv__peer *p)
+{
+    struct flv_err err;
+
+    (void)flv_fail(&err, FLV_E_TIMEOUT,
+                   "%s says nothing any more, not for %u ms when asked",
+                   p->address, p->conf.quiet_ms);
+    go_down(p, &err);
+}
+
 static void look_for_silence(struct flv__peer *p)
 {
-    const bool silent = !p->heard && flv_frames_between(&p->frames);
-    const bool asked = silent && p->ping.state == FLV__CALL_SENT;
+    const uint64_t now = flv_loop_now_ms(p->conf.loop);
+    const bool asked = p->ping.state == FLV__CALL_SENT;
+    uint64_t since = p->heard_ms;
 
-    if (asked && p->doubted) {
-        struct flv_err err;
-
-        (void)flv_fail(&err, FLV_E_TIMEOUT,
-                       "%s says nothing any more, not for %u ms when asked",
-                       p->address, p->conf.quiet_ms);
-        go_down(p, &err);
+    if (!flv_frames_between(&p->frames)) {
+        since = now; /* a frame that has begun has limits of its own */
+    } else if (asked && p->asked_ms > since) {
+        since = p->asked_ms;
+    }
+    if (now - since < p->conf.quiet_ms) {
+        p->doubted = false;
+        watch_silence(p, p->conf.quiet_ms - (uint32_t)(now - since));
         return;
     }
-    if (silent && p->ping.state == FLV__CALL_IDLE && !p->broken &&
+    if (asked && p->doubted) {
+        give_up_silent(p);
+        return;
+    }
+    if (p->ping.state == FLV__CALL_IDLE && !p->broken &&
         (p->sent_count > 0 || p->listeners.next != &p->listeners)) {
+        p->asked_ms = now;
         ping(p);
     }
-    p->heard = false;
-    p->doubted = asked;
     /* It may be that this process slept: what has come is read first. */
+    p->doubted = asked;
     watch_silence(p, asked ? 1 : p->conf.quiet_ms);
 }
 
@@ -547,7 +562,7 @@ static void greeted(struct flv__peer *p, struct flv_chunk *frame)
     p->ready_since_ms = flv_loop_now_ms(p->conf.loop);
     flv_err_clear(&p->last_err);
     p->correlation = 1;
-    p->heard = p->doubted = false;
+    p->doubted = false;
     watch_silence(p, p->conf.quiet_ms);
     tell(p, NULL);
     pump_later(p);
@@ -563,7 +578,7 @@ static void on_frame(void *ctx, struct flv_chunk *frame)
     if (p->broken) {
         return;
     }
-    p->heard = true;
+    p->heard_ms = flv_loop_now_ms(p->conf.loop);
     if (p->state == PEER_GREETING) {
         greeted(p, frame);
         return;
