@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -75,6 +76,17 @@ static void prepare(struct call *c, const char *url, const char *body, long len)
     curl_easy_setopt(c->easy, CURLOPT_PRIVATE, (char *)c);
 }
 
+/* Of this process, in user and kernel mode. */
+static double cpu_s(void)
+{
+    struct rusage r;
+    if (getrusage(RUSAGE_SELF, &r) != 0) {
+        die("getrusage");
+    }
+    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+}
+
 /* How many of those that ended were not answered with 2xx. */
 static uint64_t
 take(CURLM *multi, uint64_t *sent, uint64_t total, uint64_t *done)
@@ -114,6 +126,7 @@ int main(int argc, char **argv)
         body[i] = (char)('a' + i % 26);
     }
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)width);
+    double cpu = cpu_s();
     uint64_t begin = flv_clock_mono_ns();
     for (uint64_t i = 0; i < width && sent < total; i++) {
         prepare(&calls[i], argv[1], body, (long)size);
@@ -131,7 +144,8 @@ int main(int argc, char **argv)
         }
     }
     double s = (double)(flv_clock_mono_ns() - begin) / 1e9;
-    (void)printf("per_s=%.0f bad=%llu\n", (double)total / s,
+    (void)printf("per_s=%.0f cpu_us=%.1f bad=%llu\n", (double)total / s,
+                 (cpu_s() - cpu) * 1e6 / (double)total,
                  (unsigned long long)bad);
     for (uint64_t i = 0; i < width; i++) {
         curl_easy_cleanup(calls[i].easy);
