@@ -352,7 +352,12 @@ class World:
             kill(json.load(f)["pid"], signal.SIGKILL)
 
     def kill_server(self, _):
+        """With its guard, which would bring it back at once."""
         pid = lock_pid(os.path.join(data, "lock"))
+        with open(os.path.join(data, "server.json")) as f:
+            guard = json.load(f).get("guard", 0)
+        if guard:
+            kill(guard, signal.SIGKILL)
         kill(pid, signal.SIGKILL)
         gone(pid)
         self.server_up = False
