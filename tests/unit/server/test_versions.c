@@ -13,6 +13,7 @@ static int setup(void **state)
     static struct both b;
     memset(&b, 0, sizeof b);
     rig_init(&b.rig);
+    b.rig.conf.memory_bytes_max = 80u << 20; /* a half of it for answers */
     rig_start(&b.rig);
     link_open(&b.sc, b.rig.sc);
     link_open(&b.spu, b.rig.spu);
@@ -449,6 +450,80 @@ static void fetch_keeps_to_its_size_but_sends_a_batch_whole(void **state)
     flv_buf_deinit(&buf);
 }
 
+/* Four batches of 1 MB each. */
+static void fill(struct both *b)
+{
+    struct flv_buf buf;
+    const struct flv_slice records = batch_of(&buf, 1, 1000000);
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(rig_produce(&b->spu, "t", 0, records, NULL), 0);
+    }
+    flv_buf_deinit(&buf);
+}
+
+static void fetch_all_ask(struct link *l)
+{
+    struct flv_wire_fetch_request_partition p = {.max_bytes = 1 << 30};
+    struct flv_wire_fetch_topic t = {.name = flv_slice_str("t")};
+    struct flv_wire_fetch_request req = {.max_bytes = 1 << 30};
+    t.partitions.at = &p;
+    t.partitions.len = 1;
+    req.topics.at = &t;
+    req.topics.len = 1;
+    (void)link_ask(l, FLV_API_SPU_FETCH, 25, &flv_wire_fetch_request_schema,
+                   &req, NULL);
+}
+
+/* More than the server's memory for answers holds at a time. */
+enum { FETCHES = 40 };
+
+static void fetches_wait_for_memory_and_all_are_answered(void **state)
+{
+    struct both *b = *state;
+    struct link readers[4];
+    int64_t next;
+    fill(b);
+    for (int r = 0; r < 4; r++) {
+        link_open(&readers[r], b->rig.spu);
+        for (int i = 0; i < FETCHES / 4; i++) {
+            fetch_all_ask(&readers[r]);
+        }
+    }
+    for (int r = 0; r < 4; r++) {
+        for (int i = 0; i < FETCHES / 4; i++) {
+            struct flv_wire_fetch_response resp;
+            (void)link_next(&readers[r]);
+            link_read(&readers[r], 25, &flv_wire_fetch_response_schema, &resp,
+                      NULL);
+            assert_int_equal(resp.error.code, 0);
+            assert_int_equal(span(part(&resp, 0)->records, &next), 0);
+            assert_int_equal(next, 4);
+        }
+        link_close(&readers[r]);
+    }
+}
+
+static void who_leaves_while_fetches_wait_holds_up_nobody(void **state)
+{
+    struct both *b = *state;
+    fill(b);
+    for (int round = 0; round < 4; round++) {
+        struct link reader;
+        link_open(&reader, b->rig.spu);
+        for (int i = 0; i < FETCHES; i++) {
+            fetch_all_ask(&reader);
+        }
+        link_close(&reader);
+    }
+    const struct wanted w = {"t", 0, 3, 1 << 20};
+    const struct flv_wire_fetch_response resp = fetch(b, &w, 1, 1 << 20, 25);
+    int64_t next;
+    assert_int_equal(span(part(&resp, 0)->records, &next), 3);
+    /* What still waits ends with the server. */
+    fetch_all_ask(&b->spu);
+}
+
 static void fetch_of_too_many_partitions_ends_the_connection(void **state)
 {
     struct both *b = *state;
@@ -474,6 +549,8 @@ int main(void)
         T(records_are_served_in_every_version),
         T(fetch_has_an_answer_for_each_partition),
         T(fetch_keeps_to_its_size_but_sends_a_batch_whole),
+        T(fetches_wait_for_memory_and_all_are_answered),
+        T(who_leaves_while_fetches_wait_holds_up_nobody),
         T(fetch_of_too_many_partitions_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
