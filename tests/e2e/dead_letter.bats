@@ -46,7 +46,7 @@ PY
 
 start_is_above_0() {
     [ "$(fluvio partition list -O json |
-        py "[p['status']['base_offset'] for p in d if p['name'] == '$1-0'][0]")" -gt 0 ]
+        py "[p['status']['baseOffset'] for p in d if p['name'] == '$1-0'][0]")" -gt 0 ]
 }
 
 values() {

@@ -47,8 +47,10 @@ py() {
     [ -z "$output" ]
     run -1 --separate-stderr fluvio topic delete nothing
     [ "$stderr" = "Topic not found" ]
-    run -1 --separate-stderr fluvio topic create ''
-    [[ $stderr == *"Topic name is required"* ]]
+    for name in "''" ''; do
+        run -1 --separate-stderr bash -c "fluvio topic create $name"
+        [[ $stderr == *"Topic name is required"* ]]
+    done
     for name in Upper under_score -dash dash- 'a b'; do
         run -1 --separate-stderr fluvio topic create -- "$name"
         [[ $stderr == *"Invalid Topic name $name"* ]]
@@ -199,7 +201,7 @@ YAML
 # base TOPIC: the first offset that partition 0 still has.
 base() {
     fluvio partition list -O json |
-        py "[p['status']['base_offset'] for p in d if p['name'] == '$1-0'][0]"
+        py "[p['status']['baseOffset'] for p in d if p['name'] == '$1-0'][0]"
 }
 
 base_is() {
