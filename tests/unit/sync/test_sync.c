@@ -26,16 +26,21 @@ static struct flv_err err; /* of the test's own thread */
         }                                                                      \
     } while (0)
 
-static void rig_init(struct rig *r, uint32_t timeout_ms)
+static void open_rig(struct rig *r, uint32_t timeout_ms)
 {
     struct flv_sync_conf conf = {.timeout_ms = timeout_ms};
     char address[32];
 
-    server_init(&r->server);
     (void)snprintf(address, sizeof(address), "127.0.0.1:%s",
                    r->server.ports[0]);
     conf.address = address;
     ok(flv_sync_open(&r->s, &conf, &err));
+}
+
+static void rig_init(struct rig *r, uint32_t timeout_ms)
+{
+    server_init(&r->server);
+    open_rig(r, timeout_ms);
 }
 
 static void rig_deinit(struct rig *r)
@@ -394,6 +399,50 @@ static void a_call_without_a_server_says_why(void **state)
     rig_deinit(&r);
 }
 
+static void names_the_sc(const struct rig *r, flv_rc rc)
+{
+    assert_int_equal(rc, FLV_E_TIMEOUT);
+    assert_non_null(strstr(err.text, r->server.ports[0]));
+}
+
+/* It accepts, and is silent: every call is back in time, and nothing is lost
+ * when it wakes up. */
+static void a_frozen_server_is_told_in_time_and_waited_for(void **state)
+{
+    const struct flv_consumer_conf conf = flv_consumer_conf_default("events");
+    const struct flv_producer_conf pconf = flv_producer_conf_default("events");
+    const struct flv_msg msg = text_msg("0", -1);
+    const struct flv_sync_record *record = NULL;
+    struct flv_sync_topics topics;
+    struct flv_sync_producer *p = NULL;
+    struct flv_sync_consumer *k = NULL;
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 0);
+    make_topic(&r, "events", 1);
+    ok(flv_sync_producer_open(&p, r.s, &pconf, &err));
+    k = consumer(&r, &conf);
+    assert_int_equal(kill(r.server.pid, SIGSTOP), 0);
+    ok(flv_sync_put(p, &msg, 1, 50, &err));
+    names_the_sc(&r, flv_sync_flush(p, 50, &err));
+    names_the_sc(&r, flv_sync_send(p, &msg, 1, NULL, 50, &err));
+    names_the_sc(&r, flv_sync_next(k, 50, &record, &err));
+    assert_int_equal(kill(r.server.pid, SIGCONT), 0);
+    ok(flv_sync_flush(p, LIMIT_MS, &err));
+    assert_int_equal(next(k)->offset, 0);
+    assert_int_equal(next(k)->offset, 1);
+    flv_sync_close(r.s);
+    /* A new one waits for the answer of the first request, or a list. */
+    server_stop(&r.server, SIGTERM);
+    server_start(&r.server);
+    open_rig(&r, 400);
+    assert_int_equal(kill(r.server.pid, SIGSTOP), 0);
+    names_the_sc(&r, flv_sync_topics(r.s, NULL, &topics, &err));
+    assert_int_equal(kill(r.server.pid, SIGCONT), 0);
+    rig_deinit(&r);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     const struct flv_producer_conf pconf = flv_producer_conf_default("none");
@@ -591,6 +640,7 @@ int main(void)
         cmocka_unit_test(signals_stay_as_they_are),
         cmocka_unit_test(next_errs_in_time_and_names_the_address),
         cmocka_unit_test(a_call_without_a_server_says_why),
+        cmocka_unit_test(a_frozen_server_is_told_in_time_and_waited_for),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(manual_offsets_store_what_was_marked),
