@@ -76,7 +76,8 @@ static bool read_target(const char *from, char *out, size_t size)
             return false;
         }
     }
-    (void)snprintf(out, size, "%s%s", slash > 0 ? "/" : "", from);
+    out[0] = '/';
+    memcpy(out + slash, from, len + 1);
     return true;
 }
 

@@ -32,7 +32,7 @@ WORKERS = 4
 TAILS = 4
 SILENT = 20
 PARTITIONS = 8
-KEPT = 64 << 20  # bytes of each partition
+KEPT = 8 << 20  # bytes of each partition: soon reached
 LINES = 3000
 MB = 1e6
 
