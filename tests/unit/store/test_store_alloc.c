@@ -173,6 +173,89 @@ static void running_out_of_memory_while_checking_is_told(void **state)
     sim_deinit(&disk);
 }
 
+static void scrub(struct flv_log *log)
+{
+    struct flv_log_scrub sc = {.bytes_max = 700};
+
+    while (flv_log_scrub_prepare(log, &sc)) {
+        flv_log_scrub_run(&sc);
+        flv_log_scrub_finish(&sc);
+        /* Want of memory is not damage. */
+        assert_int_not_equal(sc.damage.rc, FLV_E_CORRUPT);
+    }
+}
+
+static void running_out_of_memory_in_upkeep_harms_nothing(void **state)
+{
+    bool fired = true;
+
+    (void)state;
+    for (uint64_t n = 1; fired; n++) {
+        struct sim disk;
+        struct flv_log_conf conf;
+        struct flv_log *log;
+        struct flv_log_info info;
+        int64_t start;
+
+        sim_init(&disk, n);
+        conf = small_conf(&disk);
+        log = open_log(&conf, NULL);
+        use(log, 20);
+        (void)flv__mem_fail_at(n);
+        if (flv_log_trim(log, 12) == 0) {
+            assert_true(flv_log_trim(log, 12) > 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            commit_all(log);
+            (void)run_job(flv_log_upkeep_job(log));
+        }
+        scrub(log);
+        fired = flv__mem_fail_at(0) >= n;
+        flv_log_stat(log, &info);
+        assert_int_equal(info.state, FLV_LOG_OK);
+        start = flv_log_start_offset(log);
+        assert_in_range(start, 1, 12);
+        assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+        log = open_log(&conf, NULL);
+        assert_in_range(flv_log_start_offset(log), 0, start);
+        assert_int_equal(count_records(log), 20 - flv_log_start_offset(log));
+        assert_int_equal(append_plain(log, 200), 20);
+        flv_log_abandon(log);
+        sim_deinit(&disk);
+    }
+}
+
+static void running_out_of_memory_while_deleting_can_be_repeated(void **state)
+{
+    bool fired = true;
+
+    (void)state;
+    for (uint64_t n = 1; fired; n++) {
+        struct sim disk;
+        struct flv_log_conf conf;
+        struct flv_log *log;
+        flv_rc rc;
+
+        sim_init(&disk, n);
+        conf = small_conf(&disk);
+        log = open_log(&conf, NULL);
+        use(log, 9);
+        assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+        (void)flv__mem_fail_at(n);
+        rc = flv_log_delete(&disk.io, LOG_DIR, NULL);
+        fired = flv__mem_fail_at(0) >= n;
+        assert_true(rc == FLV_OK || rc == FLV_E_NOMEM);
+        assert_int_equal(disk.open_files, 0);
+        if (rc == FLV_E_NOMEM) {
+            rc = flv_log_delete(&disk.io, LOG_DIR, NULL);
+            assert_true(rc == FLV_OK || rc == FLV_E_NOT_FOUND);
+        }
+        assert_int_equal(flv_log_delete(&disk.io, LOG_DIR, NULL),
+                         FLV_E_NOT_FOUND);
+        sim_deinit(&disk);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +263,8 @@ int main(void)
             running_out_of_memory_while_open_is_an_error_and_no_more),
         cmocka_unit_test(running_out_of_memory_while_opening_harms_nothing),
         cmocka_unit_test(running_out_of_memory_while_checking_is_told),
+        cmocka_unit_test(running_out_of_memory_in_upkeep_harms_nothing),
+        cmocka_unit_test(running_out_of_memory_while_deleting_can_be_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
