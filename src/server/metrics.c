@@ -151,11 +151,11 @@ static void add_clients(struct flv_out *o, const struct flv_server *s)
     for (int i = 0; i < 2; i++) {
         worded(o, "fluvio_server_connections", "service", words[i], open[i]);
     }
-    flv_expo_family(o, "fluvio_server_connections_total", "counter",
+    flv_expo_family(o, "fluvio_server_connections_accepted_total", "counter",
                     "Accepted connections by service.");
     for (int i = 0; i < 2; i++) {
-        worded(o, "fluvio_server_connections_total", "service", words[i],
-               s->counts.connections[i]);
+        worded(o, "fluvio_server_connections_accepted_total", "service",
+               words[i], s->counts.connections[i]);
     }
     single(o, "fluvio_server_connections_refused_total", "counter",
            "Clients turned away for want of descriptors or memory.",

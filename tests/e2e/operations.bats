@@ -116,6 +116,29 @@ metric_is() {
     [[ ${lines[2]} == *" Offline "* ]]
 }
 
+# ---- files ----
+
+open_logs() {
+    find "/proc/$(server_pid)/fd" -lname "$HOME/.fluvio/data/topics/*" | wc -l
+}
+
+@test "an empty partition has 0 B, and files stay few whatever the segments" {
+    fluvio cluster start
+    fluvio topic create t --segment-size 4096
+    run -0 fluvio partition list
+    [[ ${lines[1]} == *" 0 B "* ]]
+    for _ in $(seq 30); do
+        head -c 3000 /dev/zero | tr '\0' x | fluvio produce t --raw
+    done
+    [ "$(find "$HOME/.fluvio/data/topics" -name '*.log' | wc -l)" -ge 30 ]
+    fluvio consume t -B -d >out
+    [ "$(wc -l <out)" = 30 ]
+    # The newest, eight old ones, and one that is being made.
+    [ "$(open_logs)" -le 10 ]
+    run -0 fluvio partition list
+    [[ ${lines[1]} =~ \ 9[0-9.]+\ KB|\ 9[0-9.]+\ KiB|\ 8[0-9.]+\ Ki?B ]]
+}
+
 # ---- the guard ----
 
 # is_new PID: another server than that one serves.
