@@ -99,6 +99,7 @@ static const struct flv_opt opts[] = {
     {.name = "subscription-message", .arg = "text",
      FLV_LIST(struct http_conf, subscriptions),
      .aliases = subscription_names, .since = "0.5.0",
+     .flags = FLV_OPT_SECRET,
      .example = "{\"op\":\"subscribe\"}",
      .help = "Text that a WebSocket is sent first; may be repeated"},
     {.name = "ping-interval", FLV_DURATION(struct http_conf, ping_ms),
