@@ -261,6 +261,7 @@ struct writer {
 static void *write_all(void *user)
 {
     struct writer *w = user;
+    struct flv_producer_stats stats;
 
     for (int i = 0; w->rc == FLV_OK && i < EACH; i++) {
         char text[16];
@@ -269,15 +270,20 @@ static void *write_all(void *user)
         const struct flv_msg msg = {.value = flv_slice(text, (size_t)len),
                                     .partition = -1};
 
-        w->rc = flv_sync_put(w->p, &msg, 1, LIMIT_MS, NULL);
+        w->rc = i % 70 == 0 ? flv_sync_send(w->p, &msg, 1, NULL, LIMIT_MS, NULL)
+                            : flv_sync_put(w->p, &msg, 1, LIMIT_MS, NULL);
         if (w->rc == FLV_OK && i % 100 == 0) {
             w->rc = flv_sync_flush(w->p, LIMIT_MS, NULL);
+        }
+        if (w->rc == FLV_OK && i % 150 == 0) {
+            w->rc = flv_sync_producer_stats(w->p, &stats, NULL);
         }
     }
     return NULL;
 }
 
-/* Four threads put while this one takes; of each thread, in order. */
+/* Four threads put, send and flush while this one takes; of each thread, in
+ * order. */
 static void threads_share_a_producer(void **state)
 {
     struct flv_consumer_conf conf = flv_consumer_conf_default("events");
