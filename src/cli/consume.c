@@ -536,6 +536,15 @@ static void on_signal(void *ctx, int signum)
     end(k, NULL);
 }
 
+/* The terminal has another size. */
+static void on_resize(void *ctx, int signum)
+{
+    struct consume *k = ctx;
+    (void)signum;
+    k->dirty = true;
+    redraw(k);
+}
+
 static void consumer_closed(void *user)
 {
     struct consume *k = user;
@@ -589,8 +598,12 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     rc = flv_loop_on_signal(loop, SIGINT, on_signal, k, err);
     rc = rc == FLV_OK ? flv_loop_on_signal(loop, SIGTERM, on_signal, k, err)
                       : rc;
+    if (rc == FLV_OK && k->screen) {
+        rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
+    }
     if (k->screen) {
         cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
+        cli_sink_kick(&k->sink); /* the empty table follows */
     } else {
         print_notice(k, cc.start);
     }
@@ -648,6 +661,8 @@ static void close_all(struct consume *k)
     if (k->cli->loop != NULL) {
         cli_ignore(flv_loop_on_signal(k->cli->loop, SIGINT, NULL, NULL, NULL));
         cli_ignore(flv_loop_on_signal(k->cli->loop, SIGTERM, NULL, NULL, NULL));
+        cli_ignore(
+            flv_loop_on_signal(k->cli->loop, SIGWINCH, NULL, NULL, NULL));
     }
     cli_commits_stop(&k->commits);
     cli_sink_deinit(&k->sink);

@@ -139,6 +139,38 @@ sys.exit(os.waitstatus_to_exitcode(status))
 PY
 }
 
+@test "the full table follows the size of the terminal, and Ctrl-C leaves it" {
+    fluvio topic create sizes
+    seq 1 40 | sed 's/.*/{"n":&}/' | fluvio produce sizes
+    timeout 60 python3 - <<'PY'
+import fcntl, os, pty, struct, termios
+
+def size(fd, lines):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 40, 0, 0))
+
+def until(fd, seen, text):
+    while text not in seen:
+        seen += os.read(fd, 4096)
+    return seen
+
+pid, fd = pty.fork()
+if pid == 0:
+    size(1, 20)
+    os.execvp("fluvio", ["fluvio", "consume", "sizes", "-B", "-O", "full_table"])
+until(fd, b"", b"Items: 40")
+size(fd, 8)
+seen = last = b""
+while last.count(b"\n") != 7:
+    seen = until(fd, seen, b"\x1b[J")
+    picture, _, seen = seen.partition(b"\x1b[J")
+    last = picture[picture.rindex(b"\x1b[H"):]
+assert b" 36 " in last and b" 35 " not in last and b" 40 " in last, last
+os.write(fd, b"\x03")
+_, status = os.waitpid(pid, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
+PY
+}
+
 @test "on a terminal the full table replaces rows of the same key" {
     fluvio table-format create -c "$HOME/prices.yml"
     run -0 on_terminal fluvio consume rows -B -d -O full_table \
@@ -148,6 +180,12 @@ PY
     last=${last//$'\033[K'/}
     [[ $last == "(Ctrl-C to exit) | Items: 2 | records th"* ]]
     [[ $last == *$'\033[1;32;44m Item     Price \033[0m\n pen          3 \n ink          2 \n'* ]]
+    fluvio topic create empty
+    run -0 on_terminal fluvio consume empty -B -d -O full_table \
+        --table-format prices
+    [[ $output == *"| Items: 0"*" Item     Price "* ]]
+    run -1 on_terminal fluvio consume missing -B -d -O full_table
+    [[ $output == *"Topic not found: missing"* ]]
     NO_COLOR=1 run -0 on_terminal fluvio consume rows -B -d -O full_table \
         --table-format prices
     [[ $output != *$'\033[1;'* ]]
