@@ -128,7 +128,7 @@ has_manuals() {
     [ ${#deb[@]} -eq 1 ] && [ ${#dev[@]} -eq 1 ] && [ ${#lib[@]} -eq 1 ]
     run -0 dpkg-deb -f "${deb[0]}" Depends
     [[ $output == *ca-certificates* && $output == *libc6* ]]
-    [[ $output == *libuv1* && $output == *libsqlite3-0* && $output == *libssl3* ]]
+    [[ $output == *libuv1* && $output == *libsqlite3-0* && $output == *libssl3* && $output == *libmicrohttpd12* ]]
     run -0 dpkg-deb -c "${deb[0]}"
     for path in usr/bin/fluvio usr/bin/fluvio-server usr/bin/fluvio-manager \
         usr/bin/fluvio-connect-http usr/lib/fluvio-c/libwasmtime.so \
