@@ -256,6 +256,24 @@ for s in json.load(sys.stdin)["stages"]:
     [ "$(taken)" = "$(printf '%s\n' "$TOPIC/0/0 one" "$TOPIC/0/1 two")" ]
 }
 
+@test "while its endpoint is away a sink takes in its window and no more" {
+    no_endpoint
+    python3 -c 'for n in range(30000): print(f"\"{n:01000}\"")' |
+        fluvio produce "$TOPIC"
+    sink --format=ndjson --in-flight=1
+    said 'not delivered, it is tried again'
+    sleep 2 # with time to take in everything, if it were to
+    stop_sink
+    local out
+    out=$(sed -n 's/.* acked=0 .*/&/; s/.* out=\([0-9]*\) .*/\1/p' "$LOG")
+    [ "$out" -gt 0 ] && [ "$out" -le 20000 ] # 16,384 and a fetch
+    endpoint
+    sink --format=ndjson
+    until_true 30 position 29999
+    stop_sink
+    grep -q 'in=30000 passed=30000 filtered=0 failed=0' "$LOG"
+}
+
 @test "a slow endpoint costs a repetition, which it knows by the key" {
     endpoint slow
     produce one
