@@ -128,16 +128,34 @@ static void full_disk_is_told_and_passes(void **state)
     assert_int_equal(base, 1);
 }
 
+/* What the server itself says is wrong: NULL for nothing. */
+static void trouble_is(struct both *b, const char *kind)
+{
+    const struct flv_wire_server_look req = {.troubles_max = 10};
+    struct flv_wire_server_state st;
+    link_call(&b->sc, FLV_API_SC_SERVER_LOOK, 19, &flv_wire_server_look_schema,
+              &req, &flv_wire_server_state_schema, &st);
+    assert_int_equal(st.troubled, kind != NULL);
+    assert_int_equal(st.troubles.len, kind != NULL);
+    if (kind != NULL) {
+        assert_int_equal(st.troubles.at[0].kind.len, strlen(kind));
+        assert_memory_equal(st.troubles.at[0].kind.data, kind, strlen(kind));
+        assert_true(st.troubles.at[0].cause.len > 0);
+    }
+}
+
 static void failed_sync_poisons_until_restart(void **state)
 {
     struct both *b = *state;
     int64_t base = -1;
     assert_int_equal(produce(b, NULL), 0);
+    trouble_is(b, NULL);
     atomic_store(&disk.switches->sync_fails, true);
     assert_int_equal(produce(b, NULL), FLV_WIRE_STORAGE_ERROR);
     atomic_store(&disk.switches->sync_fails, false);
     assert_int_equal(produce(b, NULL), FLV_WIRE_STORAGE_ERROR);
     assert_int_equal(read_first(b), 0);
+    trouble_is(b, "poisoned");
     link_close(&b->sc);
     link_close(&b->spu);
     rig_stop(&b->rig);
