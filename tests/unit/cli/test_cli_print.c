@@ -384,6 +384,21 @@ static void table_format_says_columns_and_looks(void **state)
                         " a longer one            \n");
 }
 
+static void a_header_does_not_move_the_cursor(void **state)
+{
+    struct shown *s = *state;
+    const struct flv_table_column column = {
+        .key_path = "a", .header_label = "x\033[2J\xc2\x9b\n"};
+    const struct flv_table_format format = {.name = "f",
+                                            .has_columns = true,
+                                            .columns = &column,
+                                            .column_count = 1};
+    s->f.form = CLI_VALUE_TABLE;
+    assert_int_equal(cli_grid_use(&s->f.grid, &format, NULL), FLV_OK);
+    assert_string_equal(show(s, NULL, "{\"a\":1}", 7),
+                        " x [2J    \n 1        \n");
+}
+
 static void rows_of_the_same_keys_are_replaced_on_the_screen(void **state)
 {
     struct cli_grid g;
@@ -457,6 +472,7 @@ int main(void)
         SHOWN(truncation_keeps_one_line_of_whole_characters),
         SHOWN(table_records_share_one_header),
         SHOWN(table_format_says_columns_and_looks),
+        SHOWN(a_header_does_not_move_the_cursor),
         cmocka_unit_test(rows_of_the_same_keys_are_replaced_on_the_screen),
         cmocka_unit_test(the_oldest_row_goes_when_there_are_too_many),
     };
