@@ -13,6 +13,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define SIGNAL_COUNT 3
+static const int signals[SIGNAL_COUNT] = {SIGTERM, SIGINT, SIGHUP};
+
 static volatile sig_atomic_t asked; /* the signal that asked for the end */
 static volatile pid_t child;
 
@@ -28,19 +31,18 @@ static void pass_on(int signum)
 
 static void catch_signals(void)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     struct sigaction action = {.sa_handler = pass_on};
     (void)sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         (void)sigaction(signals[i], &action, NULL);
     }
 }
 
 static void let_signals_be(void)
 {
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGINT, SIG_DFL);
-    (void)signal(SIGHUP, SIG_DFL);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        (void)signal(signals[i], SIG_DFL);
+    }
 }
 
 /* Until the child ends; others that end were orphans. */
@@ -128,15 +130,25 @@ static struct flv_guard_note *make_note(void)
 /* One life: the status of the child's end in the parent; -1 in the child. */
 static int live_once(void)
 {
+    sigset_t ours, before;
+    (void)sigemptyset(&ours);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        (void)sigaddset(&ours, signals[i]);
+    }
+    /* What comes meanwhile must neither be noted by the child alone nor reach
+     * one that still has the guard's handlers. */
+    (void)sigprocmask(SIG_BLOCK, &ours, &before);
     pid_t pid = fork();
     if (pid == 0) {
         let_signals_be();
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
         return -1;
     }
     child = pid;
     if (asked != 0 && pid > 0) {
         (void)kill(pid, asked); /* it came before there was a child */
     }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     int status = pid > 0 ? wait_for_child() : 1 << 8;
     child = 0;
     return status;
@@ -160,7 +172,9 @@ struct flv_guard_note *flv_guard(const struct flv_guard_conf *c,
         }
         uint64_t lived_ms = flv_clock_mono_ms() - start_ms;
         bool exited = WIFEXITED(status);
-        *out_status = exited ? WEXITSTATUS(status) : 1;
+        *out_status = exited                  ? WEXITSTATUS(status)
+                      : in_good_order(status) ? 0
+                                              : 1;
         /* One that cannot even start once says why and is not repeated. */
         if (in_good_order(status) || asked != 0 || (first && exited)) {
             return NULL;

@@ -19,6 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Who signals a whole group, as a terminal and systemd do, reaches guard and
+ * child, and the guard passes it on: for so long it is one and the same. */
+#define FLV_GUARD_SAME_SIGNAL_MS 1000
+
 /* A page that guard and children share. */
 struct flv_guard_note {
     char words[FLV_ERR_TEXT_MAX]; /* of a child that is about to end */

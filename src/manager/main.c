@@ -18,8 +18,6 @@ enum { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 #define TARGET "manager"
 #define PORT_DEFAULT 9020
-/* A terminal's Ctrl-C comes twice: from it, and passed on by the guard. */
-#define SAME_SIGNAL_MS 1000
 
 /* The sanitizers reserve more address space than any limit allows. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -154,7 +152,7 @@ static void on_signal(void *ctx, int signum)
 {
     struct program *p = ctx;
     if (p->stop_asked &&
-        flv_loop_now_ms(p->loop) - p->asked_ms < SAME_SIGNAL_MS) {
+        flv_loop_now_ms(p->loop) - p->asked_ms < FLV_GUARD_SAME_SIGNAL_MS) {
         return;
     }
     if (p->stop_asked) {

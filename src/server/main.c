@@ -234,6 +234,7 @@ struct program {
     struct flv_guard_note *note; /* NULL: no guard */
     long guard;                  /* its pid */
     bool stopping;
+    uint64_t stopping_ms; /* since when */
 };
 
 static int fail(const struct flv_err *err)
@@ -251,11 +252,17 @@ static void stopped(void *ctx)
 static void on_signal(void *ctx, int signum)
 {
     struct program *p = ctx;
+    uint64_t now_ms = flv_loop_now_ms(p->loop);
+    if (p->stopping && p->note != NULL &&
+        now_ms - p->stopping_ms < FLV_GUARD_SAME_SIGNAL_MS) {
+        return;
+    }
     if (p->stopping) {
         flv_log_warn("server", "second signal: ending at once");
         _exit(128 + signum);
     }
     p->stopping = true;
+    p->stopping_ms = now_ms;
     flv_log_info("server", "stopping",
                  FLV_KV_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
     flv_server_stop(p->server, stopped, p);
