@@ -276,7 +276,7 @@ static uint64_t each_partition(struct flv_out *o,
     uint64_t n = 0;
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
-        if (t->spec.system || t->state == FLV_TOPIC_CREATING) {
+        if (flv_topic_is_own(t) || t->state == FLV_TOPIC_CREATING) {
             continue;
         }
         for (uint32_t p = 0; p < t->partition_count; p++) {

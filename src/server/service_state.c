@@ -45,7 +45,7 @@ static void add_partitions(const struct flv_server *s,
     out->troubles.at = FLV_ARENA_NEW(arena, struct flv_wire_trouble, max + 1);
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
-        if (t->spec.system || t->state == FLV_TOPIC_CREATING) {
+        if (flv_topic_is_own(t) || t->state == FLV_TOPIC_CREATING) {
             continue;
         }
         for (uint32_t p = 0; p < t->partition_count; p++) {

@@ -47,6 +47,11 @@ metric_is() {
     metric_is 'fluvio_partition_healthy{topic="two",partition="1"}' 1
     metric_is 'fluvio_server_topics' 1
     metric_is 'fluvio_server_partitions' 2
+    # A system topic that a person made is one like others.
+    fluvio topic create --system own
+    echo kept | fluvio produce own
+    metric_is 'fluvio_partition_records_in_total{topic="own",partition="0"}' 1
+    metric_is 'fluvio_server_partitions' 3
     [ "$(metric 'fluvio_partition_bytes_in_total{topic="two",partition="0"}')" -gt 100 ]
     [ "$(metric fluvio_server_sync_seconds_count)" -ge 2 ]
     metric_is 'fluvio_server_sync_seconds_bucket{le="+Inf"}' \
@@ -177,6 +182,13 @@ all_gone() {
     [ ! -e "$HOME/.fluvio/data/guard.json" ]
 }
 
+# pending_term PID: SIGTERM waits for that process.
+pending_term() {
+    local mask
+    mask=$(awk '/^ShdPnd/ { print $2 }' "/proc/$1/status")
+    ((0x$mask & 1 << 14))
+}
+
 @test "what was told to end does not come back" {
     fluvio cluster start
     kill -TERM "$(server_pid)"
@@ -187,9 +199,25 @@ all_gone() {
     fluvio cluster start
     kill -STOP "$(server_pid)"
     kill -TERM "$(server_pid)"
-    kill -INT "$(server_pid)" # the second signal ends it at once
+    kill -INT "$(server_pid)"
     kill -CONT "$(server_pid)"
     until_true 20 all_gone
+}
+
+@test "a signal to the whole group ends the server in good order" {
+    fluvio cluster start
+    local pid
+    pid=$(server_pid)
+    # As a terminal's Ctrl-C, or systemd: and the guard passes it on once more.
+    kill -STOP "$pid"
+    kill -INT "$pid"
+    kill -TERM "$(guard_pid)"
+    until_true 10 pending_term "$pid"
+    kill -CONT "$pid"
+    until_true 20 all_gone
+    run -0 cat "$HOME/.fluvio/log/fluvio-server.log"
+    [[ $output == *stopped* ]]
+    [[ $output != *"second signal"* ]]
 }
 
 @test "a server that cannot start again is given up, with its reason" {
