@@ -11,6 +11,8 @@
 #define STEP_BYTES_MAX ((uint64_t)1 << 20)
 #define STEP_BYTES_MIN ((uint64_t)64 << 10)
 #define STEPS_PER_SECOND 4
+/* What lacks memory, descriptors or threads now may have them then. */
+#define UNREAD_WAIT_MS 1000
 /* Partitions without a read in between: the loop has other work. */
 #define LOOKS_MAX 64
 
@@ -30,7 +32,7 @@ static void wake_after(struct flv_scrub *x, uint64_t ms)
 
 static bool is_walked(const struct flv_topic *t)
 {
-    return !t->spec.system && t->state != FLV_TOPIC_CREATING;
+    return !flv_topic_is_own(t) && t->state != FLV_TOPIC_CREATING;
 }
 
 /* The topic the walk is in, or the first behind it; NULL: none. */
@@ -89,7 +91,9 @@ static void done(struct flv_work *w, flv_rc rc)
         x->bytes += x->step.bytes;
     }
     flv_partition_release(p);
-    wake_after(x, x->step.bytes * 1000 / x->conf.bytes_per_s + 1);
+    wake_after(x, x->step.unread
+                      ? UNREAD_WAIT_MS
+                      : x->step.bytes * 1000 / x->conf.bytes_per_s + 1);
     flv_server_ended(x->server);
 }
 
@@ -112,7 +116,7 @@ static bool submit(struct flv_scrub *x, struct flv_partition *p)
     flv_partition_hold(p);
     flv_server_began(x->server);
     if (flv_pool_submit(x->server->read_pool, &x->work) != FLV_OK) {
-        x->step.bytes = x->conf.bytes_per_s; /* again in a second */
+        x->step.unread = true;
         done(&x->work, FLV_E_BUSY);
     }
     return true;

@@ -285,6 +285,8 @@ struct flv_log_scrub {
     int64_t base;          /* of its segment: first offset of it */
     struct flv_err damage; /* rc OK: none. Told once for each segment, of
                             * which the rest is then passed over */
+    bool unread;           /* for want of memory or descriptors; the next step
+                            * tries again */
 
     /* store's own */
     struct flv_log *log;

@@ -57,6 +57,7 @@ bool flv_log_scrub_prepare(struct flv_log *log, struct flv_log_scrub *sc)
 
     assert(sc->segment == NULL && sc->bytes_max > 0);
     sc->bytes = 0;
+    sc->unread = false;
     flv_err_clear(&sc->damage);
     if (s == NULL) {
         sc->begun = sc->skip = false;
@@ -143,7 +144,8 @@ void flv_log_scrub_run(struct flv_log_scrub *sc)
     flv_rc rc;
 
     if (path == NULL) {
-        return; /* tried again in the next step */
+        sc->unread = true;
+        return;
     }
     rc = log->io->ops->open(log->io, path, FLV_IO_READ, &file, &err);
     if (rc == FLV_E_NOT_FOUND) {
@@ -155,6 +157,8 @@ void flv_log_scrub_run(struct flv_log_scrub *sc)
     /* A lack of memory or descriptors says nothing about the disk. */
     if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED || rc == FLV_E_IO) {
         sc->damage = err;
+    } else {
+        sc->unread = rc != FLV_OK;
     }
     flv_io_close(file);
     flv_free(path);
