@@ -139,16 +139,29 @@ static void note_failure(struct fetch *f, struct item *it)
     it->result->error = other(f, f->err.text);
 }
 
+/* What a read means for the partition, as when a stream reads. */
+static void note_read(struct fetch *f)
+{
+    if (f->rc == FLV_OK && f->read.len > 0) {
+        flv_partition_count_out(
+            f->reading, (uint64_t)(f->read.next_offset - f->read.base_offset),
+            f->read.len);
+    } else if (f->rc == FLV_E_CORRUPT) {
+        flv_partition_note_damage(f->reading, f->read.segment_base, &f->err);
+    }
+}
+
 static void read_over(struct flv_work *w, flv_rc rc)
 {
     struct fetch *f = (struct fetch *)w;
     struct item *it = &f->items[f->next];
     flv_log_read_finish(&f->read);
-    flv_partition_release(f->reading);
-    f->reading = NULL;
     if (rc != FLV_OK) {
         f->rc = flv_fail(&f->err, rc, "the server is stopping");
     }
+    note_read(f);
+    flv_partition_release(f->reading);
+    f->reading = NULL;
     if (f->rc == FLV_E_LIMIT && f->used == 0 && f->read.need_bytes > f->size) {
         grow(f, f->read.need_bytes); /* the first batch comes whole */
         return;

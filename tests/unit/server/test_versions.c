@@ -1,5 +1,9 @@
 #include "rig.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
 /* Every request in every version that the server lists, as clients of all
  * releases send them; and Fetch, which none of them sends any more. */
 
@@ -14,6 +18,7 @@ static int setup(void **state)
     memset(&b, 0, sizeof b);
     rig_init(&b.rig);
     b.rig.conf.memory_bytes_max = 80u << 20; /* a half of it for answers */
+    b.rig.conf.metrics_host = "127.0.0.1";
     rig_start(&b.rig);
     link_open(&b.sc, b.rig.sc);
     link_open(&b.spu, b.rig.spu);
@@ -418,6 +423,53 @@ static void fetch_has_an_answer_for_each_partition(void **state)
     flv_buf_deinit(&buf);
 }
 
+/* The page of metrics. */
+static const char *metrics_of(const struct both *b)
+{
+    static const char ask[] = "GET /metrics HTTP/1.0\r\n\r\n";
+    static char text[1 << 16];
+    char path[4200];
+    snprintf(path, sizeof path, "%s/server.json", b->rig.conf.data_dir);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    const char *port = strstr(text, "\"metrics_port\":");
+    assert_non_null(port);
+    struct link l;
+    link_open(&l, (uint16_t)strtoul(port + 15, NULL, 10));
+    link_send(&l, ask, sizeof ask - 1);
+    size_t len = 0;
+    ssize_t n;
+    while ((n = recv(l.fd, text + len, sizeof text - 1 - len, 0)) > 0) {
+        len += (size_t)n;
+    }
+    text[len] = '\0';
+    link_close(&l);
+    return text;
+}
+
+static void what_fetch_sends_is_counted(void **state)
+{
+    struct both *b = *state;
+    struct flv_buf buf;
+    const struct flv_slice records = batch_of(&buf, 3, 10);
+    assert_int_equal(rig_create_topic(&b->sc, "t", 1), 0);
+    assert_int_equal(rig_produce(&b->spu, "t", 0, records, NULL), 0);
+    const struct wanted w = {"t", 0, 0, 1 << 20};
+    struct flv_wire_fetch_response resp = fetch(b, &w, 1, 1 << 20, 25);
+    char bytes[100];
+    snprintf(bytes, sizeof bytes,
+             "\nfluvio_partition_bytes_out_total{topic=\"t\","
+             "partition=\"0\"} %zu\n",
+             part(&resp, 0)->records.len);
+    const char *page = metrics_of(b);
+    assert_non_null(strstr(page, "\nfluvio_partition_records_out_total{"
+                                 "topic=\"t\",partition=\"0\"} 3\n"));
+    assert_non_null(strstr(page, bytes));
+    flv_buf_deinit(&buf);
+}
+
 static void fetch_keeps_to_its_size_but_sends_a_batch_whole(void **state)
 {
     struct both *b = *state;
@@ -548,6 +600,7 @@ int main(void)
         T(clients_before_version_11_are_served),
         T(records_are_served_in_every_version),
         T(fetch_has_an_answer_for_each_partition),
+        T(what_fetch_sends_is_counted),
         T(fetch_keeps_to_its_size_but_sends_a_batch_whole),
         T(fetches_wait_for_memory_and_all_are_answered),
         T(who_leaves_while_fetches_wait_holds_up_nobody),
