@@ -50,7 +50,7 @@ struct flv_partition {
     struct flv_log_keep keep;
     enum flv_durability durability;
     struct flv_part_counts counts;
-    struct flv_err damage;        /* the first that is still there */
+    struct flv_err damage;        /* of the newest segment: the last to go */
     int64_t damaged[DAMAGES_MAX]; /* first offsets of segments */
     uint32_t damage_count;
     struct flv_tail tail;
@@ -377,16 +377,18 @@ void flv_partition_note_damage(struct flv_partition *p,
                                int64_t segment,
                                const struct flv_err *err)
 {
+    int64_t newest = 0;
     for (uint32_t i = 0; i < p->damage_count; i++) {
         if (p->damaged[i] == segment) {
             return;
         }
-    }
-    if (p->damage_count == 0) {
-        p->damage = *err;
+        newest = p->damaged[i] > newest ? p->damaged[i] : newest;
     }
     if (p->damage_count < DAMAGES_MAX) {
         p->damaged[p->damage_count++] = segment;
+        if (segment >= newest) {
+            p->damage = *err;
+        }
     }
     flv_log_error("partition", "stored records are damaged",
                   FLV_KV_STR("partition", p->name), FLV_KV_ERR(err));
