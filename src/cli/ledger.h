@@ -12,7 +12,7 @@
  *            borrow for the call.
  * Errors     FLV_E_UNSUPPORTED: a settlement of a version that is not known.
  *            FLV_E_LIMIT, FLV_E_NOMEM.
- * See        tests/unit/cli/test_cli_ledger.c, tests/fuzz/fuzz_letter.c
+ * See        tests/unit/cli/test_cli_letters.c, tests/fuzz/fuzz_letter.c
  */
 #ifndef FLV_CLI_LEDGER_H
 #define FLV_CLI_LEDGER_H

@@ -9,7 +9,7 @@
  * Ownership  create/destroy. Connectors are the manager's; a pointer is good
  *            until the next turn of the loop.
  * Errors     An operation ends with a status of docs/rest.md and a sentence.
- * See        docs/operations.md, tests/unit/manager/test_manager.c
+ * See        docs/operations.md, tests/e2e/managed.bats
  */
 #ifndef FLV_MANAGER_MANAGER_H
 #define FLV_MANAGER_MANAGER_H

@@ -6,7 +6,7 @@
  * Threads    Loop thread only.
  * Ownership  create/destroy; borrows the manager, and the token for its life.
  * Errors     Requests get a status and a sentence.
- * See        docs/rest.md, tests/unit/manager/test_rest.c
+ * See        docs/rest.md, tests/e2e/rest.bats
  */
 #ifndef FLV_MANAGER_REST_H
 #define FLV_MANAGER_REST_H

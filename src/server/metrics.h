@@ -12,8 +12,7 @@
  * Bounds     16 connections; the samples of 10,000 partitions and 10,000
  *            consumer offsets; labels are names of topics and of consumers,
  *            partition numbers, and words from fixed lists.
- * See        docs/operations.md has all names,
- *            tests/unit/server/test_metrics.c
+ * See        docs/operations.md has all names, tests/e2e/operations.bats
  */
 #ifndef FLV_SERVER_METRICS_H
 #define FLV_SERVER_METRICS_H
