@@ -1,7 +1,8 @@
 #include "rig.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 /* Every request in every version that the server lists, as clients of all
@@ -434,10 +435,14 @@ static const char *metrics_of(const struct both *b)
     assert_non_null(f);
     text[fread(text, 1, sizeof text - 1, f)] = '\0';
     fclose(f);
-    const char *port = strstr(text, "\"metrics_port\":");
-    assert_non_null(port);
+    char *digits = strstr(text, "\"metrics_port\":");
+    assert_non_null(digits);
+    digits += 15;
+    digits[strspn(digits, "0123456789")] = '\0';
+    uint64_t port = 0;
+    assert_int_equal(flv_text_u64(digits, 1, UINT16_MAX, &port, NULL), FLV_OK);
     struct link l;
-    link_open(&l, (uint16_t)strtoul(port + 15, NULL, 10));
+    link_open(&l, (uint16_t)port);
     link_send(&l, ask, sizeof ask - 1);
     size_t len = 0;
     ssize_t n;
