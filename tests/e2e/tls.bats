@@ -138,6 +138,26 @@ as() {
         --client-key "$PKI/$who.key" "$@"
 }
 
+# fetch_as NAME TOPIC: the answer to a Fetch, which our client never sends.
+fetch_as() {
+    python3 - "$PKI" "$1" "$2" "$FLV_SPU_PORT" <<'PY'
+import socket, ssl, struct, sys
+pki, who, topic, port = sys.argv[1:]
+tls = ssl.create_default_context(cafile=f"{pki}/ca.crt")
+tls.load_cert_chain(f"{pki}/{who}.crt", f"{pki}/{who}.key")
+text = lambda s: struct.pack(">H", len(s)) + s.encode()
+body = (struct.pack(">HhI", 1, 10, 7) + text("t") +
+        struct.pack(">iiiBI", 0, 0, 1 << 20, 0, 1) + text(topic) +
+        struct.pack(">IIiqqiI", 1, 0, 0, 0, 0, 1 << 20, 0))
+with tls.wrap_socket(socket.create_connection(("127.0.0.1", int(port))),
+                     server_hostname="fluvio.test") as s:
+    s.sendall(struct.pack(">I", len(body)) + body)
+    answer = s.makefile("rb")
+    size, = struct.unpack(">I", answer.read(4))
+    print(ascii(answer.read(size)))
+PY
+}
+
 @test "a policy allows what its rules say, and nothing else" {
     fluvio cluster shutdown
     cat >"$HOME/policy" <<'RULES'
@@ -158,6 +178,12 @@ RULES
     [ "$output" = one ]
     run -1 --separate-stderr as bob consume alice-private -B -d
     [[ $stderr == *[Pp]"ermission denied"* ]]
+    run -0 fetch_as alice alice-private
+    [[ $output == *two* ]]
+    run -0 fetch_as bob alice-open
+    [[ $output == *one* ]]
+    run -0 fetch_as bob alice-private
+    [[ $output == *alice-private* && $output != *two* ]]
     echo no >"$HOME/no"
     run -1 --separate-stderr as bob produce alice-open -f "$HOME/no"
     [[ $stderr == *[Pp]"ermission denied"* ]]
