@@ -145,6 +145,7 @@ static void hang_up(struct ws *s, uint16_t code)
     }
     s->conn = NULL;
     s->closing = true;
+    flv_buf_reset(&s->out[s->filling]); /* nobody is there for it */
     if (said) {
         flv_conn_close_gently(conn, LINGER_MS, conn_closed, s);
     } else {
@@ -483,7 +484,9 @@ static void on_beat(struct flv_timer *timer)
         s->heard_ms = s->message_ms = now; /* we are the silent one */
         return;
     }
-    if (s->pinged && now - s->heard_ms >= 2 * ping) {
+    /* A ping cannot even be written while the server reads nothing. */
+    bool asked = s->pinged || (s->writing && ping > 0);
+    if (asked && now - s->heard_ms >= 2 * ping) {
         lost_text(s, FLV_E_TIMEOUT, "the server does not answer a ping");
         return;
     }

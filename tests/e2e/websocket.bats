@@ -216,6 +216,21 @@ YAML
     stop_connector
 }
 
+@test "a server that pings and reads nothing is left, also when it breaks off" {
+    end_up
+    connector --endpoint="$URL/deluge?then=abort&end=stall" --ping-interval=0
+    seen STUCK
+    until_true 15 has_records 3
+    stop_connector
+    end_down
+    end_up
+    connector --endpoint="$URL/deluge?then=silence&end=stall" \
+        --ping-interval=100ms
+    said 'does not answer a ping.*retry_ms='
+    until_true 15 has_records 6
+    stop_connector
+}
+
 @test "a message above the ceiling is skipped and counted, or ends it all" {
     end_up
     connector --endpoint="$URL/big?bytes=1000000" --max-response-bytes=100000

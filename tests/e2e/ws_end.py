@@ -15,6 +15,9 @@ numbered over all connections of the process.
     /big?bytes=N             a message of N bytes between two small ones
     /ping                    a message for each pong that answers a ping
     /raw?hex=H               these bytes instead of frames
+    /deluge?then=T           the first time: pings until no more are taken, and
+                             nothing is read; then abort, or silence; later as
+                             /messages
     /flood                   messages of 1,000 bytes as fast as they are taken
     /flooded                 (HTTP) how many those were
     /auth                    401 without the right Authorization
@@ -34,7 +37,7 @@ import urllib.parse
 import websockets
 
 log = open(sys.argv[2], "ab", buffering=0)
-numbers = {"message": 0, "refused": 0, "flooded": 0}
+numbers = {"message": 0, "refused": 0, "flooded": 0, "deluge": 0}
 
 
 def say(text):
@@ -121,6 +124,24 @@ async def raw(ws, query):
 async def flood(ws, query):
     while True:
         await ws.send(str(take("flooded")).ljust(1000, "."))
+
+
+async def deluge(ws, query):
+    if take("deluge") > 1:
+        await messages(ws, query)
+        return
+    ws.transport.pause_reading()
+    stuck = 0
+    while stuck < 25:
+        stuck = stuck + 1 if ws.transport.get_write_buffer_size() else 0
+        if stuck == 0:
+            ws.transport.write(b"\x89\x00" * 32768)
+        await asyncio.sleep(0.02)
+    say("STUCK")
+    if query.get("then") == "abort":
+        ws.transport.abort()
+    else:
+        await asyncio.sleep(3600)
 
 
 async def handle(ws):
