@@ -5,6 +5,7 @@
 
 /* "event: " and its like, in front of a value. */
 #define FIELD_MAX 16
+#define WINDOW ((size_t)512)
 
 static const uint8_t mark[3] = {0xef, 0xbb, 0xbf};
 
@@ -76,16 +77,24 @@ static bool skip_between(struct http_sse *s)
     return true;
 }
 
+/* In windows, so that a stream whose lines end in CR is not searched to its
+ * end for a LF with each line. */
 static const uint8_t *line_end(const struct http_feed *f)
 {
-    size_t len = f->buf.len - f->scan;
-    const uint8_t *from = len > 0 ? f->buf.data + f->scan : NULL;
-    const uint8_t *lf = len > 0 ? memchr(from, '\n', len) : NULL;
-    if (lf != NULL) {
-        len = (size_t)(lf - from);
+    size_t at = f->scan;
+    while (at < f->buf.len) {
+        const uint8_t *from = f->buf.data + at;
+        size_t left = f->buf.len - at;
+        size_t len = left < WINDOW ? left : WINDOW;
+        const uint8_t *lf = memchr(from, '\n', len);
+        const uint8_t *cr =
+            memchr(from, '\r', lf != NULL ? (size_t)(lf - from) : len);
+        if (cr != NULL || lf != NULL) {
+            return cr != NULL ? cr : lf;
+        }
+        at += len;
     }
-    const uint8_t *cr = len > 0 ? memchr(from, '\r', len) : NULL;
-    return cr != NULL ? cr : lf;
+    return NULL;
 }
 
 /* The line from pos is longer than any may be. True: its event is told. */

@@ -127,6 +127,24 @@ static void lines_end_in_any_of_three_ways(void **state)
     finds(100, "", "");
 }
 
+/* Lines are searched for in windows, which may end anywhere. */
+static void lines_of_any_length_end_in_any_of_three_ways(void **state)
+{
+    static const char *const ends[] = {"\n", "\r", "\r\n"};
+    char x[1100], bytes[2400], expected[2048];
+    (void)state;
+    memset(x, 'x', sizeof(x));
+    for (size_t n = 0; n < sizeof(x); n++) {
+        const char *end = ends[n % 3];
+        int len = snprintf(bytes, sizeof(bytes), "data:%.*s%s%sdata:b%s%s",
+                           (int)n, x, end, end, end, end);
+        (void)snprintf(expected, sizeof(expected), "message:%.*s@;message:b@;",
+                       (int)n, x);
+        check(2000, bytes, (size_t)len, (size_t)len, 1, expected);
+        check(2000, bytes, (size_t)len, n, 100, expected);
+    }
+}
+
 static void ids_stay_until_another_is_given(void **state)
 {
     (void)state;
@@ -267,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_the_standard_hold_at_every_split),
         cmocka_unit_test(lines_end_in_any_of_three_ways),
+        cmocka_unit_test(lines_of_any_length_end_in_any_of_three_ways),
         cmocka_unit_test(ids_stay_until_another_is_given),
         cmocka_unit_test(oversized_events_are_told_once_and_passed_over),
         cmocka_unit_test(an_endless_line_takes_no_memory),
