@@ -173,8 +173,8 @@ static void written(struct flv_work *w, flv_rc rc)
                            p->path);
         flv_log_warn(TARGET, "position not kept", FLV_KV_ERR(&err));
     }
-    if (p->closing) {
-        write_next(p);
+    if (p->closing || !flv_timer_active(&p->timer)) {
+        write_next(p); /* it was due while this one was under way */
     }
 }
 
