@@ -29,8 +29,9 @@
 struct flv_loop;
 struct http_place;
 
-/* `endpoint` as it is shown: an id of another one is not used. *out_id is that
- * of the file, NULL if there is none; for flv_free(). */
+/* `endpoint` as it is shown, by which queries and long paths are not told
+ * apart: an id of another one is not used. *out_id is that of the file, NULL if
+ * there is none; for flv_free(). */
 FLV_CHECKED flv_rc http_place_open(struct http_place **out,
                                    struct flv_loop *loop,
                                    const char *path,

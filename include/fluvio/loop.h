@@ -4,8 +4,8 @@
  * Purpose    Runs callbacks one after the other on one thread. Never knows
  *            what the bytes mean.
  * Threads    Everything on the loop's thread (the one that calls
- *            flv_loop_run()), except flv_loop_post() and flv_loop_wake():
- *            any thread. One loop per thread; several loops may exist.
+ *            flv_loop_run()), except flv_loop_post(): any thread. One loop per
+ *            thread; several loops may exist.
  * Ownership  Timers and tasks are embedded in the caller's structs and
  *            borrowed while armed or queued. Stopping is immediate: after
  *            flv_timer_stop() or flv_loop_undefer() the memory may go.
