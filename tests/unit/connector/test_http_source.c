@@ -340,7 +340,8 @@ static void bad_settings_are_refused_before_anything_opens(void **state)
     static const char *const table[][3] = {
         {"endpoint", "ftp://h/x", "endpoint: \"ftp://h/x\" is not a web"},
         {"endpoint", "user:secret@h/x", "endpoint: \"h/x\" is not a web"},
-        {"endpoint", "wss://h/x", "WebSocket is not in this version"},
+        {"endpoint", "wss:///x", "endpoint: \"wss:///x\" has no host"},
+        {"endpoint", "ws://u:secret@h/x#y", "endpoint: the path of \"ws://h/x"},
         {"method", "GE T", "method: \"GE T\" is not an HTTP method"},
         {"header", "NoColon", "header \"NoColon\": a header is written"},
         {"header", "Bad Name:x", "header \"Bad Name\""},
