@@ -65,18 +65,20 @@ address() {
 }
 
 # Of server.json: 0 where there is none.
+# Nothing where the server has none: 0 would be everybody here.
 guard_pid() {
-    sed -n 's/.*"guard":\([0-9]*\).*/\1/p' \
+    sed -n 's/.*"guard":\([1-9][0-9]*\).*/\1/p' \
         "$HOME/.fluvio/data/server.json" 2>/dev/null || true
 }
 
 # A power cut for the server and who would bring it back.
 server_kill() {
-    local guard pid
-    guard=$(guard_pid)
-    pid=$(server_pid)
-    kill -9 "$guard" "$pid"
-    until_true 10 eval "! kill -0 $pid 2>/dev/null && ! kill -0 $guard 2>/dev/null"
+    local both
+    both="$(guard_pid) $(server_pid)"
+    # shellcheck disable=SC2086
+    kill -9 $both
+    # shellcheck disable=SC2086
+    until_true 10 eval "! kill -0 $both 2>/dev/null"
 }
 
 # until_true SECONDS COMMAND...: waits for something that has no event.
