@@ -64,8 +64,7 @@ address() {
     echo "127.0.0.1:$FLV_SC_PORT"
 }
 
-# Of server.json: 0 where there is none.
-# Nothing where the server has none: 0 would be everybody here.
+# Of server.json; nothing where there is none, because 0 would be everybody here.
 guard_pid() {
     sed -n 's/.*"guard":\([1-9][0-9]*\).*/\1/p' \
         "$HOME/.fluvio/data/server.json" 2>/dev/null || true
