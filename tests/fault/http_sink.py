@@ -215,6 +215,10 @@ class Phase:
                 behind = self.end.size()
                 select.select([], [], [], 0 if all_here() else 1)
             await_true("everything arrives", all_here)
+            # The last one may be about to start, and ask for it all again.
+            await_true("the positions reach the ends",
+                       lambda: self.connector.revive() or
+                       self.positions() == self.ends(rows))
         except RuntimeError as late:
             print(f"# {late}")
         taken, again = self.taken()
@@ -235,7 +239,9 @@ class Phase:
         code = self.connector.stop()
         report(code == 0, f"{self.name}: SIGTERM ends the connector with 0",
                rig.tail(self.connector.log))
-        self.check_position(rows)
+        kept, ends = self.positions(), self.ends(rows)
+        report(kept == ends, f"{self.name}: the positions are the ends",
+               f"{kept} and {ends}")
         self.end.kill()
 
     def check_order(self, taken):
@@ -251,13 +257,14 @@ class Phase:
         report(not wrong, f"{self.name}: first occurrences are in order",
                str(wrong[:5]))
 
-    def check_position(self, rows):
+    def positions(self):
         out = rig.fluvio("consumer", "list", "-O", "json").stdout
-        ends = {p: o for p, o in sorted(rows)}
-        kept = {c["partition"]: c["offset"] for c in rig.json.loads(out)
+        return {c["partition"]: c["offset"] for c in rig.json.loads(out)
                 if c["topic"] == self.name}
-        report(kept == ends, f"{self.name}: the positions are the ends",
-               f"{kept} and {ends}")
+
+    @staticmethod
+    def ends(rows):
+        return {p: o for p, o in sorted(rows)}
 
 
 def main():
