@@ -49,6 +49,7 @@ struct flv__peer {
     uint64_t ready_since_ms;
     uint64_t heard_ms, asked_ms; /* the last frame, the last ping */
     bool doubted;                /* asked, and silent for the whole time */
+    size_t unsent;               /* when silence was looked for last */
     struct flv__call ping;
     struct flv_wire_api_versions_request hello_body;
     struct utsname os; /* of hello_body */
@@ -499,13 +500,17 @@ static void look_for_silence(struct flv__peer *p)
 {
     const uint64_t now = flv_loop_now_ms(p->conf.loop);
     const bool asked = p->ping.state == FLV__CALL_SENT;
+    const size_t unsent = flv_conn_write_queue(p->conn);
     uint64_t since = p->heard_ms;
 
-    if (!flv_frames_between(&p->frames)) {
-        since = now; /* a frame that has begun has limits of its own */
+    if (!flv_frames_between(&p->frames) || unsent != p->unsent) {
+        /* A frame that has begun has limits of its own, and a request that is
+         * still being taken is read by somebody. */
+        since = now;
     } else if (asked && p->asked_ms > since) {
         since = p->asked_ms;
     }
+    p->unsent = unsent;
     if (now - since < p->conf.quiet_ms) {
         p->doubted = false;
         watch_silence(p, p->conf.quiet_ms - (uint32_t)(now - since));
@@ -563,6 +568,7 @@ static void greeted(struct flv__peer *p, struct flv_chunk *frame)
     flv_err_clear(&p->last_err);
     p->correlation = 1;
     p->doubted = false;
+    p->unsent = 0;
     watch_silence(p, p->conf.quiet_ms);
     tell(p, NULL);
     pump_later(p);

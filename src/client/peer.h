@@ -16,7 +16,8 @@
  *            connection is given up as well. Texts name the address.
  * Silence    A connection that somebody wants and that says nothing is asked
  *            for its versions once more; if it still says nothing it is given
- *            up: the process may hang, or the other machine may be gone.
+ *            up: the process may hang, or the other machine may be gone. What
+ *            still takes bytes of ours, however slowly, is not silent.
  * Callbacks  Never from inside the call that asked for them.
  *
  *      idle --wanted--> connecting --tcp--> greeting --versions--> ready

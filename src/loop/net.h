@@ -155,6 +155,9 @@ void flv_conn_write(struct flv_conn *conn,
 /* Bytes queued and not yet taken by the kernel: the measure for
  * back-pressure. */
 size_t flv_conn_write_pending(const struct flv_conn *conn);
+/* Bytes of the write under way that the kernel has not taken: changes as long
+ * as the other side reads. */
+size_t flv_conn_write_queue(const struct flv_conn *conn);
 
 /* ---- The rest ---------------------------------------------------------- */
 

@@ -322,6 +322,11 @@ size_t flv_conn_write_pending(const struct flv_conn *conn)
     return conn->pending_bytes;
 }
 
+size_t flv_conn_write_queue(const struct flv_conn *conn)
+{
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+}
+
 /* ---- Reading ----------------------------------------------------------- */
 
 void *flv_conn_scratch(struct flv_conn *conn, size_t *out_size)

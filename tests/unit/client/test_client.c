@@ -3,6 +3,7 @@
 
 #include "cm.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct flv_err connect_once(struct rig *r, uint32_t wait_ms)
 {
@@ -290,6 +291,40 @@ static void a_server_that_has_nothing_to_say_is_kept(void **state)
     rig_deinit(&r);
 }
 
+/* No answer can come before the request is there, nor to a question behind it.
+ */
+static void a_server_that_takes_a_request_slowly_is_kept(void **state)
+{
+    const size_t size = (size_t)28 << 20;
+    const struct flv_smartmodule_conf module = {
+        .name = "big", .wasm = {.data = calloc(1, size), .len = size}};
+    struct rig r;
+    struct note link = {.came = false};
+    struct note made = {.came = false};
+    struct flv_err err;
+
+    (void)state;
+    assert_non_null(module.wasm.data);
+    ((uint8_t *)module.wasm.data)[0] = 0x1f; /* gzip: is sent as it is */
+    ((uint8_t *)module.wasm.data)[1] = 0x8b;
+    rig_init(&r);
+    rig_client_quiet(&r, &link, 100);
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    struct flv_frames *frames = &r.f.conns.next->frames;
+    assert_int_equal(
+        flv_client_smartmodule_create(r.c, &module, rig_done, &made, &err),
+        FLV_OK);
+    for (int i = 0; i < 8 && !link.came; i++) {
+        flv_frames_pause(frames);
+        fake_run(&r.f, 60);
+        flv_frames_resume(frames);
+        fake_run(&r.f, 1);
+    }
+    assert_false(link.came);
+    rig_deinit(&r);
+    free((void *)module.wasm.data);
+}
+
 struct listed {
     struct note n;
     size_t count;
@@ -462,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
         cmocka_unit_test(a_server_that_says_nothing_is_given_up),
         cmocka_unit_test(a_server_that_has_nothing_to_say_is_kept),
+        cmocka_unit_test(a_server_that_takes_a_request_slowly_is_kept),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
         cmocka_unit_test(closing_cancels_what_is_under_way),
         cmocka_unit_test(closing_at_any_moment_leaves_nothing_behind),
