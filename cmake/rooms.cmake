@@ -10,9 +10,12 @@ target_compile_definitions(flv_flags INTERFACE _GNU_SOURCE
 target_compile_options(flv_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wformat=2
     -Wmissing-prototypes -Wstrict-prototypes -Wundef -fvisibility=hidden
-    -fno-common -fstack-protector-strong)
-# What a program does not use it does not load: small ones stay small.
-target_link_options(flv_flags INTERFACE -Wl,--as-needed)
+    -fno-common -fstack-protector-strong -fstack-clash-protection)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    target_compile_options(flv_flags INTERFACE -fcf-protection)
+endif()
+# Addresses of functions are settled and read-only before main().
+target_link_options(flv_flags INTERFACE -Wl,-z,relro,-z,now)
 target_include_directories(flv_flags INTERFACE
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
 # A program loads the libraries that it uses, not all that its rooms know.
@@ -24,6 +27,10 @@ if(FLV_SANITIZE)
     target_compile_options(flv_flags INTERFACE -fsanitize=${FLV_SANITIZE}
         -fno-omit-frame-pointer -fno-sanitize-recover=all)
     target_link_options(flv_flags INTERFACE -fsanitize=${FLV_SANITIZE})
+else()
+    # Needs optimization, and sanitizers watch more than it does.
+    target_compile_definitions(flv_flags INTERFACE
+        $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:_FORTIFY_SOURCE=2>)
 endif()
 if(FLV_FUZZ)
     target_compile_options(flv_flags INTERFACE -fsanitize=fuzzer-no-link)

@@ -9,6 +9,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/opt.h"
 #include "manager/dir.h"
 #include "manager/manager.h"
@@ -163,6 +164,7 @@ static void on_signal(void *ctx, int signum)
     p->asked_ms = flv_loop_now_ms(p->loop);
     flv_log_info(TARGET, "stopping",
                  FLV_KV_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
+    (void)flv_notify("STOPPING=1");
     stop(p);
 }
 
@@ -215,6 +217,7 @@ static void tell_ready(const struct program *p)
     if (fd > 2) {
         (void)close(fd);
     }
+    (void)flv_notify("READY=1");
 }
 
 static void on_ready(void *arg)

@@ -1,6 +1,7 @@
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/opt.h"
 #include "base/text.h"
 #include "loop/loop.h"
@@ -265,6 +266,7 @@ static void on_signal(void *ctx, int signum)
     p->stopping_ms = now_ms;
     flv_log_info("server", "stopping",
                  FLV_KV_STR("signal", signum == SIGTERM ? "TERM" : "INT"));
+    (void)flv_notify("STOPPING=1");
     flv_server_stop(p->server, stopped, p);
 }
 
@@ -306,6 +308,7 @@ static void tell_ready(const struct program *p, const struct conf *conf)
     if (conf->ready_fd > 2) {
         close((int)conf->ready_fd);
     }
+    (void)flv_notify("READY=1");
 }
 
 static struct flv_server_conf server_conf(const struct conf *c)
