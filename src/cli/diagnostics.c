@@ -124,7 +124,7 @@ add_log(struct cli_tar *t, struct page *p, const char *name, const char *path)
         say(p, "(the first %lld bytes of %s are left out)\n",
             (long long)st.st_size - (long long)LOG_BYTES_MAX, path);
         (void)fseeko(f, st.st_size - (off_t)LOG_BYTES_MAX, SEEK_SET);
-        (void)fgets(line, sizeof line, f);
+        (void)!fgets(line, sizeof line, f);
     }
     while (f != NULL && p->text.len < 2 * LOG_BYTES_MAX &&
            fgets(line, sizeof line, f) != NULL) {

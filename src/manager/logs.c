@@ -153,7 +153,7 @@ flv_logs_rotate(const struct flv_logs *l, const char *name, bool cut)
     /* A writer that was told and did not hear goes on in the old file. */
     if (l->files_max > 0 && size_of(l, name, 1) > STALE_FACTOR * l->bytes_max) {
         path_of(l, name, 1, old);
-        (void)truncate(old, 0);
+        (void)!truncate(old, 0);
     }
     if (size_of(l, name, 0) <= l->bytes_max) {
         return FLV_ROTATE_NO;
