@@ -44,6 +44,9 @@ struct ws {
     struct flv_conn *conn; /* owned; NULL: none */
     bool closing;          /* one that was given up is not gone yet */
     bool failed;           /* the source has failed: no further attempt */
+    bool is_ready;         /* message waits */
+    bool writing;
+    bool pinged; /* and not heard since */
     struct flv_reader reader;
     struct flv_timer limit; /* of the handshake, and of leaving */
     struct flv_timer beat;
@@ -52,12 +55,9 @@ struct ws {
     size_t pos, len;
     struct flv_ws_reader frames;
     struct flv_slice message; /* that waits to be pulled */
-    bool is_ready;
-    struct flv_buf out[2]; /* owned: being filled, being written */
+    struct flv_buf out[2];    /* owned: being filled, being written */
     unsigned filling;
     struct flv_write write;
-    bool writing;
-    bool pinged; /* and not heard since */
     uint64_t heard_ms, sent_ms, message_ms;
     uint64_t least_ms; /* pause that the far side asked for */
     struct flv_task gone;

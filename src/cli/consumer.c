@@ -36,8 +36,7 @@ static void format_age(uint64_t modified_s, char out[FLV_TEXT_FORMAT_MAX])
 /* By consumer, topic and partition, as Fluvio's table is ordered. */
 static int by_consumer(const void *a, const void *b)
 {
-    const struct flv_consumer_offset *x = *(void *const *)a;
-    const struct flv_consumer_offset *y = *(void *const *)b;
+    const struct flv_consumer_offset *x = a, *y = b;
     int order = strcmp(x->consumer_id, y->consumer_id);
     order = order != 0 ? order : strcmp(x->topic, y->topic);
     return order != 0
@@ -50,13 +49,13 @@ static flv_rc list_table(const struct flv_consumer_offset *offsets,
                          struct flv_buf *out,
                          struct flv_err *err)
 {
-    const struct flv_consumer_offset **sorted =
+    struct flv_consumer_offset *sorted =
         flv_alloc((count + 1) * sizeof *sorted);
     if (sorted == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     for (size_t i = 0; i < count; i++) {
-        sorted[i] = &offsets[i];
+        sorted[i] = offsets[i];
     }
     qsort(sorted, count, sizeof *sorted, by_consumer);
     static const char *const header[] = {"CONSUMER", "TOPIC",     "PARTITION",
@@ -65,7 +64,7 @@ static flv_rc list_table(const struct flv_consumer_offset *offsets,
     cli_table_init(&t, 1);
     cli_table_row(&t, header);
     for (size_t i = 0; i < count; i++) {
-        const struct flv_consumer_offset *o = sorted[i];
+        const struct flv_consumer_offset *o = &sorted[i];
         char age[FLV_TEXT_FORMAT_MAX];
         format_age(o->modified_s, age);
         cli_table_cell(&t, o->consumer_id);

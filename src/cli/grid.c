@@ -249,7 +249,8 @@ read_object(struct cli_grid *g, struct flv_slice object, struct flv_err *err)
 static int first_byte(struct flv_slice text)
 {
     size_t i = 0;
-    while (i < text.len && memchr(" \t\r\n", text.data[i], 4) != NULL) {
+    while (i < text.len && (text.data[i] == ' ' || text.data[i] == '\t' ||
+                            text.data[i] == '\r' || text.data[i] == '\n')) {
         i++;
     }
     return i < text.len ? text.data[i] : -1;

@@ -270,8 +270,10 @@ flv_rc cli_manager_start(const struct cli_local *l,
                        .log_fd = -1};
     add_word(&s, s.name);
     add_option(&s, "--data-dir", l->manager_dir);
-    if (access(l->manager_profile, F_OK) == 0) {
-        add_option(&s, "--profile-file", l->manager_profile);
+    const char *profile = l->manager_profile;
+    assert(profile != NULL);
+    if (access(profile, F_OK) == 0) {
+        add_option(&s, "--profile-file", profile);
     } else {
         add_option(&s, "--cluster", cluster);
     }

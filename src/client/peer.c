@@ -39,8 +39,11 @@ struct flv__peer {
 
     enum peer_state state;
     struct flv_connect connect;
-    bool connecting;       /* connect.done is still to come */
-    bool moved;            /* the address changed during the attempt */
+    bool connecting; /* connect.done is still to come */
+    bool moved;      /* the address changed during the attempt */
+    bool doubted;    /* asked, and silent for the whole time */
+    bool broken;     /* drop was asked for, with last_err */
+    bool closing;
     struct flv_conn *conn; /* owned */
     struct flv_frames frames;
     unsigned conns_closing;
@@ -48,7 +51,6 @@ struct flv__peer {
     unsigned attempts;      /* failed ones in a row */
     uint64_t ready_since_ms;
     uint64_t heard_ms, asked_ms; /* the last frame, the last ping */
-    bool doubted;                /* asked, and silent for the whole time */
     size_t unsent;               /* when silence was looked for last */
     struct flv__call ping;
     struct flv_wire_api_versions_request hello_body;
@@ -69,8 +71,6 @@ struct flv__peer {
     struct flv__peer_listener *cursor;   /* next one to be told */
 
     struct flv_task pump;
-    bool broken; /* drop was asked for, with last_err */
-    bool closing;
     void (*closed)(void *user);
     void *closed_user;
 };

@@ -202,7 +202,7 @@ def values_wrong():
         "type": ("htp", "nothing-like-it", ""),
         "name": ("Cat", "-a", "a b", "a_b", "x" * 64, ""),
         "topic": ("Cat", "a_b", "a.b", "-a", ""),
-        "endpoint": ("catfact.ninja", "ftp://h/", "ws://h/", "", "[a, b]",
+        "endpoint": ("catfact.ninja", "ftp://h/", "wsss://h/", "", "[a, b]",
                      "{a: b}", "${{ secret.X }}"),
     }
     for key, values in bad.items():
