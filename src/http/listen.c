@@ -31,7 +31,7 @@ static int open_one(const struct addrinfo *a)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = {0};
     socklen_t len = sizeof(addr);
     in_port_t port = 0;
     if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0) {
