@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/list.h"
 #include "cli/table.h"
 
 #include <inttypes.h>
@@ -15,13 +16,6 @@
 
 struct list_conf {
     int output;
-};
-
-struct list_call {
-    struct cli_call call;
-    const struct list_conf *conf;
-    size_t count;
-    struct flv_buf text;
 };
 
 /* "3s", "5m 2s": how long ago. */
@@ -99,12 +93,7 @@ static flv_rc list_doc(enum cli_format format,
         cli_doc_end(&d);
     }
     cli_doc_end(&d);
-    flv_rc rc = cli_doc_finish(&d, err);
-    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, err);
 }
 
 static void got_offsets(void *user,
@@ -112,14 +101,14 @@ static void got_offsets(void *user,
                         const struct flv_consumer_offset *offsets,
                         size_t count)
 {
-    struct list_call *l = user;
+    struct cli_list *l = user;
     struct flv_err own = {0};
     flv_rc rc = FLV_OK;
     l->count = count;
     if (err == NULL && count > 0) {
-        rc = l->conf->output == CLI_FORMAT_TABLE
+        rc = l->output == CLI_FORMAT_TABLE
                  ? list_table(offsets, count, &l->text, &own)
-                 : list_doc((enum cli_format)l->conf->output, offsets, count,
+                 : list_doc((enum cli_format)l->output, offsets, count,
                             &l->text, &own);
     }
     cli_call_end(&l->call, rc != FLV_OK ? &own : err);
@@ -128,23 +117,15 @@ static void got_offsets(void *user,
 static int consumer_list(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
+    const struct list_conf *conf = flv_args_conf(args);
     struct flv_err err = {0};
-    struct list_call list = {.conf = flv_args_conf(args)};
-    flv_buf_init(&list.text, TEXT_BYTES_MAX);
-    cli_call_init(&list.call, c);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    struct cli_list list;
+    flv_rc rc = cli_list_begin(&list, c, conf->output, TEXT_BYTES_MAX, &err);
     if (rc == FLV_OK) {
         rc = flv_client_consumer_offsets(c->client, NULL, got_offsets, &list,
                                          &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    if (rc == FLV_OK && list.count == 0) {
-        printf("No consumers found\n");
-    }
-    cli_put(&list.text);
-    flv_buf_deinit(&list.text);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    return cli_list_end(&list, rc, "No consumers found", &err);
 }
 
 static const struct flv_opt list_opts[] = {

@@ -252,3 +252,13 @@ flv_rc cli_doc_finish(struct cli_doc *d, struct flv_err *err)
     }
     return FLV_OK;
 }
+
+flv_rc cli_doc_put(struct cli_doc *d, struct flv_buf *out, struct flv_err *err)
+{
+    flv_rc rc = cli_doc_finish(d, err);
+    if (rc == FLV_OK && flv_buf_add(out, d->text.data, d->text.len) != FLV_OK) {
+        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
+    }
+    cli_doc_deinit(d);
+    return rc;
+}

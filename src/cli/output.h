@@ -55,5 +55,9 @@ void cli_doc_null(struct cli_doc *d, const char *key);
 
 /* Ends the document with a line feed; the text stays in d->text. */
 FLV_CHECKED flv_rc cli_doc_finish(struct cli_doc *d, struct flv_err *err);
+/* The same, with the text behind what `out` has, and the document freed. */
+FLV_CHECKED flv_rc cli_doc_put(struct cli_doc *d,
+                               struct flv_buf *out,
+                               struct flv_err *err);
 
 #endif

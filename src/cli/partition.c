@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/list.h"
 #include "cli/table.h"
 #include "client/look.h"
 
@@ -20,12 +21,9 @@ struct list_conf {
 };
 
 struct list_call {
-    struct cli_call call;
-    const struct list_conf *conf;
+    struct cli_list list;
     struct trouble *troubles; /* owned */
     size_t trouble_count;
-    size_t count;
-    struct flv_buf text;
 };
 
 /* What is sorted. */
@@ -306,7 +304,7 @@ static void got_state(void *user,
             to->state = trouble_name(t->kind);
         }
     }
-    cli_call_end(&l->call,
+    cli_call_end(&l->list.call,
                  err != NULL && err->rc == FLV_E_UNSUPPORTED ? NULL : err);
 }
 
@@ -324,10 +322,10 @@ static flv_rc print_parts(struct list_call *l,
         sorted[i].state = state_of(l, &parts[i]);
     }
     qsort(sorted, count, sizeof *sorted, compare);
-    flv_rc rc = l->conf->output == CLI_FORMAT_TABLE
-                    ? list_table(sorted, count, &l->text, err)
-                    : list_doc((enum cli_format)l->conf->output, sorted, count,
-                               &l->text, err);
+    flv_rc rc = l->list.output == CLI_FORMAT_TABLE
+                    ? list_table(sorted, count, &l->list.text, err)
+                    : list_doc((enum cli_format)l->list.output, sorted, count,
+                               &l->list.text, err);
     flv_free(sorted);
     return rc;
 }
@@ -339,41 +337,34 @@ static void got_partitions(void *user,
 {
     struct list_call *l = user;
     struct flv_err own = {0};
-    l->count = count;
+    l->list.count = count;
     if (err == NULL && count > 0 &&
         print_parts(l, parts, count, &own) != FLV_OK) {
         err = &own;
     }
-    cli_call_end(&l->call, err);
+    cli_call_end(&l->list.call, err);
 }
 
 static int partition_list(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
+    const struct list_conf *conf = flv_args_conf(args);
     struct flv_err err = {0};
-    struct list_call list = {.conf = flv_args_conf(args)};
-    flv_buf_init(&list.text, TEXT_BYTES_MAX);
-    cli_call_init(&list.call, c);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    struct list_call l = {.troubles = NULL};
+    flv_rc rc = cli_list_begin(&l.list, c, conf->output, TEXT_BYTES_MAX, &err);
     if (rc == FLV_OK) {
-        rc = flv_client_server_state(c->client, TROUBLES_MAX, got_state, &list,
+        rc = flv_client_server_state(c->client, TROUBLES_MAX, got_state, &l,
                                      &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    cli_call_init(&list.call, c);
+    rc = rc == FLV_OK ? cli_call_wait(&l.list.call, &err) : rc;
+    cli_call_init(&l.list.call, c);
     if (rc == FLV_OK) {
-        rc = flv_client_partitions(c->client, list.conf->system, got_partitions,
-                                   &list, &err);
+        rc = flv_client_partitions(c->client, conf->system, got_partitions, &l,
+                                   &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    if (rc == FLV_OK && list.count == 0) {
-        printf("No partitions found\n");
-    }
-    cli_put(&list.text);
-    flv_buf_deinit(&list.text);
-    flv_free(list.troubles);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    int status = cli_list_end(&l.list, rc, "No partitions found", &err);
+    flv_free(l.troubles);
+    return status;
 }
 
 static const struct flv_opt list_opts[] = {

@@ -204,12 +204,7 @@ static flv_rc list_doc(const struct cli *c,
     cli_doc_end(&d);
     cli_doc_null(&d, "client_id");
     cli_doc_end(&d);
-    flv_rc rc = cli_doc_finish(&d, err);
-    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, err);
 }
 
 static int profile_list(struct flv_args *args, void *ctx)

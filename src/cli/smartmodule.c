@@ -3,6 +3,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "cli/file.h"
+#include "cli/list.h"
 #include "cli/table.h"
 #include "smartmodule/module.h"
 
@@ -117,13 +118,6 @@ struct list_conf {
     char *filter;
 };
 
-struct list_call {
-    struct cli_call call;
-    const struct list_conf *conf;
-    size_t count;
-    struct flv_buf text;
-};
-
 static const struct flv_opt list_opts[] = {
     {.name = "output",
      .letter = 'O',
@@ -221,12 +215,7 @@ static flv_rc list_doc(enum cli_format format,
         cli_doc_end(&d);
     }
     cli_doc_end(&d);
-    flv_rc rc = cli_doc_finish(&d, err);
-    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, err);
 }
 
 static void got_list(void *user,
@@ -234,14 +223,14 @@ static void got_list(void *user,
                      const struct flv_smartmodule_info *modules,
                      size_t count)
 {
-    struct list_call *l = user;
+    struct cli_list *l = user;
     struct flv_err own = {0};
     flv_rc rc = FLV_OK;
     l->count = count;
     if (err == NULL && count > 0) {
-        rc = l->conf->output == CLI_FORMAT_TABLE
+        rc = l->output == CLI_FORMAT_TABLE
                  ? list_table(modules, count, &l->text, &own)
-                 : list_doc((enum cli_format)l->conf->output, modules, count,
+                 : list_doc((enum cli_format)l->output, modules, count,
                             &l->text, &own);
     }
     cli_call_end(&l->call, rc != FLV_OK ? &own : err);
@@ -250,23 +239,15 @@ static void got_list(void *user,
 static int list_run(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
+    const struct list_conf *conf = flv_args_conf(args);
     struct flv_err err = {0};
-    struct list_call list = {.conf = flv_args_conf(args)};
-    flv_buf_init(&list.text, TEXT_BYTES_MAX);
-    cli_call_init(&list.call, c);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    struct cli_list list;
+    flv_rc rc = cli_list_begin(&list, c, conf->output, TEXT_BYTES_MAX, &err);
     if (rc == FLV_OK) {
-        rc = flv_client_smartmodules(c->client, list.conf->filter, false,
-                                     got_list, &list, &err);
+        rc = flv_client_smartmodules(c->client, conf->filter, false, got_list,
+                                     &list, &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    if (rc == FLV_OK && list.count == 0) {
-        printf("no smartmodules\n");
-    }
-    cli_put(&list.text);
-    flv_buf_deinit(&list.text);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    return cli_list_end(&list, rc, "no smartmodules", &err);
 }
 
 static const struct flv_cmd list_cmd = {

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "cli/list.h"
 #include "cli/table.h"
 
 #include <inttypes.h>
@@ -12,10 +13,8 @@ struct list_conf {
 };
 
 struct list_call {
-    struct cli_call call;
+    struct cli_list list;
     const struct list_conf *conf;
-    size_t count;
-    struct flv_buf text;
 };
 
 static const char *state_name(enum flv_spu_state state)
@@ -124,12 +123,7 @@ static flv_rc list_doc(const struct list_call *l,
         }
     }
     cli_doc_end(&d);
-    flv_rc rc = cli_doc_finish(&d, err);
-    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, err);
 }
 
 static void got_spus(void *user,
@@ -141,33 +135,25 @@ static void got_spus(void *user,
     struct flv_err own = {0};
     flv_rc rc = FLV_OK;
     for (size_t i = 0; i < count; i++) {
-        l->count += is_wanted(l, &spus[i]);
+        l->list.count += is_wanted(l, &spus[i]);
     }
-    if (err == NULL && l->count > 0) {
+    if (err == NULL && l->list.count > 0) {
         rc = l->conf->output == CLI_FORMAT_TABLE
-                 ? list_table(l, spus, count, &l->text, &own)
-                 : list_doc(l, spus, count, &l->text, &own);
+                 ? list_table(l, spus, count, &l->list.text, &own)
+                 : list_doc(l, spus, count, &l->list.text, &own);
     }
-    cli_call_end(&l->call, rc != FLV_OK ? &own : err);
+    cli_call_end(&l->list.call, rc != FLV_OK ? &own : err);
 }
 
 static int spu_list(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
     struct flv_err err = {0};
-    struct list_call list = {.conf = flv_args_conf(args)};
-    flv_buf_init(&list.text, TEXT_BYTES_MAX);
-    cli_call_init(&list.call, c);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
-    rc = rc == FLV_OK ? flv_client_spus(c->client, got_spus, &list, &err) : rc;
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    if (rc == FLV_OK && list.count == 0) {
-        printf("no spu\n");
-    }
-    cli_put(&list.text);
-    flv_buf_deinit(&list.text);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    struct list_call l = {.conf = flv_args_conf(args)};
+    flv_rc rc =
+        cli_list_begin(&l.list, c, l.conf->output, TEXT_BYTES_MAX, &err);
+    rc = rc == FLV_OK ? flv_client_spus(c->client, got_spus, &l, &err) : rc;
+    return cli_list_end(&l.list, rc, "no spu", &err);
 }
 
 static const struct flv_opt list_opts[] = {

@@ -1,6 +1,7 @@
 #include "cli/table_format.h"
 
 #include "cli/cli.h"
+#include "cli/list.h"
 #include "cli/table.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
@@ -66,13 +67,6 @@ static const struct flv_opt list_opts[] = {
      .fallback = "table",
      .help = "Output"},
     {.name = NULL}};
-
-struct list_call {
-    struct cli_call call;
-    const struct list_conf *conf;
-    size_t count;
-    struct flv_buf text;
-};
 
 static flv_rc list_table(const struct flv_table_format *formats,
                          size_t count,
@@ -169,12 +163,7 @@ static flv_rc list_doc(enum cli_format format,
         doc_format(&d, &formats[i]);
     }
     cli_doc_end(&d);
-    flv_rc rc = cli_doc_finish(&d, err);
-    if (rc == FLV_OK && flv_buf_add(out, d.text.data, d.text.len) != FLV_OK) {
-        rc = flv_fail(err, FLV_E_NOMEM, "out of memory");
-    }
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, err);
 }
 
 static void got_list(void *user,
@@ -182,14 +171,14 @@ static void got_list(void *user,
                      const struct flv_table_format *formats,
                      size_t count)
 {
-    struct list_call *l = user;
+    struct cli_list *l = user;
     struct flv_err own = {0};
     flv_rc rc = FLV_OK;
     l->count = count;
     if (err == NULL && count > 0) {
-        rc = l->conf->output == CLI_FORMAT_TABLE
+        rc = l->output == CLI_FORMAT_TABLE
                  ? list_table(formats, count, &l->text, &own)
-                 : list_doc((enum cli_format)l->conf->output, formats, count,
+                 : list_doc((enum cli_format)l->output, formats, count,
                             &l->text, &own);
     }
     cli_call_end(&l->call, rc != FLV_OK ? &own : err);
@@ -198,22 +187,14 @@ static void got_list(void *user,
 static int list_run(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
+    const struct list_conf *conf = flv_args_conf(args);
     struct flv_err err = {0};
-    struct list_call list = {.conf = flv_args_conf(args)};
-    flv_buf_init(&list.text, TEXT_BYTES_MAX);
-    cli_call_init(&list.call, c);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    struct cli_list list;
+    flv_rc rc = cli_list_begin(&list, c, conf->output, TEXT_BYTES_MAX, &err);
     if (rc == FLV_OK) {
         rc = flv_client_table_formats(c->client, NULL, got_list, &list, &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&list.call, &err) : rc;
-    if (rc == FLV_OK && list.count == 0) {
-        printf("no tableformats\n");
-    }
-    cli_put(&list.text);
-    flv_buf_deinit(&list.text);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    return cli_list_end(&list, rc, "no tableformats", &err);
 }
 
 static const struct flv_cmd list_cmd = {
