@@ -2,6 +2,9 @@
 # server that ends, breaks, stalls, refuses and is killed.
 
 load lib
+load far_side
+
+ALWAYS=--proxy=
 
 setup_file() {
     cluster_up
@@ -11,63 +14,9 @@ teardown_file() {
     home_down
 }
 
-setup() {
-    TOPIC=t$BATS_TEST_NUMBER
-    fluvio topic create "$TOPIC" >/dev/null
-}
-
-teardown() {
-    [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
-    [ -z "${END:-}" ] || kill -9 "$END" 2>/dev/null || true
-    fluvio topic delete "$TOPIC" >/dev/null
-}
-
-# end_up [PORT]: the far side; its address in $URL, requests in $SEEN.
+# end_up [PORT]: the far side, see far_side_up.
 end_up() {
-    SEEN=$HOME/$TOPIC.seen
-    : >"$HOME/$TOPIC.port"
-    python3 "$BATS_TEST_DIRNAME/stream_end.py" "${1:-0}" "$SEEN" \
-        >"$HOME/$TOPIC.port" 2>"$HOME/$TOPIC.end" 3>&- &
-    END=$!
-    until_true 10 test -s "$HOME/$TOPIC.port"
-    PORT=$(cat "$HOME/$TOPIC.port")
-    URL=http://127.0.0.1:$PORT
-}
-
-end_down() {
-    kill -9 "$END"
-    wait "$END" 2>/dev/null || true
-    END=
-}
-
-# connector OPTION...: runs in the background, log in $LOG.
-connector() {
-    LOG=$HOME/$TOPIC.log
-    : >"$LOG"
-    fluvio-connect-http --fluvio-topic="$TOPIC" --proxy= --reconnect-min=20ms \
-        --reconnect-max=100ms "$@" >"$LOG" 2>&1 3>&- &
-    CONNECTOR=$!
-}
-
-said() {
-    until_true 15 grep -qE -- "$1" "$LOG" || {
-        tail -5 "$LOG"
-        return 1
-    }
-}
-
-stop_connector() {
-    kill -TERM "$CONNECTOR"
-    ends_with 0 "$CONNECTOR"
-    CONNECTOR=
-}
-
-records() {
-    fluvio consume "$TOPIC" -B -d "$@"
-}
-
-has_records() {
-    [ "$(records | wc -l)" -ge "$1" ]
+    far_side_up http "${1:-0}" python3 "$BATS_TEST_DIRNAME/stream_end.py"
 }
 
 @test "a stream is cut into records and opened again when it ends" {

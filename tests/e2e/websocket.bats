@@ -2,6 +2,7 @@
 # websockets), plain and with TLS, that closes, breaks, stalls and lies.
 
 load lib
+load far_side
 
 setup_file() {
     cluster_up
@@ -17,52 +18,9 @@ teardown_file() {
     home_down
 }
 
-setup() {
-    TOPIC=t$BATS_TEST_NUMBER
-    fluvio topic create "$TOPIC" >/dev/null
-}
-
-teardown() {
-    [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
-    [ -z "${END:-}" ] || kill -9 "$END" 2>/dev/null || true
-    fluvio topic delete "$TOPIC" >/dev/null
-}
-
-# end_up [PORT]: the far side; its address in $URL, what it saw in $SEEN.
+# end_up [PORT]: the far side, see far_side_up.
 end_up() {
-    SEEN=$HOME/$TOPIC.seen
-    : >"$HOME/$TOPIC.port"
-    "$PYTHON" "$BATS_TEST_DIRNAME/ws_end.py" "${1:-0}" "$SEEN" \
-        >"$HOME/$TOPIC.port" 2>"$HOME/$TOPIC.end" 3>&- &
-    END=$!
-    until_true 15 test -s "$HOME/$TOPIC.port" || {
-        cat "$HOME/$TOPIC.end"
-        return 1
-    }
-    PORT=$(cat "$HOME/$TOPIC.port")
-    URL=ws://127.0.0.1:$PORT
-}
-
-end_down() {
-    kill -9 "$END"
-    wait "$END" 2>/dev/null || true
-    END=
-}
-
-# connector OPTION...: runs in the background, log in $LOG.
-connector() {
-    LOG=$HOME/$TOPIC.log
-    : >"$LOG"
-    fluvio-connect-http --fluvio-topic="$TOPIC" --reconnect-min=20ms \
-        --reconnect-max=100ms "$@" >"$LOG" 2>&1 3>&- &
-    CONNECTOR=$!
-}
-
-said() {
-    until_true 15 grep -qE -- "$1" "$LOG" || {
-        tail -5 "$LOG"
-        return 1
-    }
+    far_side_up ws "${1:-0}" "$PYTHON" "$BATS_TEST_DIRNAME/ws_end.py"
 }
 
 seen() {
@@ -70,20 +28,6 @@ seen() {
         cat "$SEEN"
         return 1
     }
-}
-
-stop_connector() {
-    kill -TERM "$CONNECTOR"
-    ends_with 0 "$CONNECTOR"
-    CONNECTOR=
-}
-
-records() {
-    fluvio consume "$TOPIC" -B -d "$@"
-}
-
-has_records() {
-    [ "$(records | wc -l)" -ge "$1" ]
 }
 
 @test "messages become records, and a closed socket is opened again" {

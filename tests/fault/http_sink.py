@@ -22,28 +22,16 @@ import random
 import re
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import time
 
 import rig
-from rig import BIN, await_true, report, spawn
+from rig import BIN, await_true, free_port, listens, report, spawn
 
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 60
 HERE = os.path.dirname(os.path.abspath(__file__))
 KEY = re.compile(r"^([a-z]+)/(\d+)/(\d+)(?:-(\d+))?$")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def listens(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Nginx:

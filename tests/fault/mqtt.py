@@ -27,13 +27,13 @@ import random
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import rig
-from rig import BIN, Load, await_true, read_topic, report, spawn
+from rig import (BIN, Load, await_true, free_port, listens, read_topic,
+                 report, spawn)
 
 PYTHON = sys.argv[2]
 ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 60
@@ -44,12 +44,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # be, for machines on which a start takes longer.
 RECEIVE_MAX = 1000
 WIDEST = 65535
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Broker:
@@ -76,12 +70,8 @@ class Broker:
     def start(self):
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.child = spawn([program, "-c", self.conf], "mosquitto.log")
-        await_true("the broker listens", self.listens,
+        await_true("the broker listens", lambda: listens(self.port),
                    detail=lambda: rig.tail("mosquitto.log"))
-
-    def listens(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
 
     def saved_ns(self):
         """When its file was last written; it is renamed into place."""
