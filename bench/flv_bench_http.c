@@ -7,12 +7,10 @@
  */
 #include <curl/curl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/text.h"
+#include "tool.h"
 
 #define IN_FLIGHT_MAX 256
 #define BODY_MAX 1048576
@@ -28,21 +26,6 @@ static size_t drop(char *data, size_t size, size_t count, void *arg)
     (void)data;
     (void)arg;
     return size * count;
-}
-
-static void die(const char *what)
-{
-    (void)fprintf(stderr, "flv-bench-http: %s\n", what);
-    exit(1);
-}
-
-static uint64_t number(const char *text, uint64_t max)
-{
-    uint64_t n = 0;
-    if (flv_text_u64(text, 1, max, &n, NULL) != FLV_OK) {
-        die("usage: flv-bench-http URL REQUESTS IN_FLIGHT BODY_BYTES");
-    }
-    return n;
 }
 
 /* A key of its own for each request, as http-sink has. */
@@ -77,15 +60,6 @@ static void prepare(struct call *c, const char *url, const char *body, long len)
 }
 
 /* Of this process, in user and kernel mode. */
-static double cpu_s(void)
-{
-    struct rusage r;
-    if (getrusage(RUSAGE_SELF, &r) != 0) {
-        die("getrusage");
-    }
-    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
-           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
-}
 
 /* How many of those that ended were not answered with 2xx. */
 static uint64_t
@@ -126,7 +100,7 @@ int main(int argc, char **argv)
         body[i] = (char)('a' + i % 26);
     }
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)width);
-    double cpu = cpu_s();
+    double cpu = cpu_seconds();
     uint64_t begin = flv_clock_mono_ns();
     for (uint64_t i = 0; i < width && sent < total; i++) {
         prepare(&calls[i], argv[1], body, (long)size);
@@ -145,7 +119,7 @@ int main(int argc, char **argv)
     }
     double s = (double)(flv_clock_mono_ns() - begin) / 1e9;
     (void)printf("per_s=%.0f cpu_us=%.1f bad=%llu\n", (double)total / s,
-                 (cpu_s() - cpu) * 1e6 / (double)total,
+                 (cpu_seconds() - cpu) * 1e6 / (double)total,
                  (unsigned long long)bad);
     for (uint64_t i = 0; i < width; i++) {
         curl_easy_cleanup(calls[i].easy);

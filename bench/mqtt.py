@@ -14,9 +14,8 @@ import tempfile
 import time
 
 import sql
+from ours import BIN, free_port
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIN = os.path.join(ROOT, "build", "bin")
 BYTES = 256
 # With max_inflight_messages 0 mosquitto 2.0 stalls beyond 65,535 that wait.
 WAITING = 60000
@@ -33,9 +32,7 @@ def tool(name):
 
 class Mosquitto:
     def __init__(self, folder):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.conf = os.path.join(folder, "mosquitto.conf")
         with open(self.conf, "w") as f:
             f.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"

@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 
-from ours import Server, bench, cpu_s
+from ours import Server, bench, cpu_s, free_port
 
 NATS_SERVER = "github.com/nats-io/nats-server/v2@v2.15.2"
 NATS_TOOL = "github.com/nats-io/natscli/nats@v0.5.0"
@@ -33,12 +33,6 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 class Missing(Exception):
     """A peer cannot be had here; says what it needs."""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def await_port(child, port, what, log):
