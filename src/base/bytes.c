@@ -16,6 +16,15 @@ bool flv_slice_eq_str(struct flv_slice a, const char *text)
     return flv_slice_eq(a, flv_slice_str(text));
 }
 
+int flv_slice_compare_str(struct flv_slice a, const char *text)
+{
+    size_t len = strlen(text);
+    size_t n = a.len < len ? a.len : len;
+    int order = n > 0 ? memcmp(a.data, text, n) : 0;
+
+    return order != 0 ? order : (a.len > len) - (a.len < len);
+}
+
 char *flv_slice_dup(struct flv_slice s)
 {
     return flv_strndup(s.len > 0 ? (const char *)s.data : "", s.len);

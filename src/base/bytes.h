@@ -22,6 +22,8 @@
 
 bool flv_slice_eq(struct flv_slice a, struct flv_slice b);
 bool flv_slice_eq_str(struct flv_slice a, const char *text);
+/* As strcmp(), by bytes: < 0, 0, > 0. */
+int flv_slice_compare_str(struct flv_slice a, const char *text);
 /* An owned, NUL-terminated copy, or NULL when out of memory. */
 char *flv_slice_dup(struct flv_slice s);
 

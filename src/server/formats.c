@@ -72,14 +72,6 @@ void flv_formats_deinit(struct flv_formats *set)
     *set = (struct flv_formats){0};
 }
 
-static int compare(struct flv_slice a, const char *b)
-{
-    size_t b_len = strlen(b);
-    size_t n = a.len < b_len ? a.len : b_len;
-    int order = n > 0 ? memcmp(a.data, b, n) : 0;
-    return order != 0 ? order : (a.len > b_len) - (a.len < b_len);
-}
-
 /* Where the name is, or where it would be inserted; they are few. */
 static size_t
 place(const struct flv_formats *set, struct flv_slice name, bool *found)
@@ -87,7 +79,7 @@ place(const struct flv_formats *set, struct flv_slice name, bool *found)
     size_t at = 0;
     int order = -1;
     while (at < set->len &&
-           (order = compare(name, set->sorted[at]->name)) > 0) {
+           (order = flv_slice_compare_str(name, set->sorted[at]->name)) > 0) {
         at++;
     }
     *found = at < set->len && order == 0;

@@ -6,7 +6,6 @@
 #include "http/server.h"
 #include "server/state.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -276,7 +275,7 @@ static uint64_t each_partition(struct flv_out *o,
     uint64_t n = 0;
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
-        if (flv_topic_is_own(t) || t->state == FLV_TOPIC_CREATING) {
+        if (!flv_topic_has_logs(t)) {
             continue;
         }
         for (uint32_t p = 0; p < t->partition_count; p++) {

@@ -73,14 +73,6 @@ void flv_modules_deinit(struct flv_modules *set)
     *set = (struct flv_modules){0};
 }
 
-static int compare(struct flv_slice a, const char *b)
-{
-    size_t b_len = strlen(b);
-    size_t n = a.len < b_len ? a.len : b_len;
-    int order = n > 0 ? memcmp(a.data, b, n) : 0;
-    return order != 0 ? order : (a.len > b_len) - (a.len < b_len);
-}
-
 /* Where the key is, or where it would be inserted. */
 static size_t
 place(const struct flv_modules *set, struct flv_slice key, bool *found)
@@ -90,7 +82,7 @@ place(const struct flv_modules *set, struct flv_slice key, bool *found)
     *found = false;
     while (low < high && !*found) {
         size_t mid = low + (high - low) / 2;
-        int order = compare(key, set->sorted[mid]->key);
+        int order = flv_slice_compare_str(key, set->sorted[mid]->key);
         *found = order == 0;
         if (order > 0) {
             low = mid + 1;

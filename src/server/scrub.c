@@ -5,7 +5,6 @@
 #include "server/state.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #define STEP_BYTES_MAX ((uint64_t)1 << 20)
@@ -15,8 +14,6 @@
 #define UNREAD_WAIT_MS 1000
 /* Partitions without a read in between: the loop has other work. */
 #define LOOKS_MAX 64
-
-static void step(struct flv_scrub *x);
 
 static void wake_after(struct flv_scrub *x, uint64_t ms)
 {
@@ -30,11 +27,6 @@ static void wake_after(struct flv_scrub *x, uint64_t ms)
 
 /* ---- where the walk is ---- */
 
-static bool is_walked(const struct flv_topic *t)
-{
-    return !flv_topic_is_own(t) && t->state != FLV_TOPIC_CREATING;
-}
-
 /* The topic the walk is in, or the first behind it; NULL: none. */
 static struct flv_topic *find_topic(struct flv_scrub *x)
 {
@@ -42,7 +34,7 @@ static struct flv_topic *find_topic(struct flv_scrub *x)
     for (size_t i = 0; i < set->len; i++) {
         struct flv_topic *t = set->sorted[i];
         int order = strcmp(t->name, x->topic);
-        if (order < 0 || !is_walked(t) ||
+        if (order < 0 || !flv_topic_has_logs(t) ||
             (t->id == x->topic_id && x->partition >= t->partition_count)) {
             continue;
         }

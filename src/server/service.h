@@ -75,5 +75,24 @@ void flv_status_answer(struct flv_token *t,
                        struct flv_slice name,
                        struct flv_wire_error error,
                        const char *message);
+/* Answers at once with a code and its sentence (NULL: none); FLV_OK. */
+flv_rc flv_status_refuse(const struct flv_request *r,
+                         struct flv_slice name,
+                         int16_t code,
+                         const char *message);
+
+/* A status that is answered when a change is through; whoever answers frees it
+ * with flv_free(). */
+struct flv_status_later {
+    struct flv_token token;
+    size_t name_len;
+    char name[];
+};
+/* NULL: no memory. */
+struct flv_status_later *flv_status_later_new(const struct flv_request *r,
+                                              struct flv_slice name);
+
+/* Fluvio's filters are parts of names; none at all shows everything. */
+bool flv_list_wants(const struct flv_wire_list_request *req, const char *name);
 
 #endif

@@ -20,26 +20,6 @@
 
 /* ---- create and delete ---- */
 
-struct change {
-    struct flv_token token;
-    size_t name_len;
-    char name[];
-};
-
-static struct change *change_new(const struct flv_request *r,
-                                 struct flv_slice name)
-{
-    struct change *c = flv_zalloc(1, sizeof *c + name.len);
-    if (c != NULL) {
-        c->token = flv_peer_hold(r);
-        c->name_len = name.len;
-        if (name.len > 0) {
-            memcpy(c->name, name.data, name.len);
-        }
-    }
-    return c;
-}
-
 static void answer(struct flv_token *t,
                    struct flv_slice name,
                    int16_t code,
@@ -54,7 +34,7 @@ static void answer(struct flv_token *t,
 
 static void change_done(void *ctx, int16_t code, const char *why)
 {
-    struct change *c = ctx;
+    struct flv_status_later *c = ctx;
     answer(&c->token, flv_slice(c->name, c->name_len), code, why);
     flv_free(c);
 }
@@ -101,7 +81,7 @@ flv_rc flv_module_create_serve(struct flv_request *r,
                bad ? why : NULL);
         return FLV_OK;
     }
-    struct change *c = change_new(r, flv_slice_str(key));
+    struct flv_status_later *c = flv_status_later_new(r, flv_slice_str(key));
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
@@ -119,7 +99,7 @@ flv_rc flv_module_delete_serve(struct flv_request *r,
                       found != NULL ? flv_slice_str(found) : key)) {
         return refuse_right(r, key);
     }
-    struct change *c = change_new(r, key);
+    struct flv_status_later *c = flv_status_later_new(r, key);
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }

@@ -30,6 +30,30 @@ void flv_status_answer(struct flv_token *t,
     flv_token_answer(t, &flv_wire_status_schema, &body, NULL);
 }
 
+flv_rc flv_status_refuse(const struct flv_request *r,
+                         struct flv_slice name,
+                         int16_t code,
+                         const char *message)
+{
+    struct flv_token t = flv_peer_hold(r);
+    flv_status_answer(&t, name, flv_wire_error_text(code, message), message);
+    return FLV_OK;
+}
+
+struct flv_status_later *flv_status_later_new(const struct flv_request *r,
+                                              struct flv_slice name)
+{
+    struct flv_status_later *l = flv_zalloc(1, sizeof *l + name.len);
+    if (l != NULL) {
+        l->token = flv_peer_hold(r);
+        l->name_len = name.len;
+        if (name.len > 0) {
+            memcpy(l->name, name.data, name.len);
+        }
+    }
+    return l;
+}
+
 static void answer_status(struct flv_token *t,
                           struct flv_slice name,
                           int16_t code,
@@ -38,21 +62,12 @@ static void answer_status(struct flv_token *t,
     flv_status_answer(t, name, flv_wire_error_text(code, message), message);
 }
 
-static flv_rc refuse(const struct flv_request *r,
-                     struct flv_slice name,
-                     int16_t code,
-                     const char *message)
-{
-    struct flv_token t = flv_peer_hold(r);
-    answer_status(&t, name, code, message);
-    return FLV_OK;
-}
-
 /* A change of the topic failed and may have been made nevertheless. */
 static flv_rc refuse_doubt(const struct flv_request *r, struct flv_slice name)
 {
-    return refuse(r, name, FLV_WIRE_TOPIC_ERROR,
-                  "a change of this topic failed; " FLV_TOPIC_DOUBT_TEXT);
+    return flv_status_refuse(
+        r, name, FLV_WIRE_TOPIC_ERROR,
+        "a change of this topic failed; " FLV_TOPIC_DOUBT_TEXT);
 }
 
 /* An answer that a topic operation gives later. */
@@ -134,13 +149,14 @@ static flv_rc create(const struct flv_request *r,
     char why[FLV_TOPIC_WHY_MAX];
     uint32_t partitions = 0;
     if (!flv_topic_name_ok(name)) {
-        return refuse(r, name, FLV_WIRE_TOPIC_INVALID_NAME,
-                      "a topic name has 1 to 63 characters of a-z, 0-9 and -, "
-                      "and neither begins nor ends with -");
+        return flv_status_refuse(
+            r, name, FLV_WIRE_TOPIC_INVALID_NAME,
+            "a topic name has 1 to 63 characters of a-z, 0-9 and -, "
+            "and neither begins nor ends with -");
     }
     if (!flv_peer_may(r->peer, FLV_RIGHT_CREATE, name)) {
-        return refuse(r, name, FLV_WIRE_PERMISSION_DENIED,
-                      FLV_SERVICE_NO_RIGHT);
+        return flv_status_refuse(r, name, FLV_WIRE_PERMISSION_DENIED,
+                                 FLV_SERVICE_NO_RIGHT);
     }
     const struct flv_topic *t = flv_topics_find(&s->topics, name);
     if (t != NULL && t->in_doubt) {
@@ -149,15 +165,17 @@ static flv_rc create(const struct flv_request *r,
     if (t != NULL) {
         snprintf(why, sizeof why, "Topic '%.*s' already exists", (int)name.len,
                  (const char *)name.data);
-        return refuse(r, name, FLV_WIRE_TOPIC_ALREADY_EXISTS, why);
+        return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ALREADY_EXISTS, why);
     }
     int16_t code = flv_topic_spec_check(&req->spec, &partitions, why);
     if (code != FLV_WIRE_NONE || req->common.dry_run) {
-        return refuse(r, name, code, code != FLV_WIRE_NONE ? why : NULL);
+        return flv_status_refuse(r, name, code,
+                                 code != FLV_WIRE_NONE ? why : NULL);
     }
     struct later *l = later_new(r, name);
     if (l == NULL) {
-        return refuse(r, name, FLV_WIRE_TOPIC_ERROR, "out of memory");
+        return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ERROR,
+                                 "out of memory");
     }
     flv_lifecycle_create(s, name, &req->spec, durability, later_done, l);
     return FLV_OK;
@@ -196,9 +214,9 @@ static flv_rc serve_create_ext(struct flv_request *r, struct flv_err *err)
         return rc;
     }
     if (req.durability > FLV_WIRE_DURABILITY_PAGE_CACHE) {
-        return refuse(r, req.create.common.name,
-                      FLV_WIRE_TOPIC_INVALID_CONFIGURATION,
-                      "the durability must be disk or page-cache");
+        return flv_status_refuse(r, req.create.common.name,
+                                 FLV_WIRE_TOPIC_INVALID_CONFIGURATION,
+                                 "the durability must be disk or page-cache");
     }
     return create(r, &req.create,
                   req.durability == FLV_WIRE_DURABILITY_PAGE_CACHE
@@ -217,7 +235,8 @@ static struct flv_topic *topic_for(const struct flv_request *r,
     struct flv_topic *t = flv_topics_find(&r->peer->server->topics, name);
     bool is_delete = r->head.api_key == FLV_API_SC_DELETE;
     if (!flv_peer_may(r->peer, right, name)) {
-        (void)refuse(r, name, FLV_WIRE_PERMISSION_DENIED, FLV_SERVICE_NO_RIGHT);
+        (void)flv_status_refuse(r, name, FLV_WIRE_PERMISSION_DENIED,
+                                FLV_SERVICE_NO_RIGHT);
         return NULL;
     }
     if (t != NULL && t->in_doubt) {
@@ -225,7 +244,7 @@ static struct flv_topic *topic_for(const struct flv_request *r,
         return NULL;
     }
     if (t == NULL || t->state == FLV_TOPIC_DELETING) {
-        (void)refuse(r, name, FLV_WIRE_TOPIC_NOT_FOUND, "not found");
+        (void)flv_status_refuse(r, name, FLV_WIRE_TOPIC_NOT_FOUND, "not found");
         return NULL;
     }
     if (flv_topic_is_own(t) || (t->spec.system && is_delete && !force)) {
@@ -243,8 +262,9 @@ static struct flv_topic *topic_for(const struct flv_request *r,
         return NULL;
     }
     if (t->state == FLV_TOPIC_CREATING || t->growing) {
-        (void)refuse(r, name, FLV_WIRE_TOPIC_PENDING_INITIALIZATION,
-                     "partitions of the topic are being made; try again");
+        (void)flv_status_refuse(
+            r, name, FLV_WIRE_TOPIC_PENDING_INITIALIZATION,
+            "partitions of the topic are being made; try again");
         return NULL;
     }
     return t;
@@ -283,7 +303,8 @@ static flv_rc serve_delete(struct flv_request *r,
     }
     struct later *l = later_new(r, req.key);
     if (l == NULL) {
-        return refuse(r, req.key, FLV_WIRE_TOPIC_ERROR, "out of memory");
+        return flv_status_refuse(r, req.key, FLV_WIRE_TOPIC_ERROR,
+                                 "out of memory");
     }
     flv_lifecycle_delete(s, t, later_done, l);
     return FLV_OK;
@@ -294,17 +315,19 @@ grow(const struct flv_request *r, struct flv_topic *t, uint32_t more)
 {
     struct flv_slice name = flv_slice_str(t->name);
     if (t->spec.replicas.tag != FLV_WIRE_REPLICA_COMPUTED) {
-        return refuse(r, name, FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE,
-                      "only topics with computed replicas can grow");
+        return flv_status_refuse(r, name, FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE,
+                                 "only topics with computed replicas can grow");
     }
     if (more == 0 || more > FLV_TOPIC_PARTITIONS_MAX - t->partition_count) {
-        return refuse(r, name, FLV_WIRE_TOPIC_INVALID_CONFIGURATION,
-                      "a topic has at most 1000 partitions, and at least one "
-                      "has to be added");
+        return flv_status_refuse(
+            r, name, FLV_WIRE_TOPIC_INVALID_CONFIGURATION,
+            "a topic has at most 1000 partitions, and at least one "
+            "has to be added");
     }
     struct later *l = later_new(r, name);
     if (l == NULL) {
-        return refuse(r, name, FLV_WIRE_TOPIC_ERROR, "out of memory");
+        return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ERROR,
+                                 "out of memory");
     }
     flv_lifecycle_grow(r->peer->server, t, more, later_done, l);
     return FLV_OK;
@@ -330,9 +353,10 @@ static flv_rc serve_update(struct flv_request *r,
     }
     return req.action.tag == FLV_WIRE_TOPIC_ADD_PARTITION
                ? grow(r, t, req.action.count)
-               : refuse(r, req.key, FLV_WIRE_OTHER,
-                        "mirrors are not supported by this version of "
-                        "fluvio-server");
+               : flv_status_refuse(
+                     r, req.key, FLV_WIRE_OTHER,
+                     "mirrors are not supported by this version of "
+                     "fluvio-server");
 }
 
 /* ---- list ---- */
@@ -343,6 +367,15 @@ static bool contains(const char *name, struct flv_slice part)
            memmem(name, strlen(name), part.data, part.len) != NULL;
 }
 
+bool flv_list_wants(const struct flv_wire_list_request *req, const char *name)
+{
+    bool match = req->name_filters.len == 0;
+    for (uint32_t i = 0; i < req->name_filters.len && !match; i++) {
+        match = contains(name, req->name_filters.at[i]);
+    }
+    return match;
+}
+
 static bool is_listed(const struct flv_topic *t,
                       const struct flv_wire_list_request *req,
                       bool by_name)
@@ -350,11 +383,7 @@ static bool is_listed(const struct flv_topic *t,
     if (t->state == FLV_TOPIC_CREATING || t->spec.system != req->system) {
         return false;
     }
-    bool match = req->name_filters.len == 0 || !by_name;
-    for (uint32_t i = 0; i < req->name_filters.len && !match; i++) {
-        match = contains(t->name, req->name_filters.at[i]);
-    }
-    return match;
+    return !by_name || flv_list_wants(req, t->name);
 }
 
 static flv_rc list_topics(const struct flv_server *s,
@@ -414,11 +443,7 @@ static flv_rc list_spus(const struct flv_server *s,
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     flv_rc rc = flv_object_spu(s, arena, out->items.at, err);
-    bool match = req->name_filters.len == 0;
-    for (uint32_t i = 0; i < req->name_filters.len && !match; i++) {
-        match = contains(FLV_SPU_NAME, req->name_filters.at[i]);
-    }
-    out->items.len = match ? 1 : 0;
+    out->items.len = flv_list_wants(req, FLV_SPU_NAME) ? 1 : 0;
     return rc;
 }
 
@@ -496,8 +521,8 @@ static flv_rc unknown_object(const struct flv_request *r,
                         (int)(label.len < 64 ? label.len : 64),
                         (const char *)label.data);
     }
-    return refuse(r, flv_slice(NULL, 0), FLV_WIRE_OTHER,
-                  "unknown admin object type");
+    return flv_status_refuse(r, flv_slice(NULL, 0), FLV_WIRE_OTHER,
+                             "unknown admin object type");
 }
 
 /* ---- the creation of a topic ---- */
@@ -517,7 +542,7 @@ static flv_rc serve_topic_look(struct flv_request *r, struct flv_err *err)
         return FLV_OK;
     }
     flv_topic_creation(s, t->id, id);
-    return refuse(r, req.name, FLV_WIRE_NONE, id);
+    return flv_status_refuse(r, req.name, FLV_WIRE_NONE, id);
 }
 
 /* ---- mirroring ---- */

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "server/state.h"
 
-#include <assert.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -45,7 +44,7 @@ static void add_partitions(const struct flv_server *s,
     out->troubles.at = FLV_ARENA_NEW(arena, struct flv_wire_trouble, max + 1);
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
-        if (flv_topic_is_own(t) || t->state == FLV_TOPIC_CREATING) {
+        if (!flv_topic_has_logs(t)) {
             continue;
         }
         for (uint32_t p = 0; p < t->partition_count; p++) {

@@ -390,17 +390,6 @@ static void send_parts(struct flv_stream *s,
 
 /* ---- reading ---- */
 
-/* How many offsets the batches of a gapless run stand for. */
-static uint64_t span(struct flv_slice first, struct flv_slice last)
-{
-    struct flv_batch_header a, b;
-    if (flv_batch_parse(first, &a, NULL) != FLV_OK ||
-        flv_batch_parse(last, &b, NULL) != FLV_OK) {
-        return 0;
-    }
-    return (uint64_t)(b.base_offset - a.base_offset) + b.count;
-}
-
 static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
 {
     const struct flv_server *server = server_of(s);
@@ -410,13 +399,13 @@ static bool send_from_tail(struct flv_stream *s, int64_t visible_end)
     }
     struct flv_slice parts[PARTS_MAX];
     struct flv_chunk *chunks[PARTS_MAX];
-    uint32_t n =
-        flv_tail_get(flv_partition_tail(s->partition), s->offset, visible_end,
-                     s->bytes_max, parts, chunks, PARTS_MAX);
+    struct flv_tail_parts got = {parts, chunks, PARTS_MAX, 0};
+    uint32_t n = flv_tail_get(flv_partition_tail(s->partition), s->offset,
+                              visible_end, s->bytes_max, &got);
     if (n == 0) {
         return false;
     }
-    send_parts(s, parts, chunks, n, span(parts[0], parts[n - 1]));
+    send_parts(s, parts, chunks, n, got.records);
     return true;
 }
 
@@ -776,9 +765,9 @@ static bool sift_from_tail(struct flv_stream *s, int64_t visible_end)
     if (server->requests.used > server->requests.max / 2) {
         return false;
     }
-    sm->part_count =
-        flv_tail_get(flv_partition_tail(s->partition), position(s), visible_end,
-                     s->bytes_max, sm->parts, sm->chunks, PARTS_MAX);
+    struct flv_tail_parts got = {sm->parts, sm->chunks, PARTS_MAX, 0};
+    sm->part_count = flv_tail_get(flv_partition_tail(s->partition), position(s),
+                                  visible_end, s->bytes_max, &got);
     if (sm->part_count == 0) {
         return false;
     }

@@ -136,21 +136,21 @@ uint32_t flv_tail_get(const struct flv_tail *t,
                       int64_t offset,
                       int64_t end,
                       size_t bytes_max,
-                      struct flv_slice *parts,
-                      struct flv_chunk **chunks,
-                      uint32_t parts_max)
+                      struct flv_tail_parts *out)
 {
     uint32_t n = 0;
     size_t bytes = 0;
-    for (uint32_t i = find(t, offset); i < t->len && n < parts_max; i++) {
+    out->records = 0;
+    for (uint32_t i = find(t, offset); i < t->len && n < out->max; i++) {
         const struct flv_tail_item *item = at(t, i);
         if (item->next_offset > end ||
             (n > 0 && bytes + item->size_bytes > bytes_max)) {
             break;
         }
         bytes += item->size_bytes;
-        parts[n] = flv_slice(item->batch, item->size_bytes);
-        chunks[n] = flv_chunk_ref(item->chunk);
+        out->records += (uint64_t)(item->next_offset - item->base_offset);
+        out->parts[n] = flv_slice(item->batch, item->size_bytes);
+        out->chunks[n] = flv_chunk_ref(item->chunk);
         n++;
     }
     return n;

@@ -53,16 +53,21 @@ void flv_tail_add(struct flv_tail *t,
                   struct flv_chunk *chunk,
                   struct flv_slice batches);
 
+/* What flv_tail_get() fills: arrays of the caller's, with room for `max`. */
+struct flv_tail_parts {
+    struct flv_slice *parts;
+    struct flv_chunk **chunks; /* each part's, referenced for the caller */
+    uint32_t max;
+    uint64_t records; /* offsets that the parts stand for */
+};
+
 /* The batches from the one that contains `offset` on: whole, at least one, no
- * more than parts_max parts and, behind the first, no more than bytes_max
- * bytes, none at or past `end`. Each part's chunk is referenced for the
- * caller in chunks[]. Returns the number of parts; 0: not in memory. */
+ * more than out->max and, behind the first, no more than bytes_max bytes, none
+ * at or past `end`. Returns the number of parts; 0: not in memory. */
 uint32_t flv_tail_get(const struct flv_tail *t,
                       int64_t offset,
                       int64_t end,
                       size_t bytes_max,
-                      struct flv_slice *parts,
-                      struct flv_chunk **chunks,
-                      uint32_t parts_max);
+                      struct flv_tail_parts *out);
 
 #endif

@@ -37,14 +37,6 @@ void flv_topics_deinit(struct flv_topics *set)
 
 /* ---- the sorted array ---- */
 
-static int compare(struct flv_slice a, const char *b)
-{
-    size_t b_len = strlen(b);
-    size_t n = a.len < b_len ? a.len : b_len;
-    int order = n > 0 ? memcmp(a.data, b, n) : 0;
-    return order != 0 ? order : (a.len > b_len) - (a.len < b_len);
-}
-
 /* Where the name is, or where it would be inserted. */
 static size_t
 place(const struct flv_topics *set, struct flv_slice name, bool *found)
@@ -54,7 +46,7 @@ place(const struct flv_topics *set, struct flv_slice name, bool *found)
     *found = false;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        int order = compare(name, set->sorted[mid]->name);
+        int order = flv_slice_compare_str(name, set->sorted[mid]->name);
         if (order == 0) {
             *found = true;
             return mid;

@@ -71,6 +71,12 @@ static inline bool flv_topic_is_own(const struct flv_topic *t)
     return strcmp(t->name, FLV_OFFSETS_TOPIC) == 0;
 }
 
+/* Its partitions have logs. */
+static inline bool flv_topic_has_logs(const struct flv_topic *t)
+{
+    return !flv_topic_is_own(t) && t->state != FLV_TOPIC_CREATING;
+}
+
 struct flv_topics {
     struct flv_topic **sorted; /* owned, by name */
     size_t len, cap;

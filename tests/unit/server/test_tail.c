@@ -71,14 +71,17 @@ static uint32_t get(struct fixture *f,
 {
     struct flv_slice parts[MAX];
     struct flv_chunk *chunks[MAX];
-    uint32_t n =
-        flv_tail_get(&f->tail, offset, end, bytes_max, parts, chunks, MAX);
+    struct flv_tail_parts got = {parts, chunks, MAX, 0};
+    uint64_t records = 0;
+    uint32_t n = flv_tail_get(&f->tail, offset, end, bytes_max, &got);
     for (uint32_t i = 0; i < n; i++) {
         struct flv_batch_header h;
         assert_int_equal(flv_batch_parse(parts[i], &h, NULL), FLV_OK);
         *base = i == 0 ? h.base_offset : *base;
+        records += h.count;
         flv_chunk_unref(chunks[i]);
     }
+    assert_int_equal(got.records, records);
     return n;
 }
 
