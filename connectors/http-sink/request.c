@@ -2,9 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/mem.h"
 #include "base/text.h"
 
 static const char *const types[] = {

@@ -1,18 +1,11 @@
 #include "cut.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <string.h>
 
 /* --- the delimiter as text ----------------------------------------------- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | ' ');
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* The byte that an escape stands for, which begins behind the backslash; -1:
  * none. */
@@ -22,8 +15,8 @@ static int escape(const char *text, size_t *out_len)
     static const char bytes[] = "\n\r\t\0\\";
     *out_len = 1;
     if (*text == 'x') {
-        int hi = hex_digit(text[1]);
-        int lo = hi >= 0 ? hex_digit(text[2]) : -1;
+        int hi = flv_text_hex_digit(text[1]);
+        int lo = hi >= 0 ? flv_text_hex_digit(text[2]) : -1;
         *out_len = 3;
         return lo >= 0 ? hi * 16 + lo : -1;
     }

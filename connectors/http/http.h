@@ -103,6 +103,15 @@ FLV_CHECKED flv_rc http_headers(const struct http_conf *conf,
                                 const char ***out,
                                 size_t *out_used,
                                 struct flv_err *err);
+/* Where a WebSocket is, its TLS (NULL: plain) and its headers; what was made
+ * before a failure is the caller's to free, too (websocket.c). */
+struct flv_tls;
+struct flv_ws_url;
+FLV_CHECKED flv_rc http_ws_prepare(const struct http_conf *conf,
+                                   struct flv_ws_url *url,
+                                   struct flv_tls **tls,
+                                   const char ***headers,
+                                   struct flv_err *err);
 struct flv_http_client_conf http_client_conf(const struct http_conf *conf);
 /* The request of every poll and stream; borrows from conf and headers. */
 void http_request(const struct http_conf *conf,

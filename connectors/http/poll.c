@@ -72,8 +72,6 @@ static void take_answer(struct poll *s, struct flv_http_response *answer)
 static bool produce_anyway(struct poll *s,
                            const struct flv_http_response *answer)
 {
-    char shown[FLV_HTTP_SHOWN_MAX];
-    flv_http_url_shown(s->conf->endpoint, shown);
     flv_source_count(s->src, HTTP_COUNT_HTTP_ERRORS, 1);
     if (s->conf->on_error == HTTP_ERROR_PRODUCE) {
         flv_source_well(s->src);
@@ -87,6 +85,8 @@ static bool produce_anyway(struct poll *s,
         return false;
     }
     flv_source_trouble(s->src, &err, wait_ms(s));
+    char shown[FLV_HTTP_SHOWN_MAX];
+    flv_http_url_shown(s->conf->endpoint, shown);
     flv_log_warn(TARGET, "answer skipped", FLV_KV_STR("endpoint", shown),
                  FLV_KV_U64("status", answer->status),
                  FLV_KV_STR("reason", answer->reason));

@@ -1,8 +1,6 @@
 #include "http.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -141,15 +141,7 @@ static void connected(struct flv_connect *c,
 
 static flv_rc start(struct probe *p, struct flv_err *err)
 {
-    flv_rc rc = flv_ws_url_read(p->conf->endpoint, &p->url, err);
-    if (rc == FLV_OK && p->url.tls) {
-        const struct flv_tls_conf tls = {.ca.file = p->conf->ca_file,
-                                         .system_too = true};
-        rc = flv_tls_create(&p->tls, &tls, err);
-    }
-    if (rc == FLV_OK) {
-        rc = http_headers(p->conf, 0, &p->headers, NULL, err);
-    }
+    flv_rc rc = http_ws_prepare(p->conf, &p->url, &p->tls, &p->headers, err);
     if (rc != FLV_OK) {
         return rc;
     }

@@ -56,3 +56,16 @@ void http_retry_wait(struct http_retry *r)
         flv_source_fail(r->src, &err);
     }
 }
+
+bool http_retry_oversized(struct http_retry *r,
+                          const char *what,
+                          struct flv_err *err)
+{
+    (void)flv_fail(err, FLV_E_LIMIT,
+                   "%s: %s is larger than max-response-bytes, %llu bytes",
+                   r->shown, what,
+                   (unsigned long long)r->conf->response_bytes_max);
+    flv_source_count(r->src, HTTP_COUNT_OVERSIZED, 1);
+    flv_source_account(r->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
+    return r->conf->on_oversized == HTTP_OVERSIZED_FAIL;
+}

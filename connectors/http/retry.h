@@ -39,5 +39,10 @@ void http_retry_lost(struct http_retry *r,
                      uint64_t at_least_ms);
 /* From now on the pause runs; a source that cannot even wait fails. */
 void http_retry_wait(struct http_retry *r);
+/* `what` came that is larger than a record may be: counts it, and says so in
+ * *err. True: the settings want the source to fail of it. */
+bool http_retry_oversized(struct http_retry *r,
+                          const char *what,
+                          struct flv_err *err);
 
 #endif

@@ -78,14 +78,7 @@ static uint64_t now_ms(const struct stream *s)
 static bool pass_over(struct stream *s)
 {
     struct flv_err err = {0};
-    (void)flv_fail(&err, FLV_E_LIMIT,
-                   "%s: a record of the stream is larger than "
-                   "max-response-bytes, %llu bytes",
-                   s->retry.shown,
-                   (unsigned long long)s->conf->response_bytes_max);
-    flv_source_count(s->src, HTTP_COUNT_OVERSIZED, 1);
-    flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
-    if (s->conf->on_oversized == HTTP_OVERSIZED_FAIL) {
+    if (http_retry_oversized(&s->retry, "a record of the stream", &err)) {
         s->phase = OVER;
         flv_source_fail(s->src, &err);
         return false;
@@ -517,11 +510,6 @@ static void destroy(struct stream *s)
     flv_free(s);
 }
 
-static bool is_header(const char *line, const char *name)
-{
-    return strncasecmp(line, name, strlen(name)) == 0;
-}
-
 /* An event stream is asked for as one, and from where the settings say until
  * an id is known that is safe. */
 static void adapt_headers(struct stream *s)
@@ -530,8 +518,8 @@ static void adapt_headers(struct stream *s)
     size_t kept = 0;
     for (size_t i = 0; i < s->header_count; i++) {
         const char *line = s->headers[i];
-        accepts = accepts || is_header(line, "Accept:");
-        if (is_header(line, LAST_ID)) {
+        accepts = accepts || flv_http_header_is(line, "Accept");
+        if (flv_http_header_is(line, "Last-Event-ID")) {
             line += strlen(LAST_ID) + strspn(line + strlen(LAST_ID), " \t");
             http_marks_add(&s->marks, 0, flv_slice_str(line));
         } else {

@@ -153,6 +153,12 @@ static void hang_up(struct ws *s, uint16_t code)
     }
 }
 
+static void leave(struct ws *s)
+{
+    s->phase = CLOSED;
+    hang_up(s, 0);
+}
+
 /* What was read whole is still delivered. */
 static void lost(struct ws *s, const struct flv_err *why, uint16_t code)
 {
@@ -212,14 +218,7 @@ static void written(struct flv_write *w, flv_rc rc)
 static void pass_over(struct ws *s)
 {
     struct flv_err err = {0};
-    (void)flv_fail(&err, FLV_E_LIMIT,
-                   "%s: a message is larger than max-response-bytes, %llu "
-                   "bytes",
-                   s->retry.shown,
-                   (unsigned long long)s->conf->response_bytes_max);
-    flv_source_count(s->src, HTTP_COUNT_OVERSIZED, 1);
-    flv_source_account(s->src, FLV_AT_EXTRACT, FLV_FATE_FAILED, 1);
-    if (s->conf->on_oversized == HTTP_OVERSIZED_FAIL) {
+    if (http_retry_oversized(&s->retry, "a message", &err)) {
         fail(s, &err);
     } else {
         flv_log_warn(TARGET, "message skipped", FLV_KV_ERR(&err));
@@ -437,8 +436,7 @@ static void wait_for_close(struct ws *s)
         flv_rc rc = flv_ws_read(&s->frames, &in, &piece, &e, &err);
         s->pos = s->len - in.len;
         if (rc != FLV_OK || s->frames.closed) {
-            s->phase = CLOSED;
-            hang_up(s, 0);
+            leave(s);
             return;
         }
     }
@@ -464,8 +462,7 @@ static void ended(struct flv_reader *r, flv_rc rc)
 {
     struct ws *s = FLV_OWNER_OF(r, struct ws, reader);
     if (s->phase == LEAVING) {
-        s->phase = CLOSED;
-        hang_up(s, 0);
+        leave(s);
     } else if (rc != FLV_OK) {
         lost_text(s, rc, flv_conn_error(s->conn)->text);
     } else {
@@ -509,8 +506,7 @@ static void on_limit(struct flv_timer *timer)
 {
     struct ws *s = FLV_OWNER_OF(timer, struct ws, limit);
     if (s->phase == LEAVING) {
-        s->phase = CLOSED;
-        hang_up(s, 0);
+        leave(s);
     } else {
         lost_text(s, FLV_E_TIMEOUT, "the server does not answer the handshake");
     }
@@ -582,17 +578,24 @@ static void on_again(struct flv_timer *timer)
 /* --- life --------------------------------------------------------------------
  */
 
+flv_rc http_ws_prepare(const struct http_conf *conf,
+                       struct flv_ws_url *url,
+                       struct flv_tls **tls,
+                       const char ***headers,
+                       struct flv_err *err)
+{
+    flv_rc rc = flv_ws_url_read(conf->endpoint, url, err);
+    if (rc == FLV_OK && url->tls) {
+        const struct flv_tls_conf given = {.ca.file = conf->ca_file,
+                                           .system_too = true};
+        rc = flv_tls_create(tls, &given, err);
+    }
+    return rc == FLV_OK ? http_headers(conf, 0, headers, NULL, err) : rc;
+}
+
 static flv_rc start(struct ws *s, struct flv_err *err)
 {
-    flv_rc rc = flv_ws_url_read(s->conf->endpoint, &s->url, err);
-    if (rc == FLV_OK && s->url.tls) {
-        const struct flv_tls_conf tls = {.ca.file = s->conf->ca_file,
-                                         .system_too = true};
-        rc = flv_tls_create(&s->tls, &tls, err);
-    }
-    if (rc == FLV_OK) {
-        rc = http_headers(s->conf, 0, &s->headers, NULL, err);
-    }
+    flv_rc rc = http_ws_prepare(s->conf, &s->url, &s->tls, &s->headers, err);
     if (rc == FLV_OK) {
         rc = flv_timer_start(&s->retry.timer, 0, 0, err);
     }
@@ -638,8 +641,7 @@ static void say_goodbye(struct ws *s)
     flv_timer_stop(&s->beat);
     if (flv_ws_put_close(&s->out[s->filling], FLV_WS_NORMAL) != FLV_OK ||
         flv_timer_start(&s->limit, LINGER_MS, 0, NULL) != FLV_OK) {
-        s->phase = CLOSED;
-        hang_up(s, 0);
+        leave(s);
         return;
     }
     flush(s);

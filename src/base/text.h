@@ -71,6 +71,8 @@ FLV_CHECKED flv_rc flv_text_json_str(struct flv_buf *b, const char *text);
 #define FLV_TEXT_JSON_DEPTH_MAX 512
 bool flv_text_is_json(struct flv_slice s);
 
+/* The value of a hex digit of either case; -1: it is none. */
+int flv_text_hex_digit(char c);
 /* Lower-case hex. Reading takes both cases and wants an even length. */
 FLV_CHECKED flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,

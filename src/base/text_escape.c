@@ -155,7 +155,7 @@ flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s)
     return rc;
 }
 
-static int hex_digit(char c)
+int flv_text_hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {
         return c - '0';
@@ -183,7 +183,8 @@ flv_rc flv_text_unhex(struct flv_buf *b, const char *text, struct flv_err *err)
         return flv_fail(err, rc, "no room for %zu bytes of hex text", len / 2);
     }
     for (size_t i = 0; i < len; i += 2) {
-        int high = hex_digit(text[i]), low = hex_digit(text[i + 1]);
+        int high = flv_text_hex_digit(text[i]),
+            low = flv_text_hex_digit(text[i + 1]);
 
         if (high < 0 || low < 0) {
             b->len = before;

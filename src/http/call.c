@@ -360,12 +360,6 @@ add_line(struct flv_http_call *call, const char *line, struct flv_err *err)
     return FLV_OK;
 }
 
-static bool names(const char *line, const char *name)
-{
-    size_t len = strlen(name);
-    return strncasecmp(line, name, len) == 0 && line[len] == ':';
-}
-
 /* In curl's list "Name:" removes a header and "Name;" sends an empty one. */
 static flv_rc
 add_header(struct flv_http_call *call, const char *line, struct flv_err *err)
@@ -401,7 +395,7 @@ static flv_rc set_headers(struct flv_http_call *call,
         if (rc != FLV_OK) {
             return rc;
         }
-        typed = typed || names(*h, "content-type");
+        typed = typed || flv_http_header_is(*h, "content-type");
     }
     /* curl would call a body a form and wait for 100. */
     if (req->has_body && !typed) {

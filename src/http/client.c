@@ -17,7 +17,7 @@ struct flv_http_client {
     struct flv_timer timer;
     struct flv_http_client_conf conf; /* texts owned */
     struct flv_http_call *calls;      /* owned, newest first */
-    struct flv_http_call *idle;       /* owned, newest first; see renew() */
+    struct flv_http_call *idle;       /* owned, newest first; see idle_push() */
     unsigned idle_count;
     struct flv__sockets sockets;
     bool running; /* inside run(): not to be freed */

@@ -132,6 +132,8 @@ void flv_http_url_shown(const char *url, char out[FLV_HTTP_SHOWN_MAX]);
 /* Name of a header: a token of RFC 9110; value: no line break, no NUL. */
 bool flv_http_name_ok(const char *name, size_t len);
 bool flv_http_value_ok(const char *value, size_t len);
+/* Is the line "name: value" of this header, in any case? */
+bool flv_http_header_is(const char *line, const char *name);
 
 /* What people write in settings: FLV_OK, or FLV_E_USAGE with a sentence that
  * shows neither a header's value nor a URL's password. */

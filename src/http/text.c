@@ -103,6 +103,12 @@ void flv_http_url_shown(const char *url, char out[FLV_HTTP_SHOWN_MAX])
     out[n] = '\0';
 }
 
+bool flv_http_header_is(const char *line, const char *name)
+{
+    size_t len = strlen(name);
+    return strncasecmp(line, name, len) == 0 && line[len] == ':';
+}
+
 bool flv_http_name_ok(const char *name, size_t len)
 {
     static const char others[] = "!#$%&'*+-.^_`|~";
@@ -170,7 +176,7 @@ flv_rc flv_http_headers(const char *const *given,
     bool typed = type == NULL;
     for (size_t i = 0; i < count; i++) {
         headers[i] = given[i];
-        typed = typed || strncasecmp(given[i], "content-type:", 13) == 0;
+        typed = typed || flv_http_header_is(given[i], "content-type");
     }
     if (!typed) {
         headers[count] = type;

@@ -30,15 +30,6 @@ bool flv_ws_is_url(const char *url)
     return behind_scheme(url, &tls) != NULL;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | ' ');
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* user:password in front of the '@', %XX decoded. */
 static bool read_user(const char *from, size_t len, char *out, size_t size)
 {
@@ -46,8 +37,9 @@ static bool read_user(const char *from, size_t len, char *out, size_t size)
     for (size_t i = 0; i < len; i++) {
         char c = from[i];
         if (c == '%') {
-            int hi = i + 1 < len ? hex(from[i + 1]) : -1;
-            int lo = hi >= 0 && i + 2 < len ? hex(from[i + 2]) : -1;
+            int hi = i + 1 < len ? flv_text_hex_digit(from[i + 1]) : -1;
+            int lo =
+                hi >= 0 && i + 2 < len ? flv_text_hex_digit(from[i + 2]) : -1;
             if (lo < 0) {
                 return false;
             }
@@ -142,12 +134,6 @@ flv_ws_url_read(const char *url, struct flv_ws_url *out, struct flv_err *err)
 /* --- our request -----------------------------------------------------------
  */
 
-static bool names(const char *header, const char *name)
-{
-    size_t len = strlen(name);
-    return strncasecmp(header, name, len) == 0 && header[len] == ':';
-}
-
 flv_rc flv_ws_header_check(const char *header, struct flv_err *err)
 {
     static const char *const ours[] = {"host",
@@ -160,7 +146,7 @@ flv_rc flv_ws_header_check(const char *header, struct flv_err *err)
                                        "sec-websocket-extensions",
                                        NULL};
     for (const char *const *name = ours; *name != NULL; name++) {
-        if (names(header, *name)) {
+        if (flv_http_header_is(header, *name)) {
             return flv_fail(err, FLV_E_USAGE,
                             "header \"%s\": a WebSocket makes it itself",
                             *name);
@@ -207,8 +193,8 @@ flv_rc flv_ws_put_request(struct flv_buf *b,
     add_line(&o, "Sec-WebSocket-Key: ", key);
     add_line(&o, "Sec-WebSocket-Version: ", "13");
     for (; headers != NULL && *headers != NULL; headers++) {
-        agent = agent && !names(*headers, "user-agent");
-        user = user && !names(*headers, "authorization");
+        agent = agent && !flv_http_header_is(*headers, "user-agent");
+        user = user && !flv_http_header_is(*headers, "authorization");
         add_line(&o, *headers, "");
     }
     if (agent) {
@@ -234,21 +220,30 @@ struct proof {
     char protocol[128];
 };
 
+static bool is(struct flv_slice name, const char *text)
+{
+    return name.len == strlen(text) &&
+           strncasecmp((const char *)name.data, text, name.len) == 0;
+}
+
+static struct flv_slice trimmed(struct flv_slice s)
+{
+    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
+        s = flv_slice(s.data + 1, s.len - 1);
+    }
+    while (s.len > 0 &&
+           (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t')) {
+        s.len--;
+    }
+    return s;
+}
+
 static bool is_word(struct flv_slice list, const char *word)
 {
-    size_t len = strlen(word);
     while (list.len > 0) {
         const uint8_t *comma = memchr(list.data, ',', list.len);
         size_t n = comma != NULL ? (size_t)(comma - list.data) : list.len;
-        const char *p = (const char *)list.data;
-        size_t from = 0, to = n;
-        while (from < to && (p[from] == ' ' || p[from] == '\t')) {
-            from++;
-        }
-        while (to > from && (p[to - 1] == ' ' || p[to - 1] == '\t')) {
-            to--;
-        }
-        if (to - from == len && strncasecmp(p + from, word, len) == 0) {
+        if (is(trimmed(flv_slice(list.data, n)), word)) {
             return true;
         }
         n += comma != NULL;
@@ -280,12 +275,6 @@ static void keep(char *out, size_t size, struct flv_slice text)
         out[n] = c >= ' ' && c <= '~' ? c : '?';
     }
     out[n] = '\0';
-}
-
-static bool is(struct flv_slice name, const char *text)
-{
-    return name.len == strlen(text) &&
-           strncasecmp((const char *)name.data, text, name.len) == 0;
 }
 
 static void take_header(struct flv_slice name,
@@ -331,18 +320,6 @@ static bool take_line(struct flv_slice *rest, struct flv_slice *out)
     return true;
 }
 
-static struct flv_slice trimmed(struct flv_slice s)
-{
-    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
-        s = flv_slice(s.data + 1, s.len - 1);
-    }
-    while (s.len > 0 &&
-           (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t')) {
-        s.len--;
-    }
-    return s;
-}
-
 static bool read_status(struct flv_slice line, struct flv_ws_answer *out)
 {
     const uint8_t *p = line.data;
@@ -364,7 +341,7 @@ static bool read_status(struct flv_slice line, struct flv_ws_answer *out)
 static bool was_asked(const char *const *headers, const char *protocol)
 {
     for (; headers != NULL && *headers != NULL; headers++) {
-        if (names(*headers, "sec-websocket-protocol") &&
+        if (flv_http_header_is(*headers, "sec-websocket-protocol") &&
             is_word(flv_slice_str(strchr(*headers, ':') + 1), protocol)) {
             return true;
         }
