@@ -208,13 +208,7 @@ static void on_trouble(void *user, const struct flv_err *err)
 {
     struct flv_sync_consumer *k = user;
 
-    (void)pthread_mutex_lock(&k->sync->lock);
-    if (err != NULL) {
-        k->trouble = *err;
-    } else {
-        flv_err_clear(&k->trouble);
-    }
-    (void)pthread_mutex_unlock(&k->sync->lock);
+    flv__sync_note(k->sync, &k->trouble, err);
 }
 
 /* ----------------------------------------------------------------- marks */

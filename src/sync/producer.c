@@ -241,13 +241,7 @@ static void on_trouble(void *user, const struct flv_err *err)
 {
     struct flv_sync_producer *p = user;
 
-    (void)pthread_mutex_lock(&p->sync->lock);
-    if (err != NULL) {
-        p->trouble = *err;
-    } else {
-        flv_err_clear(&p->trouble);
-    }
-    (void)pthread_mutex_unlock(&p->sync->lock);
+    flv__sync_note(p->sync, &p->trouble, err);
 }
 
 /* --------------------------------------------------------------- put, send */

@@ -266,17 +266,24 @@ struct start {
     const struct flv_client_conf *conf;
 };
 
+void flv__sync_note(struct flv_sync *s,
+                    struct flv_err *field,
+                    const struct flv_err *err)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    if (err != NULL) {
+        *field = *err;
+    } else {
+        flv_err_clear(field);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 static void on_link(void *user, const struct flv_err *err)
 {
     struct flv_sync *s = user;
 
-    (void)pthread_mutex_lock(&s->lock);
-    if (err != NULL) {
-        s->link = *err;
-    } else {
-        flv_err_clear(&s->link);
-    }
-    (void)pthread_mutex_unlock(&s->lock);
+    flv__sync_note(s, &s->link, err);
 }
 
 static void *run_loop(void *user)

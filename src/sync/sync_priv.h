@@ -51,6 +51,10 @@ struct flv_sync {
     struct flv__sync_child children; /* lock: head of a ring */
 };
 
+/* Loop: what is wrong now (NULL: nothing) into a field that the lock guards. */
+void flv__sync_note(struct flv_sync *s,
+                    struct flv_err *field,
+                    const struct flv_err *err);
 void flv__sync_adopt(struct flv_sync *s, struct flv__sync_child *child);
 void flv__sync_disown(struct flv_sync *s, struct flv__sync_child *child);
 
