@@ -222,6 +222,20 @@ static flv_rc launch(struct launch *s, struct flv_err *err)
     return rc;
 }
 
+/* With the further words that a variable of the environment has. */
+static flv_rc
+launch_with(struct launch *s, const char *variable, struct flv_err *err)
+{
+    const char *further = getenv(variable);
+    char *copy = further != NULL ? flv_strdup(further) : NULL;
+    if (copy != NULL) {
+        add_from_env(s, copy);
+    }
+    flv_rc rc = launch(s, err);
+    flv_free(copy);
+    return rc;
+}
+
 flv_rc cli_local_start(const struct cli_local *l,
                        const struct cli_server_conf *conf,
                        struct cli_holder *out,
@@ -249,13 +263,7 @@ flv_rc cli_local_start(const struct cli_local *l,
         add_word(&s, "--insecure");
     }
     add_word(&s, "--guard");
-    const char *further = getenv("FLV_SERVER_OPTIONS");
-    char *copy = further != NULL ? flv_strdup(further) : NULL;
-    if (copy != NULL) {
-        add_from_env(&s, copy);
-    }
-    flv_rc rc = launch(&s, err);
-    flv_free(copy);
+    flv_rc rc = launch_with(&s, "FLV_SERVER_OPTIONS", err);
     return rc == FLV_OK ? cli_local_holder(l, out, err) : rc;
 }
 
@@ -278,12 +286,5 @@ flv_rc cli_manager_start(const struct cli_local *l,
         add_option(&s, "--cluster", cluster);
     }
     add_word(&s, "--guard");
-    const char *further = getenv("FLV_MANAGER_OPTIONS");
-    char *copy = further != NULL ? flv_strdup(further) : NULL;
-    if (copy != NULL) {
-        add_from_env(&s, copy);
-    }
-    flv_rc rc = launch(&s, err);
-    flv_free(copy);
-    return rc;
+    return launch_with(&s, "FLV_MANAGER_OPTIONS", err);
 }

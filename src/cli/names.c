@@ -2,8 +2,6 @@
  * else, also when there is no cluster: a shell shows what it gets. */
 #include "cli/cli.h"
 
-#include <inttypes.h>
-
 #define TEXT_BYTES_MAX ((size_t)16 << 20)
 
 struct names_call {

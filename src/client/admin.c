@@ -287,7 +287,6 @@ flv_rc flv_client_topic_create(struct flv_client *c,
     return flv__admin_submit(o, err);
 }
 
-/* Topics and SmartModules are deleted by their names. */
 /* What its name is called. */
 static const char *noun(enum flv_wire_object object)
 {

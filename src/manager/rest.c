@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/expo.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -682,7 +683,7 @@ get_metrics(struct flv_rest *r, struct flv_http_req *req, const char *name)
     (void)name;
     flv_buf_init(&b, BODY_BYTES_MAX);
     flv_rc rc = flv__show_metrics(r->conf.manager, &b);
-    send(req, 200, "text/plain; version=0.0.4; charset=utf-8", &b, rc);
+    send(req, 200, FLV_EXPO_TYPE, &b, rc);
 }
 
 /* ---- Routes ------------------------------------------------------------ */
