@@ -170,7 +170,7 @@ void loopback(const char *const *argv)
 /* The far process: `listener` waits for the socket and for `done`, `writer`
  * waits to be told that a message is there. One message at a time. */
 struct far {
-    int fd, file, done;
+    int file, done;
     size_t size;
     uint8_t *data;
     pthread_mutex_t lock;
@@ -213,8 +213,7 @@ static bool take(int fd, uint8_t *data, size_t size)
 
 static void far_side(int fd, const char *folder, size_t size)
 {
-    struct far far = {.fd = fd,
-                      .file = scratch_file(folder),
+    struct far far = {.file = scratch_file(folder),
                       .done = eventfd(0, EFD_CLOEXEC),
                       .size = size,
                       .data = need(flv_alloc(size)),

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import sql
-from ours import BIN, free_port
+from ours import BIN, cpu_s, free_port
 
 BYTES = 256
 # With max_inflight_messages 0 mosquitto 2.0 stalls beyond 65,535 that wait.
@@ -105,7 +105,7 @@ class Source:
             raise SystemExit(f"bench: {other.args[0]} failed")
 
     def stop(self):
-        self.cpu = sql.cpu_s(self.child.pid)
+        self.cpu = cpu_s(self.child.pid)
         self.child.terminate()
         self.child.wait()
         self.run("topic", "delete", self.topic)

@@ -12,8 +12,8 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIN = os.path.join(ROOT, "build", "bin")
+from ours import BIN, ROOT, Server, cpu_s
+
 sys.path.insert(0, os.path.join(ROOT, "tests", "programs"))
 import postgres  # noqa: E402
 
@@ -54,12 +54,6 @@ def wait_count(pg, table, count):
         if int(got) >= count:
             return
         time.sleep(0.05)
-
-
-def cpu_s(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pss_mb(pid):
@@ -135,23 +129,12 @@ def alone(rows):
     own."""
     data = tempfile.mkdtemp(prefix="bench-data.",
                             dir=os.path.join(ROOT, "build"))
-    read_end, write_end = os.pipe()
-    server = subprocess.Popen(
-        [os.path.join(BIN, "fluvio-server"), "--data-dir", data, "--sc-port",
-         "0", "--spu-port", "0", "--ready-fd", str(write_end)],
-        pass_fds=[write_end], stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL)
-    os.close(write_end)
-    os.read(read_end, 4096)
-    with open(os.path.join(data, "server.json")) as f:
-        import json
-        address = f"127.0.0.1:{json.load(f)['sc_port']}"
+    server = Server(data)
     row = {}
     try:
-        rows(address, row)
+        rows(server.address, row)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait()
+        server.stop()
         shutil.rmtree(data, ignore_errors=True)
     for title, (value, ratio, note) in row.items():
         print(f"{title}: {value:.1f} {'' if ratio is None else f'{ratio:.2f}'}"
