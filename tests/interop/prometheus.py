@@ -102,7 +102,7 @@ def main():
             run(home, fluvio)
         finally:
             fluvio("cluster", "delete", "--force")
-    sys.exit(1 if harness.failed else 0)
+    harness.finish()
 
 
 if __name__ == "__main__":
