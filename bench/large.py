@@ -1,11 +1,9 @@
 """The rows of bench/run --large: a thousand partitions, ten gigabytes.
 """
-import os
 import shutil
 import signal
 import statistics
 import tempfile
-import time
 
 from ours import Server, bench
 

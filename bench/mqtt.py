@@ -9,12 +9,11 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
 import sql
-from ours import BIN, cpu_s, free_port
+from ours import BIN, ROOT, cpu_s, free_port
 
 BYTES = 256
 # With max_inflight_messages 0 mosquitto 2.0 stalls beyond 65,535 that wait.
