@@ -4,6 +4,7 @@ Writes its port into FILE. Says "idle" into FILE.said when an idle client has
 asked three times in a row in time, then floods it without a word in between,
 and says "pressed" when it asks three times while it takes nothing.
 """
+import select
 import socket
 import sys
 import time
@@ -32,14 +33,9 @@ def flood(conn):
     """Until the client takes nothing for a second."""
     conn.setblocking(False)
     rest = b""
-    last = time.monotonic()
-    while time.monotonic() - last < 1:
+    while select.select([], [conn], [], 1)[1]:
         rest = rest or MESSAGE
-        try:
-            rest = rest[conn.send(rest):]
-            last = time.monotonic()
-        except BlockingIOError:
-            time.sleep(0.01)
+        rest = rest[conn.send(rest):]
 
 
 def say(word):
