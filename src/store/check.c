@@ -191,18 +191,22 @@ static flv_rc judge(struct check *c,
         (c->ck.segment_base > c->prev_base ||
          (c->ck.segment_base == c->prev_base && s->pos < c->ck.pos));
     bool synced = !newest || below_ck;
+    uint64_t used = s->file_bytes;
     flv_rc rc = FLV_OK;
 
     if (!synced) {
         rc = flv__scan_was_synced(s, &synced, err);
     }
-    if (rc != FLV_OK) {
-        return rc;
+    if (rc == FLV_OK && !synced) {
+        rc = flv__scan_used_end(s, &used, err);
+    }
+    if (rc != FLV_OK || used == s->pos) {
+        return rc; /* room for groups to come */
     }
     if (synced) {
         tell(c, FLV_NOTE_DAMAGE, s->path, s->pos, what->text);
     } else {
-        c->out.torn_bytes = s->file_bytes - s->pos;
+        c->out.torn_bytes = used - s->pos;
         tell(c, FLV_NOTE_TORN, s->path, s->pos, what->text);
     }
     return FLV_OK;

@@ -85,6 +85,7 @@ struct flv_io_ops {
     flv_rc (*size)(struct flv_file *file, uint64_t *out, struct flv_err *err);
     /* When it was last written to: ms of wall time since 1970. */
     flv_rc (*written)(struct flv_file *file, int64_t *out, struct flv_err *err);
+    /* Does not count as written. */
     flv_rc (*truncate)(struct flv_file *file,
                        uint64_t size,
                        struct flv_err *err);

@@ -158,11 +158,18 @@ posix_written(struct flv_file *file, int64_t *out, struct flv_err *err)
 static flv_rc
 posix_truncate(struct flv_file *file, uint64_t size, struct flv_err *err)
 {
-    int rc;
+    int fd = of(file)->fd;
+    struct stat st;
+    int rc = fstat(fd, &st);
 
-    do {
-        rc = ftruncate(of(file)->fd, (off_t)size);
-    } while (rc != 0 && errno == EINTR);
+    while (rc == 0 && ftruncate(fd, (off_t)size) != 0) {
+        rc = errno == EINTR ? 0 : -1;
+    }
+    if (rc == 0) {
+        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st.st_mtim};
+
+        rc = futimens(fd, times);
+    }
     return rc == 0 ? FLV_OK : fail(err, errno, "truncate", of(file)->path);
 }
 

@@ -7,6 +7,7 @@
 #include "wire/crc32c.h"
 
 #define IOV_MAX_OF_GROUP 256 /* appends in one call */
+#define SPACE_PER_ROOM 64    /* so many times as much has to be free */
 
 static void poison(struct flv_log_job *job)
 {
@@ -22,12 +23,27 @@ static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
     assert(job->err.rc != FLV_OK);
 }
 
+/* A segment that others follow ends with its last group. */
+static flv_rc cut_room(struct flv_log_job *job, struct flv_file *file)
+{
+    uint64_t size = 0;
+    flv_rc rc = file->io->ops->size(file, &size, &job->err);
+
+    if (rc == FLV_OK && size > job->segment->bytes) {
+        rc = file->io->ops->truncate(file, job->segment->bytes, &job->err);
+    }
+    return rc;
+}
+
 static bool roll(struct flv_log_job *job)
 {
     struct flv_io *io = job->log->io;
     struct flv_file *old = job->segment->file;
-    flv_rc rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
+    flv_rc rc = cut_room(job, old);
 
+    if (rc == FLV_OK) {
+        rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
+    }
     if (rc != FLV_OK) {
         poison(job);
         return false;
@@ -71,6 +87,62 @@ static flv_rc write_group(struct flv_log_job *job, struct flv_file *file)
     return FLV_OK;
 }
 
+/* Room for the groups to come is not worth the last of the disk, nor an
+ * error if it runs out all the same. */
+static flv_rc make_room(struct flv_log_job *job, struct flv_file *file)
+{
+    static const uint8_t zeros[FLV__AHEAD_MAX];
+    struct flv_io *io = job->log->io;
+    uint64_t end = job->pos + FLV__GROUP_HEAD + job->head.bytes;
+    struct iovec iov = {(void *)zeros, job->room_end - end};
+    uint64_t space = 0;
+    flv_rc rc;
+
+    if (job->room_end <= end) {
+        return FLV_OK; /* the segment is full */
+    }
+    assert(iov.iov_len <= sizeof(zeros));
+    rc = io->ops->space(io, job->log->dir, &space, &job->err);
+    if (rc == FLV_OK && space / SPACE_PER_ROOM >= iov.iov_len) {
+        rc = flv_io_write_all(file, &iov, 1, end, &job->err);
+    } else {
+        job->room_end = 0;
+    }
+    if (rc == FLV_E_NOSPACE) {
+        job->room_end = 0;
+        flv_err_clear(&job->err);
+        rc = FLV_OK;
+    }
+    return rc;
+}
+
+/* Before anything is written behind a refused group: what is left of it on
+ * disk could be completed by that, a record that ends in zeros by nothing but
+ * a larger file. */
+static bool settle(struct flv_log_job *job, struct flv_file *file)
+{
+    if (file->io->ops->sync(file, FLV_SYNC_ROLL_BACK, &job->err) != FLV_OK) {
+        poison(job);
+        return false;
+    }
+    return true;
+}
+
+/* Nothing of the group may be met again. In room there are zeros behind it
+ * already, so that this is settled before anybody hears of it. (Only disk
+ * topics have room: no other sync of the file is under way.) */
+static void take_back(struct flv_log_job *job, struct flv_file *file)
+{
+    struct flv_err why = job->err;
+
+    if (file->io->ops->truncate(file, job->pos, &job->err) != FLV_OK) {
+        poison(job);
+    } else if (job->log->conf.durability != FLV_DURABLE_DISK ||
+               settle(job, file)) {
+        job->err = why;
+    }
+}
+
 static uint32_t group_crc(const struct flv_log_job *job)
 {
     uint32_t crc = 0;
@@ -95,22 +167,20 @@ void flv__job_commit(struct flv_log_job *job)
         return;
     }
     file = job->roll ? job->fresh->file : job->segment->file;
-    /* Before anything is written behind a refused group: what is left of it
-     * on disk could be completed by that, a record that ends in zeros by
-     * nothing but a larger file. */
-    if (job->settle &&
-        file->io->ops->sync(file, FLV_SYNC_ROLL_BACK, &job->err) != FLV_OK) {
-        poison(job);
+    if (job->settle && !settle(job, file)) {
         return;
     }
     job->head.crc = group_crc(job);
     rc = write_group(job, file);
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
-        if (job->outcome == FLV__ROLLED_BACK &&
-            file->io->ops->truncate(file, job->pos, &job->err) != FLV_OK) {
-            poison(job);
+        if (job->outcome == FLV__ROLLED_BACK) {
+            take_back(job, file);
         }
+        return;
+    }
+    if (job->room_end > 0 && make_room(job, file) != FLV_OK) {
+        poison(job);
         return;
     }
     if (job->log->conf.durability == FLV_DURABLE_DISK &&

@@ -18,6 +18,7 @@ static flv_rc set_conf(struct flv_log_conf *out,
     c.batch_bytes_max = ORELSE(c.batch_bytes_max, 2u << 20);
     c.append_bytes_max = ORELSE(c.append_bytes_max, (32u << 20) + (64u << 10));
     c.group_bytes_max = ORELSE(c.group_bytes_max, 4u << 20);
+    c.ahead_bytes = ORELSE(c.ahead_bytes, FLV__AHEAD_MAX);
     c.staged_bytes_max = ORELSE(c.staged_bytes_max, 64u << 20);
     c.checkpoint_bytes = ORELSE(c.checkpoint_bytes, 64u << 20);
     c.index_interval = ORELSE(c.index_interval, 4096);
@@ -26,8 +27,8 @@ static flv_rc set_conf(struct flv_log_conf *out,
     c.segments_open_max = ORELSE(c.segments_open_max, 8);
     if (c.segment_bytes < 1024 || c.segment_bytes > INT32_MAX ||
         c.group_bytes_max > INT32_MAX || c.append_bytes_max > INT32_MAX ||
-        c.index_entries_max < 2 || c.index_entries_max > 1u << 20 ||
-        c.producers_max > 1u << 18) {
+        c.ahead_bytes > FLV__AHEAD_MAX || c.index_entries_max < 2 ||
+        c.index_entries_max > 1u << 20 || c.producers_max > 1u << 18) {
         return flv_fail(err, FLV_E_INVALID,
                         "log settings out of range (segment_bytes %u, "
                         "index_entries_max %u, producers_max %u)",

@@ -20,9 +20,12 @@
 #include "store/checkpoint.h"
 #include "store/log.h"
 
+#define FLV__AHEAD_MAX (256u << 10)
+
 struct flv__segment {
     struct flv__segment_head head;
     uint32_t bytes;          /* visible end of the file */
+    uint32_t room_end;       /* behind it there are zeros up to here; 0: none */
     int64_t end_offset;      /* behind its last visible record */
     struct flv_file *file;   /* owned; NULL while cold */
     bool indexed;            /* index is there, complete up to `bytes` */
@@ -58,6 +61,7 @@ struct flv_log_job {
     struct flv__queue group;
     struct flv__group_head head;
     uint64_t pos;               /* of the group */
+    uint32_t room_end;          /* to be filled with zeros up to here; or 0 */
     bool roll;                  /* alone, when the group is empty */
     bool settle;                /* the file was cut back and not synced since */
     struct flv__segment *fresh; /* owned until published */

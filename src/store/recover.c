@@ -547,6 +547,30 @@ static void settle_end(struct recovery *r, uint32_t i)
     log->next_group = r->tail.next_group;
 }
 
+/* The scan of segment i met something else than a group. In the last one it
+ * may be room for groups to come; zeros behind torn bytes are not worth being
+ * set aside with them. */
+static flv_rc
+end_scan(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
+{
+    struct flv_log *log = r->log;
+    uint64_t used = r->tail.file_bytes;
+    flv_rc rc = FLV_OK;
+
+    if (i + 1 == log->segment_count) {
+        rc = flv__scan_used_end(&r->tail, &used, err);
+    }
+    if (rc == FLV_OK && used == r->tail.pos) {
+        log->segments[i]->room_end = (uint32_t)r->tail.file_bytes;
+        flv_err_clear(&r->why);
+    } else if (rc == FLV_OK) {
+        rc = judge(r, newest, err);
+    }
+    r->tail.file_bytes = used;
+    settle_end(r, i);
+    return rc;
+}
+
 /* Scans segment i. With a path that the caller frees: the scan, left in
  * r->tail, goes on borrowing it. */
 static flv_rc
@@ -556,9 +580,7 @@ scan_segment(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
 
     r->report->groups_kept += r->tail.groups;
     if (rc == FLV_E_CORRUPT) {
-        rc = judge(r, newest, err);
-        settle_end(r, i);
-        return rc;
+        return end_scan(r, i, newest, err);
     }
     if (rc != FLV_OK) {
         if (err != NULL) {
@@ -887,18 +909,21 @@ static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
     struct flv_file *file = r->scanned->file;
     uint64_t from = 0;
     bool torn = r->tail.pos < r->tail.file_bytes;
+    bool cut = torn || (r->scanned->room_end > 0 &&
+                        r->conf->durability != FLV_DURABLE_DISK);
     flv_rc rc = find_unproven(r, file, &from, err);
 
     if (rc == FLV_OK && torn) {
         rc = set_aside(r, file, err);
     }
-    if (rc == FLV_OK && torn) {
+    if (rc == FLV_OK && cut) {
+        r->scanned->room_end = 0;
         rc = file->io->ops->truncate(file, r->tail.pos, err);
     }
     if (rc == FLV_OK && from < r->tail.pos) {
         rc = copy(r, file, from, r->tail.pos, file, from, err);
     }
-    if (rc == FLV_OK && (torn || from < r->tail.pos)) {
+    if (rc == FLV_OK && (cut || from < r->tail.pos)) {
         rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);
     }
     if (rc == FLV_OK) {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "wire/crc32c.h"
 
@@ -214,6 +215,38 @@ flv_rc flv__scan_was_synced(struct flv__scan *s, bool *out, struct flv_err *err)
         pos += len - FLV__GROUP_HEAD + 1;
     }
     *out = false;
+    return FLV_OK;
+}
+
+static size_t used_bytes(const uint8_t *bytes, size_t len)
+{
+    if (len > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0) {
+        return 0;
+    }
+    while (len > 0 && bytes[len - 1] == 0) {
+        len--;
+    }
+    return len;
+}
+
+flv_rc
+flv__scan_used_end(struct flv__scan *s, uint64_t *out, struct flv_err *err)
+{
+    *out = s->pos;
+    for (uint64_t pos = s->pos; pos < s->file_bytes;) {
+        uint64_t left = s->file_bytes - pos;
+        size_t len = left < READ_AHEAD ? (size_t)left : READ_AHEAD;
+        const uint8_t *bytes;
+        flv_rc rc = bytes_at(s, pos, len, &bytes, err);
+        size_t used;
+
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        used = used_bytes(bytes, len);
+        *out = used > 0 ? pos + used : *out;
+        pos += len;
+    }
     return FLV_OK;
 }
 

@@ -58,6 +58,12 @@ FLV_CHECKED flv_rc flv__scan_was_synced(struct flv__scan *s,
                                         bool *out,
                                         struct flv_err *err);
 
+/* After CORRUPT: behind the last byte of the file that is not zero; s->pos if
+ * nothing but zeros is left, which is room for groups to come. */
+FLV_CHECKED flv_rc flv__scan_used_end(struct flv__scan *s,
+                                      uint64_t *out,
+                                      struct flv_err *err);
+
 /* Header of the segment whose file is open. CORRUPT, UNSUPPORTED, IO. */
 FLV_CHECKED flv_rc flv__scan_head(struct flv_file *file,
                                   const char *path,

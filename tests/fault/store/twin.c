@@ -902,6 +902,23 @@ static void forget_log(struct twin *t)
 }
 
 /* Opens, through any number of failures and crashes. */
+/* It is gone, but until its directory is synced a power cut brings it back:
+ * nobody makes another in its place before that. */
+static void end_deletion(struct twin *t)
+{
+    struct sim_faults faults = t->sim.faults;
+    flv_rc rc;
+
+    t->sim.down_at = 0;
+    t->sim.faults = (struct sim_faults){0};
+    rc = t->sim.io.ops->sync_dir(&t->sim.io, "/data", FLV_SYNC_DELETE, NULL);
+    if (rc != FLV_OK) {
+        broken(t, "the deletion cannot be made durable");
+    }
+    t->sim.faults = faults;
+    forget_log(t);
+}
+
 static void open_log(struct twin *t, bool power)
 {
     for (unsigned attempt = 0; !t->broken; attempt++) {
@@ -928,7 +945,7 @@ static void open_log(struct twin *t, bool power)
             flv_log_abandon(t->log);
             t->log = NULL;
         } else if (rc == FLV_E_NOT_FOUND && t->maybe_deleted) {
-            forget_log(t);
+            end_deletion(t);
             continue;
         } else if (attempt > 4 || (rc != FLV_E_IO && rc != FLV_E_NOSPACE)) {
             broken(t, "cannot be opened: %s: %s", flv_rc_name(rc), err.text);
@@ -1119,6 +1136,7 @@ static void choose(struct twin *t)
         .segment_bytes = 1024 + (uint32_t)below(t, 6000),
         .batch_bytes_max = 1200,
         .group_bytes_max = 200 + (uint32_t)below(t, 3000),
+        .ahead_bytes = below(t, 2) == 0 ? 1 : 1 + (uint32_t)below(t, 40000),
         .staged_bytes_max = 4000 + below(t, 8000),
         .checkpoint_bytes = 200 + below(t, 6000),
         .index_interval = 64 + (uint32_t)below(t, 512),

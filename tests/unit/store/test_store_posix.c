@@ -81,8 +81,7 @@ static void a_cut_tail_is_set_aside(void **state)
     append_plain(log, 300);
     flv_log_abandon(log);
     snprintf(path, sizeof(path), "%s/00000000000000000000.log", log_dir);
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(truncate(path, st.st_size - 1), 0);
+    assert_int_equal(truncate(path, 64 + 2 * (64 + BATCH_HEAD + 300) - 1), 0);
     log = open_log(&conf, &report);
     assert_int_equal(report.torn_bytes, 64 + BATCH_HEAD + 300 - 1);
     assert_int_equal(report.torn_files, 1);
@@ -93,6 +92,111 @@ static void a_cut_tail_is_set_aside(void **state)
              log_dir);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_size, 64 + BATCH_HEAD + 300 - 1);
+}
+
+static off_t size_of(const char *name)
+{
+    char path[200];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s", log_dir, name);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+#define FIRST "00000000000000000000.log"
+
+static void small_groups_are_written_into_room(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log = open_log(&conf, NULL);
+    struct flv_log_report report;
+    struct flv_log_check check;
+    struct flv_log_info info;
+    off_t size = 0;
+    int grown = 0, appends = 0;
+
+    (void)state;
+    while (size < conf.segment_bytes) {
+        append_plain(log, 100);
+        appends++;
+        grown += size_of(FIRST) > size;
+        size = size_of(FIRST);
+    }
+    assert_int_equal(size, conf.segment_bytes);
+    assert_true(grown <= 10 && appends > 3 * grown);
+    flv_log_stat(log, &info);
+    assert_int_equal(info.size_bytes, appends * (64 + BATCH_HEAD + 100));
+    flv_log_abandon(log);
+
+    log = open_log(&conf, &report);
+    assert_int_equal(report.torn_bytes, 0);
+    assert_int_equal(report.next_offset, appends);
+    append_plain(log, 100);
+    assert_int_equal(size_of(FIRST), size);
+    assert_int_equal(flv_log_check(NULL, log_dir, NULL, NULL, &check, NULL),
+                     FLV_OK);
+    assert_int_equal(check.damages + check.torn_bytes, 0);
+    for (flv_log_stat(log, &info); info.segments == 1;
+         flv_log_stat(log, &info)) {
+        append_plain(log, 2000);
+    }
+    assert_true(size_of(FIRST) < size);
+    assert_int_equal(flv_log_check(NULL, log_dir, NULL, NULL, &check, NULL),
+                     FLV_OK);
+    assert_int_equal(check.damages + check.torn_bytes, 0);
+    assert_int_equal(count_records(log), flv_log_leo(log));
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+}
+
+static void large_groups_and_page_cache_topics_get_no_room(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log;
+
+    (void)state;
+    conf.segment_bytes = 1 << 20;
+    log = open_log(&conf, NULL);
+    append_plain(log, 900);
+    for (int i = 0; i < 3; i++) {
+        off_t size = size_of(FIRST);
+
+        append_plain(log, 17000);
+        assert_true(size_of(FIRST) <= size + 64 + BATCH_HEAD + 17000);
+    }
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
+
+    conf.durability = FLV_DURABLE_PAGE_CACHE;
+    log = open_log(&conf, NULL);
+    for (int i = 1; i < 20; i++) {
+        append_plain(log, 300);
+        assert_int_equal(size_of(FIRST), 64 + i * (64 + BATCH_HEAD + 300));
+    }
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+}
+
+/* Retention goes by the time of the last append. */
+static void cutting_room_off_does_not_make_a_segment_younger(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log = open_log(&conf, NULL);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000}};
+    char path[200];
+    struct stat st;
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        append_plain(log, 300);
+    }
+    snprintf(path, sizeof(path), "%s/" FIRST, log_dir);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_true(size_of(FIRST) > 64 + 20 * (64 + BATCH_HEAD + 300));
+    append_plain(log, 15000);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 64 + 20 * (64 + BATCH_HEAD + 300));
+    assert_int_equal(st.st_mtime, 1000);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
 }
 
 static void a_directory_that_cannot_be_written_is_an_error(void **state)
@@ -300,6 +404,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_appended_is_there_after_reopening),
         TEST(a_cut_tail_is_set_aside),
+        TEST(small_groups_are_written_into_room),
+        TEST(large_groups_and_page_cache_topics_get_no_room),
+        TEST(cutting_room_off_does_not_make_a_segment_younger),
         TEST(a_directory_that_cannot_be_written_is_an_error),
         TEST(jobs_and_reads_run_beside_the_loop),
         TEST(age_outlives_the_process),
