@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COUNT_BYTES 4
 #define READ_BYTES ((size_t)1 << 20)
+/* One call of a module that is shown the past in pieces. */
+#define PIECE_RECORDS 4096
+#define PIECE_BYTES ((size_t)1 << 20)
 
 /* The records that one module wants to see. Found by halving the offsets
  * between low and high, when an age is asked for, then read. */
@@ -26,6 +30,7 @@ struct flv_past {
     int64_t at, end;   /* to be read */
     int64_t oldest_ms; /* 0: any */
     uint32_t count;
+    bool full; /* the piece; the next one begins at `at` */
     bool searching;
     flv_rc rc;
     struct flv_err err;
@@ -87,10 +92,22 @@ static void failed(struct flv_making *k, const char *text)
 
 /* ---- reading the past ---- */
 
+static bool is_piece(const struct flv_past *p, const struct flv_record *r)
+{
+    return p->making->pieces && p->count > 0 &&
+           (p->count == PIECE_RECORDS ||
+            p->section.len + r->raw.len > PIECE_BYTES);
+}
+
 static flv_rc keep_record(struct flv_past *p, const struct flv_record *r)
 {
     if (r->offset < p->at || r->offset >= p->end ||
         r->timestamp_ms < p->oldest_ms) {
+        return FLV_OK;
+    }
+    if (is_piece(p, r)) {
+        p->full = true;
+        p->at = r->offset;
         return FLV_OK;
     }
     if (p->count == FLV_SM_RECORDS_MAX ||
@@ -115,13 +132,13 @@ static flv_rc keep_batches(struct flv_past *p)
         struct flv_record r;
         bool more = true;
         rc = flv_batch_reader_open(&p->reader, batch, &p->err);
-        while (rc == FLV_OK && more) {
+        while (rc == FLV_OK && more && !p->full) {
             rc = flv_batch_reader_next(&p->reader, &r, &more, &p->err);
             if (rc == FLV_OK && more) {
                 rc = keep_record(p, &r);
             }
         }
-        if (rc != FLV_OK) {
+        if (rc != FLV_OK || p->full) {
             return rc;
         }
     }
@@ -162,7 +179,7 @@ static void past_done(struct flv_work *w, flv_rc rc)
         p->buf = flv_alloc(need);
         p->buf_bytes = need;
         p->rc = FLV_OK;
-    } else if (rc == FLV_OK && p->rc == FLV_OK && !p->searching) {
+    } else if (rc == FLV_OK && p->rc == FLV_OK && !p->searching && !p->full) {
         p->at = p->read.next_offset;
     }
     if (rc != FLV_OK || p->rc != FLV_OK || p->buf == NULL) {
@@ -179,11 +196,12 @@ static void past_read(struct flv_past *p, int64_t offset, size_t bytes_max)
     struct flv_making *k = p->making;
     struct flv_log *log = flv_partition_log(k->partition);
     bool ready = false;
-    p->read = (struct flv_log_read){.offset = offset,
-                                    .isolation = FLV_READ_COMMITTED,
-                                    .buf = p->buf,
-                                    .buf_bytes = p->buf_bytes,
-                                    .bytes_max = bytes_max};
+    p->read = (struct flv_log_read){
+        .offset = offset,
+        .isolation = k->pieces ? FLV_READ_UNCOMMITTED : FLV_READ_COMMITTED,
+        .buf = p->buf,
+        .buf_bytes = p->buf_bytes,
+        .bytes_max = bytes_max};
     flv_err_clear(&p->err);
     if (log == NULL) {
         failed(k, "the partition went away");
@@ -222,6 +240,11 @@ static void look_done(struct flv_cpu_job *j, flv_rc rc)
         failed(k, "no thread for SmartModules");
     } else if (k->why.error.code != FLV_WIRE_NONE) {
         making_over(k);
+    } else if (k->past->full) {
+        k->past->full = false;
+        k->past->count = 0;
+        k->past->section.len = COUNT_BYTES;
+        past_next(k->past);
     } else {
         size_t next = k->back.step + 1;
         past_over(k);
@@ -244,7 +267,7 @@ static void past_next(struct flv_past *p)
         p->searching = false;
         p->at = p->low;
     }
-    if (p->at < p->end) {
+    if (p->at < p->end && !p->full) {
         past_read(p, p->at, p->buf_bytes);
         return;
     }
@@ -286,10 +309,10 @@ static void look(struct flv_making *k)
     }
     struct flv_past *p = k->past;
     flv_partition_info(k->partition, &info);
-    p->end = info.hw;
+    p->end = k->pieces ? info.leo : info.hw;
     p->low = info.start_offset;
-    if (back->last > 0 && back->last < (uint64_t)(info.hw - p->low)) {
-        p->low = info.hw - (int64_t)back->last;
+    if (back->last > 0 && back->last < (uint64_t)(p->end - p->low)) {
+        p->low = p->end - (int64_t)back->last;
     }
     p->high = p->low;
     if (back->age_ms > 0) {

@@ -14,7 +14,8 @@
  * Errors     `why`; the chain is NULL then.
  * Units      Past records of one module: at most FLV_SM_RECORDS_MAX of them
  *            and FLV_BATCH_SECTION_MAX bytes, for one chain at a time, so that
- *            the memory for it is bounded.
+ *            the memory for it is bounded; or, where they come in pieces, any
+ *            number.
  */
 #ifndef FLV_SERVER_MAKING_H
 #define FLV_SERVER_MAKING_H
@@ -29,6 +30,9 @@ struct flv_making {
     struct flv_plan *plan;           /* borrowed, prepared */
     struct flv_partition *partition; /* to look back in */
     void (*done)(struct flv_making *k);
+    /* For who writes there: everything that is written, also what readers do
+     * not see yet, shown to the module piece by piece. */
+    bool pieces;
     struct flv_sm_chain *chain;    /* out */
     struct flv_trouble why;        /* out */
     struct flv_cpu_job job;        /* private */

@@ -312,6 +312,11 @@ static uint64_t bytes_in(const struct flv_partition *p)
     return flv_partition_counts(p)->bytes_in;
 }
 
+static uint64_t records_dropped(const struct flv_partition *p)
+{
+    return flv_partition_counts(p)->records_dropped;
+}
+
 static uint64_t records_out(const struct flv_partition *p)
 {
     return flv_partition_counts(p)->records_out;
@@ -369,6 +374,8 @@ static const struct family families[] = {
      "Records stored since the server started.", records_in},
     {"fluvio_partition_bytes_in_total", "counter",
      "Bytes of their batches, as stored.", bytes_in},
+    {"fluvio_partition_records_dropped_total", "counter",
+     "Records that the deduplication of the topic dropped.", records_dropped},
     {"fluvio_partition_records_out_total", "counter",
      "Records sent to consumers, behind SmartModules.", records_out},
     {"fluvio_partition_bytes_out_total", "counter",

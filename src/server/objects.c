@@ -86,6 +86,8 @@ flv_rc flv_object_partition(const struct flv_topic *t,
     out->spec.cleanup_policy.v = t->spec.cleanup_policy.v;
     out->spec.storage.has = t->spec.storage.has;
     out->spec.storage.v = t->spec.storage.v;
+    out->spec.deduplication.has = t->spec.deduplication.has;
+    out->spec.deduplication.v = t->spec.deduplication.v;
     return FLV_OK;
 }
 

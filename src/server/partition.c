@@ -698,6 +698,11 @@ void flv_partition_count_out(struct flv_partition *p,
     p->counts.bytes_out += bytes;
 }
 
+void flv_partition_count_dropped(struct flv_partition *p, uint64_t records)
+{
+    p->counts.records_dropped += records;
+}
+
 void flv_partition_info(const struct flv_partition *p,
                         struct flv_part_info *out)
 {

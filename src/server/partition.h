@@ -146,6 +146,7 @@ const char *flv_health_word(enum flv_part_health h);
 struct flv_part_counts {
     uint64_t records_in, bytes_in;   /* stored */
     uint64_t records_out, bytes_out; /* sent to readers */
+    uint64_t records_dropped;        /* by deduplication */
     uint32_t readers;                /* now */
 };
 const struct flv_part_counts *
@@ -153,6 +154,8 @@ flv_partition_counts(const struct flv_partition *p);
 void flv_partition_count_out(struct flv_partition *p,
                              uint64_t records,
                              uint64_t bytes);
+
+void flv_partition_count_dropped(struct flv_partition *p, uint64_t records);
 
 struct flv_part_info {
     int64_t start_offset, leo, hw;

@@ -129,10 +129,7 @@ static bool read_params(struct flv_plan *p,
         const struct flv_wire_lookback *back = &in->lookback.v;
         s->look_back_last = back->last;
         if (back->age.has) {
-            uint64_t s_max = UINT64_MAX / 1000 - 1;
-            uint64_t seconds = back->age.v.seconds;
-            s->look_back_age_ms = (seconds < s_max ? seconds : s_max) * 1000 +
-                                  back->age.v.nanos / 1000000;
+            s->look_back_age_ms = flv_wire_duration_ms(&back->age.v);
         }
     }
     return true;
@@ -147,20 +144,13 @@ static void put_name(char out[FLV_SM_NAME_MAX + 1], struct flv_slice name)
     out[n] = '\0';
 }
 
-static bool not_found(struct flv_trouble *out, const char *name)
-{
-    flv_trouble_clear(out);
-    snprintf(out->name, sizeof out->name, "%s", name);
-    out->error = flv_wire_error_text(FLV_WIRE_SMARTMODULE_NOT_FOUND, out->name);
-    return false;
-}
-
 static bool find_stored(struct flv_plan *p, struct step *s)
 {
     const struct flv_module *m =
         flv_modules_find(&p->smart->server->modules, flv_slice_str(s->stored));
     if (m == NULL) {
-        return not_found(&p->why, s->stored);
+        flv_trouble_not_found(&p->why, flv_slice_str(s->stored));
+        return false;
     }
     s->source = (struct flv_smart_source){.revision = m->revision};
     return true;
@@ -227,7 +217,7 @@ struct flv_plan *flv_plan_create(struct flv_smart *m,
     p->smart = m;
     p->count = count;
     flv_arena_init(&p->arena, 1024, PLAN_ARENA_MAX);
-    p->frame = flv_chunk_ref(frame);
+    p->frame = frame != NULL ? flv_chunk_ref(frame) : NULL;
     if (!read_all(p, at)) {
         flv_trouble_move(out, &p->why);
         flv_plan_drop(p);

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/field.h"
 #include "base/mem.h"
+#include "server/dedup.h"
 #include "server/sift.h"
 #include "server/state.h"
 #include "wire/batch.h"
@@ -31,8 +32,7 @@ struct produce {
     size_t entry_count, entry_next;
     struct flv_cpu_job job;
     struct flv_trouble why;
-    struct flv_chunk *grown; /* owned: what the job made, not charged yet */
-    size_t made_bytes;       /* lies in the frame, or in `grown` */
+    struct flv_made made; /* by the job */
 };
 
 struct entry {
@@ -107,22 +107,57 @@ store_error(const struct entry *e, flv_rc rc, const struct flv_err *err)
     }
 }
 
-static void
-entry_done(struct flv_part_append *a, flv_rc rc, const struct flv_err *err)
+static void entry_over(struct entry *e)
 {
-    struct entry *e = (struct entry *)a;
     struct produce *req = e->request;
-    if (rc == FLV_OK) {
-        e->result->base_offset = a->base.base_offset;
-    } else {
-        e->result->error = store_error(e, rc, err);
-    }
     flv_chunk_unref(e->grown);
     e->grown = NULL;
     assert(req->pending > 0);
     if (--req->pending == 0) {
         produce_end(req);
     }
+}
+
+static void
+entry_done(struct flv_part_append *a, flv_rc rc, const struct flv_err *err)
+{
+    struct entry *e = (struct entry *)a;
+    if (rc == FLV_OK) {
+        e->result->base_offset = a->base.base_offset;
+    } else {
+        e->result->error = store_error(e, rc, err);
+    }
+    entry_over(e);
+}
+
+/* A copy of the error that lives as long as the answer. */
+static struct flv_wire_error keep_error(struct produce *req,
+                                        struct flv_trouble *why)
+{
+    req->token.peer->server->counts.module_failures++;
+    flv_trouble_downgrade(why, req->token.head.version);
+    struct flv_wire_error e = why->error;
+    struct flv_slice *parts[] = {&e.text, &e.name.v, &e.record_key.v,
+                                 &e.record_value};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        void *copy = flv_arena_copy(&req->arena, parts[i]->data, parts[i]->len);
+        *parts[i] = flv_slice(copy, copy != NULL ? parts[i]->len : 0);
+    }
+    flv_trouble_clear(why);
+    return e;
+}
+
+static void dedup_done(struct flv_dedup_put *d)
+{
+    struct entry *e = d->user;
+    if (d->why.error.code != FLV_WIRE_NONE) {
+        e->result->error = keep_error(e->request, &d->why);
+    } else if (d->rc != FLV_OK) {
+        e->result->error = store_error(e, d->rc, &d->err);
+    } else {
+        e->result->base_offset = d->base_offset;
+    }
+    entry_over(e);
 }
 
 /* ---- checking record sets ---- */
@@ -191,8 +226,7 @@ static struct flv_wire_error check_set(struct produce *req,
 static struct flv_wire_error find_partition(struct produce *req,
                                             struct flv_slice name,
                                             uint32_t index,
-                                            struct flv_topic **topic,
-                                            struct flv_partition **partition)
+                                            struct flv_topic **topic)
 {
     struct flv_server *s = req->token.peer->server;
     struct flv_topic *t = flv_topics_find(&s->topics, name);
@@ -215,25 +249,55 @@ static struct flv_wire_error find_partition(struct produce *req,
                                    "alone");
     }
     *topic = t;
-    *partition = t->partitions[index];
     return flv_wire_error(FLV_WIRE_NONE);
+}
+
+/* The same by way of what drops repeated records. */
+static void deduplicate(struct produce *req,
+                        struct entry *e,
+                        struct flv_topic *t,
+                        struct flv_chunk *frame,
+                        struct flv_slice set)
+{
+    struct flv_dedups *dedups = &req->token.peer->server->dedups;
+    struct flv_dedup_put *put =
+        FLV_ARENA_NEW(&req->arena, struct flv_dedup_put, 1);
+    struct flv_err err = {0};
+    req->pending++;
+    if (put != NULL) {
+        put->frame = frame;
+        put->at = (size_t)(set.data - frame->data);
+        put->len = set.len;
+        put->committed = req->committed;
+        put->done = dedup_done;
+        put->user = e;
+    }
+    if (put == NULL ||
+        flv_dedup_add(dedups, t, e->result->partition, put, &err) != FLV_OK) {
+        e->result->error = flv_wire_error(FLV_WIRE_SPU_ERROR); /* no memory */
+        entry_over(e);
+    }
 }
 
 /* Hands a checked record set to its partition. */
 static void stage(struct produce *req,
                   struct entry *e,
-                  struct flv_partition *p,
+                  struct flv_topic *t,
                   struct flv_chunk *frame,
                   uint8_t *data,
                   size_t len)
 {
+    if (t->spec.deduplication.has) {
+        deduplicate(req, e, t, frame, flv_slice(data, len));
+        return;
+    }
     e->append.base.data = data;
     e->append.base.len = len;
     e->append.frame = frame;
     e->append.committed = req->committed;
     e->append.done = entry_done;
     req->pending++;
-    flv_partition_append(p, &e->append);
+    flv_partition_append(t->partitions[e->result->partition], &e->append);
 }
 
 /* The frame is ours to change: offsets are patched where they lie. */
@@ -245,10 +309,9 @@ static uint8_t *in_frame(const struct produce *req, const struct entry *e)
 static void start_entry(struct produce *req, struct entry *e)
 {
     struct flv_topic *t = NULL;
-    struct flv_partition *p = NULL;
     struct flv_wire_error *error = &e->result->error;
     size_t len = e->records.len;
-    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    *error = find_partition(req, e->topic, e->result->partition, &t);
     if (error->code != FLV_WIRE_NONE || len == 0) {
         return;
     }
@@ -256,7 +319,7 @@ static void start_entry(struct produce *req, struct entry *e)
     if (error->code != FLV_WIRE_NONE || len == 0) {
         return;
     }
-    stage(req, e, p, req->frame, in_frame(req, e), len);
+    stage(req, e, t, req->frame, in_frame(req, e), len);
 }
 
 /* The answer's shape: an entry for each of the request, in its order. */
@@ -302,23 +365,6 @@ static flv_rc shape(struct produce *req,
 
 static void serve_line(struct flv_peer *p);
 
-/* A copy of the error that lives as long as the answer. */
-static struct flv_wire_error keep_error(struct produce *req,
-                                        struct flv_trouble *why)
-{
-    req->token.peer->server->counts.module_failures++;
-    flv_trouble_downgrade(why, req->token.head.version);
-    struct flv_wire_error e = why->error;
-    struct flv_slice *parts[] = {&e.text, &e.name.v, &e.record_key.v,
-                                 &e.record_value};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        void *copy = flv_arena_copy(&req->arena, parts[i]->data, parts[i]->len);
-        *parts[i] = flv_slice(copy, copy != NULL ? parts[i]->len : 0);
-    }
-    flv_trouble_clear(why);
-    return e;
-}
-
 static void refuse_all(struct produce *req, struct flv_wire_error error)
 {
     for (size_t i = 0; i < req->entry_count; i++) {
@@ -356,78 +402,45 @@ void flv_produce_left(struct flv_peer *p)
     }
 }
 
-/* What the chain made of one entry, on the bench, to where it can stay: over
- * what came, or, when it has grown, in memory of its own. */
-static bool
-put_made(struct produce *req, const struct entry *e, const struct flv_buf *made)
-{
-    req->made_bytes = made->len;
-    if (made->len == 0) {
-        return true;
-    }
-    if (made->len <= e->records.len) {
-        memcpy(in_frame(req, e), made->data, made->len);
-        return true;
-    }
-    if (flv_chunk_create(NULL, made->len, &req->grown) != FLV_OK) {
-        return false;
-    }
-    memcpy(req->grown->data, made->data, made->len);
-    return true;
-}
-
 static void entry_run(struct flv_cpu_job *j, struct flv_bench *b)
 {
     struct produce *req = FLV_OWNER_OF(j, struct produce, job);
     const struct entry *e = &req->entries[req->entry_next];
-    struct flv_sm_chain *chain =
-        flv_plan_chain(req->plan, &j->cancel, &req->why);
-    if (chain == NULL) {
+    struct flv_sift_sets sets = {
+        .chain = flv_plan_chain(req->plan, &j->cancel, &req->why),
+        .batch_bytes_max = req->token.peer->server->conf.batch_bytes_max,
+        .stop = &j->stop};
+    if (sets.chain == NULL) {
         return;
     }
-    if (flv_sift_set(chain, flv_slice(in_frame(req, e), e->append.base.len),
-                     req->token.peer->server->conf.batch_bytes_max,
-                     &req->job.stop, b, &req->why) &&
-        !put_made(req, e, &b->out)) {
+    if (flv_sift_set(&sets, flv_slice(in_frame(req, e), e->append.base.len), b,
+                     &req->why) &&
+        !flv_made_put(&req->made, in_frame(req, e), e->records.len, &b->out)) {
         flv_trouble_set(&req->why, FLV_WIRE_OTHER, "out of memory");
     }
-    flv_sm_chain_destroy(chain);
-}
-
-/* The memory of a set that has grown is charged like that of a request. */
-static bool charge_grown(struct produce *req, struct entry *e)
-{
-    struct flv_budget *requests = &req->token.peer->server->requests;
-    if (flv_budget_take(requests, flv_chunk_cost(req->grown->size)) != FLV_OK) {
-        flv_chunk_unref(req->grown);
-        req->grown = NULL;
-        e->result->error = flv_wire_error_text(
-            FLV_WIRE_OTHER, "there is no memory for what the SmartModules "
-                            "made of the records; see --memory-max");
-        return false;
-    }
-    req->grown->budget = requests;
-    e->grown = req->grown;
-    req->grown = NULL;
-    return true;
+    flv_sm_chain_destroy(sets.chain);
 }
 
 static void stage_made(struct produce *req, struct entry *e)
 {
     struct flv_topic *t = NULL;
-    struct flv_partition *p = NULL;
+    struct flv_made *made = &req->made;
     struct flv_wire_error *error = &e->result->error;
     /* Looked up anew: much may have happened since. */
-    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    *error = find_partition(req, e->topic, e->result->partition, &t);
     if (error->code != FLV_WIRE_NONE) {
-        flv_chunk_unref(req->grown);
-        req->grown = NULL;
+        flv_chunk_unref(made->grown);
+        made->grown = NULL;
         return;
     }
-    if (req->grown == NULL) {
-        stage(req, e, p, req->frame, in_frame(req, e), req->made_bytes);
-    } else if (charge_grown(req, e)) {
-        stage(req, e, p, e->grown, e->grown->data, req->made_bytes);
+    if (made->grown == NULL) {
+        stage(req, e, t, req->frame, in_frame(req, e), made->bytes);
+    } else if (flv_made_charge(made, &req->token.peer->server->requests)) {
+        e->grown = made->grown;
+        made->grown = NULL;
+        stage(req, e, t, e->grown, e->grown->data, made->bytes);
+    } else {
+        *error = flv_wire_error_text(FLV_WIRE_OTHER, FLV_MADE_NO_ROOM);
     }
 }
 
@@ -443,7 +456,7 @@ static void entry_made(struct flv_cpu_job *j, flv_rc rc)
     }
     if (req->why.error.code != FLV_WIRE_NONE) {
         e->result->error = keep_error(req, &req->why);
-    } else if (req->made_bytes > 0) {
+    } else if (req->made.bytes > 0) {
         stage_made(req, e);
     }
     req->entry_next++;
@@ -467,10 +480,9 @@ static bool has_stamp(struct flv_slice set)
 static size_t check_entry(struct produce *req, struct entry *e)
 {
     struct flv_topic *t = NULL;
-    struct flv_partition *p = NULL;
     struct flv_wire_error *error = &e->result->error;
     size_t len = e->records.len;
-    *error = find_partition(req, e->topic, e->result->partition, &t, &p);
+    *error = find_partition(req, e->topic, e->result->partition, &t);
     if (error->code == FLV_WIRE_NONE && len > 0) {
         *error = check_set(req, t, in_frame(req, e), &len);
     }
@@ -498,7 +510,7 @@ static void next_entry(struct produce *req)
         size_t len = check_entry(req, e);
         if (len > 0) {
             e->append.base.len = len;
-            req->made_bytes = 0;
+            req->made.bytes = 0;
             flv_cpu_submit(&req->job);
             return;
         }

@@ -81,6 +81,7 @@ static void tick(struct flv_timer *timer)
     flv_watch_partitions(s);
     flv_lifecycle_settle(s);
     end_stalled(s, now_ms);
+    flv_dedups_tick(&s->dedups);
     flv_smart_tick(&s->smart);
 }
 
@@ -274,6 +275,7 @@ static void init(struct flv_server *s, struct flv_loop *loop)
     s->started_ms = flv_clock_mono_ms();
     s->dir = (struct flv_datadir){.fd = -1, .lock_fd = -1};
     flv_topics_init(&s->topics);
+    flv_dedups_init(&s->dedups, s);
     flv_task_init(&s->stop_task, stop_step);
     LIST_INIT(&s->peers);
     LIST_INIT(&s->watchers);
@@ -434,6 +436,7 @@ static void begin_closing(struct flv_server *s)
         flv_peer_close_gently(p, LINGER_MS);
         p = next;
     }
+    flv_dedups_close(&s->dedups);
     flv_smart_stop(&s->smart);
     flv_lifecycle_close_all(s);
     flv_loop_defer(s->loop, &s->stop_task);
@@ -509,6 +512,7 @@ void flv_server_destroy(struct flv_server *s)
     assert(s->phase == FLV_SERVER_STOPPED && LIST_EMPTY(&s->peers));
     flv_timer_stop(&s->stop_timer);
     flv_loop_undefer(s->loop, &s->stop_task);
+    flv_dedups_deinit(&s->dedups);
     flv_smart_deinit(&s->smart);
     flv_pool_destroy(s->meta_pool);
     flv_pool_destroy(s->read_pool);

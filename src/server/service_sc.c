@@ -140,6 +140,22 @@ static flv_rc refuse_absent(const struct flv_request *r,
 
 /* ---- create ---- */
 
+/* A topic that nobody could produce to is not made. */
+static int16_t check_module(const struct flv_server *s,
+                            struct flv_slice name,
+                            char why[FLV_TOPIC_WHY_MAX])
+{
+    if (flv_modules_find(&s->modules, name) != NULL) {
+        return FLV_WIRE_NONE;
+    }
+    snprintf(why, FLV_TOPIC_WHY_MAX,
+             "Deduplication SmartModule not loaded: there is no SmartModule "
+             "%.*s on this cluster; store it with `fluvio smartmodule create` "
+             "first",
+             (int)(name.len < 60 ? name.len : 60), (const char *)name.data);
+    return FLV_WIRE_DEDUPLICATION_NOT_LOADED;
+}
+
 static flv_rc create(const struct flv_request *r,
                      const struct flv_wire_topic_create *req,
                      enum flv_durability durability)
@@ -168,6 +184,9 @@ static flv_rc create(const struct flv_request *r,
         return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ALREADY_EXISTS, why);
     }
     int16_t code = flv_topic_spec_check(&req->spec, &partitions, why);
+    if (code == FLV_WIRE_NONE && req->spec.deduplication.has) {
+        code = check_module(s, req->spec.deduplication.v.uses, why);
+    }
     if (code != FLV_WIRE_NONE || req->common.dry_run) {
         return flv_status_refuse(r, name, code,
                                  code != FLV_WIRE_NONE ? why : NULL);

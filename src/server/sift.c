@@ -398,6 +398,7 @@ struct set_writer {
     struct flv_bench *bench;
     size_t batch_bytes_max;
     enum flv_codec codec;
+    uint64_t records;
     struct flv_trouble *why;
 };
 
@@ -442,6 +443,7 @@ static bool set_put(struct set_writer *w, const struct flv_sm_record *r)
     } else if (rc != FLV_OK) {
         flv_trouble_set(w->why, FLV_WIRE_OTHER, "out of memory");
     }
+    w->records += rc == FLV_OK;
     return rc == FLV_OK;
 }
 
@@ -498,19 +500,14 @@ static bool set_batch(struct flv_sift *s,
     return set_flush(w);
 }
 
-bool flv_sift_set(struct flv_sm_chain *chain,
-                  struct flv_slice set,
-                  size_t batch_bytes_max,
-                  const atomic_bool *stop,
-                  struct flv_bench *b,
-                  struct flv_trouble *why)
+/* All batches of the set; *position: records that have passed. */
+static bool set_batches(struct flv_sift *s,
+                        struct set_writer *w,
+                        const atomic_bool *stop,
+                        struct flv_slice set,
+                        int64_t *position)
 {
-    struct flv_sift s = {.chain = chain, .piece = 1};
-    struct set_writer w = {
-        .bench = b, .batch_bytes_max = batch_bytes_max, .why = why};
-    int64_t position = 0;
-    flv_buf_reset(&b->out);
-    flv_batch_builder_reset(&b->builder);
+    struct flv_bench *b = w->bench;
     for (;;) {
         struct flv_slice batch;
         struct flv_batch_header h;
@@ -523,12 +520,63 @@ bool flv_sift_set(struct flv_sm_chain *chain,
             rc = flv_batch_reader_open(&b->reader, batch, &err);
         }
         if (rc != FLV_OK) {
-            flv_trouble_set(why, FLV_WIRE_OTHER, err.text);
+            flv_trouble_set(w->why, FLV_WIRE_OTHER, err.text);
             return false;
         }
-        if (!set_batch(&s, &w, stop, position)) {
+        if (!set_batch(s, w, stop, *position)) {
             return false;
         }
-        position += (int64_t)h.count;
+        *position += (int64_t)h.count;
     }
+}
+
+bool flv_sift_set(struct flv_sift_sets *sets,
+                  struct flv_slice set,
+                  struct flv_bench *b,
+                  struct flv_trouble *why)
+{
+    struct flv_sift s = {.chain = sets->chain,
+                         .piece = sets->piece > 0 ? sets->piece : 1};
+    struct set_writer w = {
+        .bench = b, .batch_bytes_max = sets->batch_bytes_max, .why = why};
+    int64_t position = 0;
+    flv_buf_reset(&b->out);
+    flv_batch_builder_reset(&b->builder);
+    bool ok = set_batches(&s, &w, sets->stop, set, &position);
+    sets->piece = s.piece;
+    sets->in = (uint64_t)position;
+    sets->out = w.records;
+    return ok;
+}
+
+bool flv_made_put(struct flv_made *m,
+                  uint8_t *place,
+                  size_t room,
+                  const struct flv_buf *made)
+{
+    assert(m->grown == NULL);
+    m->bytes = made->len;
+    if (made->len == 0) {
+        return true;
+    }
+    if (made->len > room) {
+        if (flv_chunk_create(NULL, made->len, &m->grown) != FLV_OK) {
+            return false;
+        }
+        place = m->grown->data;
+    }
+    memcpy(place, made->data, made->len);
+    return true;
+}
+
+bool flv_made_charge(struct flv_made *m, struct flv_budget *requests)
+{
+    assert(m->grown != NULL && m->grown->budget == NULL);
+    if (flv_budget_take(requests, flv_chunk_cost(m->grown->size)) != FLV_OK) {
+        flv_chunk_unref(m->grown);
+        m->grown = NULL;
+        return false;
+    }
+    m->grown->budget = requests;
+    return true;
 }

@@ -66,13 +66,39 @@ void flv_sift_seek(struct flv_sift *s, int64_t offset);
 void flv_sift_deinit(struct flv_sift *s);
 size_t flv_sift_memory(const struct flv_sift *s);
 
-/* Job, for produce: a whole record set through the chain; what comes out is
- * appended to b->out as batches of at most batch_bytes_max. False: *why. */
-bool flv_sift_set(struct flv_sm_chain *chain,
+/* How record sets pass on their way in. */
+struct flv_sift_sets {
+    struct flv_sm_chain *chain;
+    size_t batch_bytes_max; /* of what comes out */
+    const atomic_bool *stop;
+    /* Records of one call; 0: not begun. Good for the next set, too. */
+    uint32_t piece;
+    uint64_t in, out; /* records, of the last set */
+};
+/* Job: a whole record set through the chain; what comes out is in b->out.
+ * False: *why. */
+bool flv_sift_set(struct flv_sift_sets *sets,
                   struct flv_slice set,
-                  size_t batch_bytes_max,
-                  const atomic_bool *stop,
                   struct flv_bench *b,
                   struct flv_trouble *why);
+
+/* What came of a record set: over what it was, or, when it has grown, in
+ * memory of its own. */
+struct flv_made {
+    size_t bytes;
+    struct flv_chunk *grown; /* owned, or NULL; not charged yet */
+};
+/* Job: takes it off the bench to `place`, which has `room`. False: no
+ * memory. */
+bool flv_made_put(struct flv_made *m,
+                  uint8_t *place,
+                  size_t room,
+                  const struct flv_buf *made);
+/* Loop: the memory of a set that has grown is charged like that of a request.
+ * False: the budget has none, and the set is gone. */
+bool flv_made_charge(struct flv_made *m, struct flv_budget *requests);
+#define FLV_MADE_NO_ROOM                                                       \
+    "there is no memory for what the SmartModules made of the records; see "   \
+    "--memory-max"
 
 #endif

@@ -35,7 +35,8 @@ void flv_trouble_clear(struct flv_trouble *t)
     t->error = flv_wire_error(FLV_WIRE_NONE);
 }
 
-void flv_trouble_move(struct flv_trouble *to, struct flv_trouble *from)
+/* Texts that lay in `from` lie in `to` then. */
+static void trouble_take(struct flv_trouble *to, const struct flv_trouble *from)
 {
     flv_trouble_clear(to);
     const char *text = (const char *)from->error.text.data;
@@ -48,8 +49,19 @@ void flv_trouble_move(struct flv_trouble *to, struct flv_trouble *from)
     if (from->error.name.has) {
         to->error.name.v.data = (const uint8_t *)to->name;
     }
+}
+
+void flv_trouble_move(struct flv_trouble *to, struct flv_trouble *from)
+{
+    trouble_take(to, from);
     from->record = NULL;
     flv_trouble_clear(from);
+}
+
+void flv_trouble_copy(struct flv_trouble *to, const struct flv_trouble *from)
+{
+    assert(from->record == NULL);
+    trouble_take(to, from);
 }
 
 void flv_trouble_set(struct flv_trouble *t, int16_t code, const char *text)
@@ -57,6 +69,15 @@ void flv_trouble_set(struct flv_trouble *t, int16_t code, const char *text)
     flv_trouble_clear(t);
     snprintf(t->text, sizeof t->text, "%s", text);
     t->error = flv_wire_error_text(code, t->text);
+}
+
+void flv_trouble_not_found(struct flv_trouble *t, struct flv_slice name)
+{
+    flv_trouble_clear(t);
+    snprintf(t->name, sizeof t->name, "%.*s",
+             (int)(name.len < FLV_SM_NAME_MAX ? name.len : FLV_SM_NAME_MAX),
+             (const char *)name.data);
+    t->error = flv_wire_error_text(FLV_WIRE_SMARTMODULE_NOT_FOUND, t->name);
 }
 
 void flv_trouble_memory(struct flv_trouble *t, uint64_t wanted, uint64_t max)
@@ -478,9 +499,13 @@ void flv_smart_leave(struct flv_smart *m)
 
 bool flv_smart_resize(struct flv_smart *m, size_t *held, size_t now)
 {
-    size_t others = m->memory_bytes - *held;
-    m->memory_bytes = others + now;
-    bool fits = now <= *held || m->memory_bytes <= m->conf.memory_bytes_max;
+    bool grows = now > *held;
+    m->memory_bytes = m->memory_bytes - *held + now;
     *held = now;
-    return fits;
+    while (grows && m->memory_bytes > m->conf.memory_bytes_max) {
+        if (!flv_dedups_shrink(&m->server->dedups)) {
+            return false;
+        }
+    }
+    return true;
 }

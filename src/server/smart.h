@@ -50,8 +50,12 @@ struct flv_trouble {
 /* `text` is copied and cut. */
 void flv_trouble_set(struct flv_trouble *t, int16_t code, const char *text);
 void flv_trouble_clear(struct flv_trouble *t);
+/* A second one that says the same; the bytes of a record are not copied. */
+void flv_trouble_copy(struct flv_trouble *to, const struct flv_trouble *from);
 /* Hands it on; `from` is clear afterwards. */
 void flv_trouble_move(struct flv_trouble *to, struct flv_trouble *from);
+/* There is no SmartModule of that name. */
+void flv_trouble_not_found(struct flv_trouble *t, struct flv_slice name);
 /* A module wanted more memory than it may have. */
 void flv_trouble_memory(struct flv_trouble *t, uint64_t wanted, uint64_t max);
 /* Codes that a client of this version does not know keep their sentence. */
@@ -151,7 +155,8 @@ void flv_smart_stop(struct flv_smart *m);
 /* A stream with modules begins; false: there are too many, *out says it. */
 bool flv_smart_enter(struct flv_smart *m, struct flv_trouble *out);
 void flv_smart_leave(struct flv_smart *m);
-/* The chain of a stream has grown or shrunk; false: too much in all. */
+/* The chain of a stream or topic has grown or shrunk; false: too much in all,
+ * also without the chains of topics that have nothing to do. */
 bool flv_smart_resize(struct flv_smart *m, size_t *held, size_t now);
 
 /* ---- compiled modules ---- */
@@ -176,7 +181,8 @@ void flv_smart_remember(struct flv_smart *m,
 struct flv_plan;
 
 /* What a request asks for, checked and copied. `frame` holds the request and
- * is kept while bytes that came along are needed. NULL: *out says why. */
+ * is kept while bytes that came along are needed; NULL where there are none.
+ * Returns NULL: *out says why. */
 struct flv_plan *flv_plan_create(struct flv_smart *m,
                                  const struct flv_wire_module_invocation *at,
                                  uint32_t count,

@@ -15,6 +15,7 @@
 #include "loop/net.h"
 #include "loop/pool.h"
 #include "server/datadir.h"
+#include "server/dedup.h"
 #include "server/formats.h"
 #include "server/metadb.h"
 #include "server/metrics.h"
@@ -63,6 +64,7 @@ struct flv_server {
     LIST_HEAD(, flv_topic_op) doubts; /* see lifecycle.c */
     struct flv_offsets offsets;
     struct flv_smart smart;
+    struct flv_dedups dedups;
     struct flv_compressor *compressor;
     struct flv_arena arena; /* of the request being served, reset after */
     struct flv_buf scratch; /* of the answer being encoded */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "server/ids.h"
+#include "server/modules.h"
 #include "wire/compress.h"
 
 #include <assert.h>
@@ -21,6 +22,7 @@ void flv_topics_init(struct flv_topics *set)
 static void topic_free(struct flv_topic *t)
 {
     flv_free(t->partitions);
+    flv_free(t->dedupers);
     flv_buf_deinit(&t->spec_bytes);
     flv_arena_deinit(&t->arena);
     flv_free(t);
@@ -412,6 +414,34 @@ static int16_t check_storage(const struct flv_wire_topic_storage *storage,
     return FLV_WIRE_NONE;
 }
 
+/* Whether the SmartModule is here is asked elsewhere: a topic outlives it. */
+static int16_t check_dedup(const struct flv_wire_deduplication *d, char *why)
+{
+    size_t bytes = 0;
+    if (d->uses.len == 0 || d->uses.len > FLV_MODULE_KEY_MAX ||
+        memchr(d->uses.data, 0, d->uses.len) != NULL) {
+        WHY("the SmartModule of a deduplication has a name of 1 to %d bytes",
+            FLV_MODULE_KEY_MAX);
+        return FLV_WIRE_DEDUPLICATION_NAME_INVALID;
+    }
+    if (d->count > FLV_TOPIC_DEDUP_COUNT_MAX) {
+        WHY("a deduplication remembers at most %d records and %llu were asked "
+            "for",
+            FLV_TOPIC_DEDUP_COUNT_MAX, (unsigned long long)d->count);
+        return FLV_WIRE_TOPIC_INVALID_CONFIGURATION;
+    }
+    for (uint32_t i = 0; i < d->with.len; i++) {
+        bytes += d->with.at[i].key.len + d->with.at[i].value.len;
+    }
+    if (d->with.len > FLV_TOPIC_DEDUP_PARAMS_MAX ||
+        bytes > FLV_TOPIC_DEDUP_BYTES_MAX) {
+        WHY("a deduplication has at most %d parameters of %d bytes in all",
+            FLV_TOPIC_DEDUP_PARAMS_MAX, FLV_TOPIC_DEDUP_BYTES_MAX);
+        return FLV_WIRE_TOPIC_INVALID_CONFIGURATION;
+    }
+    return FLV_WIRE_NONE;
+}
+
 int16_t flv_topic_spec_check(const struct flv_wire_topic_spec *spec,
                              uint32_t *out_partitions,
                              char *why)
@@ -436,12 +466,8 @@ int16_t flv_topic_spec_check(const struct flv_wire_topic_spec *spec,
         WHY("%u is not a compression", spec->compression);
         return FLV_WIRE_TOPIC_INVALID_CONFIGURATION;
     }
-    if (spec->deduplication.has) {
-        WHY("deduplication needs SmartModules, which this version of the "
-            "server does not run");
-        return FLV_WIRE_DEDUPLICATION_NOT_LOADED;
-    }
-    return FLV_WIRE_NONE;
+    return spec->deduplication.has ? check_dedup(&spec->deduplication.v, why)
+                                   : FLV_WIRE_NONE;
 }
 
 bool flv_topic_codec_ok(const struct flv_wire_topic_spec *spec,

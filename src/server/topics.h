@@ -37,11 +37,17 @@
  * (infinyon/fluvio: crates/fluvio-types/src/defaults.rs). */
 #define FLV_TOPIC_KEEP_SECONDS (7u * 24 * 3600)
 #define FLV_TOPIC_KEEP_BYTES (UINT64_C(100) << 30)
+/* What a deduplication may ask for; two more parameters are its bounds. */
+#define FLV_TOPIC_DEDUP_COUNT_MAX 10000000
+#define FLV_TOPIC_DEDUP_PARAMS_MAX 254
+#define FLV_TOPIC_DEDUP_BYTES_MAX 60000
 #define FLV_OFFSETS_TOPIC "consumer-offset"
 /* Told about a topic that is in doubt. */
 #define FLV_TOPIC_DOUBT_TEXT                                                   \
     "whether it was done will be known when the disk takes writes again, or "  \
     "after a restart"
+
+struct flv_deduper;
 
 enum flv_topic_state {
     FLV_TOPIC_CREATING, /* the name is taken, nobody sees it yet */
@@ -59,6 +65,8 @@ struct flv_topic {
     struct flv_wire_topic_spec spec;   /* borrows from spec_bytes, arena */
     struct flv_partition **partitions; /* owned array */
     uint32_t partition_count;
+    struct flv_deduper **dedupers; /* owned array: dedup.c finds them there */
+    uint32_t deduper_count;
     struct flv_buf spec_bytes; /* owned: spec at FLV_TOPIC_SPEC_VERSION */
     struct flv_arena arena;    /* owned: vectors of spec */
     char name[FLV_TOPIC_NAME_MAX + 1];

@@ -21,6 +21,15 @@ struct flv_wire_duration {
     uint32_t nanos;
 };
 
+/* As milliseconds, at most what they can hold. */
+static inline uint64_t flv_wire_duration_ms(const struct flv_wire_duration *d)
+{
+    const uint64_t s_max = UINT64_MAX / 1000 - 1;
+
+    return (d->seconds < s_max ? d->seconds : s_max) * 1000 +
+           d->nanos / 1000000;
+}
+
 struct flv_wire_pair { /* an entry of map<str, str> */
     struct flv_slice key, value;
 };

@@ -1,4 +1,4 @@
-#include "rig.h"
+#include "smart.h"
 #include "util.h"
 
 #include "base/clock.h"
@@ -17,36 +17,6 @@ struct smart {
     struct flv_buf buf;
 };
 
-static void add_file(struct flv_buf *b, const char *path)
-{
-    FILE *f = fopen(path, "r");
-    int c;
-    if (f == NULL) {
-        fail_msg("cannot open %s", path);
-    }
-    while ((c = fgetc(f)) != EOF) {
-        assert_int_equal(flv_buf_add_u8(b, (uint8_t)c), FLV_OK);
-    }
-    fclose(f);
-}
-
-/* modules/NAME.wat of this folder behind the prelude of the others. */
-static struct flv_slice build(const char *name)
-{
-    char path[512];
-    struct flv_buf b;
-    flv_buf_init(&b, 1u << 20);
-    assert_int_equal(flv_buf_add_str(&b, "(module\n"), FLV_OK);
-    add_file(&b, FLV_SOURCE_DIR "/tests/unit/smartmodule/modules/prelude.wat");
-    snprintf(path, sizeof path,
-             FLV_SOURCE_DIR "/tests/unit/server/modules/%s.wat", name);
-    add_file(&b, path);
-    assert_int_equal(flv_buf_add_str(&b, ")"), FLV_OK);
-    struct flv_slice wasm = assemble_text(flv_buf_str(&b));
-    flv_buf_deinit(&b);
-    return wasm;
-}
-
 static int setup(void **state)
 {
     static struct smart t;
@@ -55,10 +25,10 @@ static int setup(void **state)
     t.rig.conf.modules.fuel = 20000000;
     t.rig.conf.modules.memory_bytes = 16u << 20;
     t.wasm[FILTER] = assemble("filter");
-    t.wasm[SPLIT] = build("split");
-    t.wasm[TAG] = build("tag");
-    t.wasm[CHARS] = build("chars");
-    t.wasm[SEEN] = build("seen");
+    t.wasm[SPLIT] = smart_build("split");
+    t.wasm[TAG] = smart_build("tag");
+    t.wasm[CHARS] = smart_build("chars");
+    t.wasm[SEEN] = smart_build("seen");
     rig_start(&t.rig);
     link_open(&t.sc, t.rig.sc);
     link_open(&t.spu, t.rig.spu);
@@ -86,27 +56,11 @@ static int teardown(void **state)
 
 /* ---- records ---- */
 
-/* One batch of the words; a millisecond between them. */
 static struct flv_slice
 words_batch(struct smart *t, const char *words, enum flv_codec codec)
 {
-    struct flv_batch_builder b;
-    struct flv_compressor *z = flv_compressor_create();
-    int64_t at_ms = 1700000000000;
-    flv_batch_builder_init(&b, 1u << 20);
-    while (*words != '\0') {
-        size_t n = strcspn(words, " ");
-        assert_int_equal(
-            flv_batch_builder_add(&b, NULL, flv_slice(words, n), at_ms++, NULL),
-            FLV_OK);
-        words += n + strspn(words + n, " ");
-    }
     flv_buf_reset(&t->buf);
-    assert_int_equal(flv_batch_builder_finish(&b, z, codec, FLV_BATCH_NO_STAMP,
-                                              &t->buf, NULL),
-                     FLV_OK);
-    flv_batch_builder_deinit(&b);
-    flv_compressor_destroy(z);
+    smart_words(&t->buf, words, codec);
     return flv_buf_slice(&t->buf);
 }
 
@@ -115,39 +69,6 @@ static void put(struct smart *t, const char *words)
     assert_int_equal(rig_produce(&t->spu, "t", 0,
                                  words_batch(t, words, FLV_CODEC_NONE), NULL),
                      0);
-}
-
-/* "3:kx 5:ky" of the batches of a frame, and how many offsets they cover. */
-static const char *shown(struct flv_slice records, int64_t *covered)
-{
-    static char text[1 << 16];
-    struct flv_batch_reader r;
-    struct flv_compressor *z = flv_compressor_create();
-    struct flv_slice batch;
-    struct flv_batch_header h;
-    size_t len = 0;
-    text[0] = '\0';
-    *covered = 0;
-    flv_batch_reader_init(&r, z, 1u << 24);
-    r.sparse = true;
-    while (flv_batch_walk(&records, &batch, &h, NULL) == FLV_OK &&
-           batch.len > 0) {
-        struct flv_record rec;
-        bool more = true;
-        *covered += h.count;
-        assert_int_equal(flv_batch_check_crc(batch, NULL), FLV_OK);
-        assert_int_equal(flv_batch_reader_open(&r, batch, NULL), FLV_OK);
-        while (flv_batch_reader_next(&r, &rec, &more, NULL) == FLV_OK && more) {
-            len += (size_t)snprintf(text + len, sizeof text - len,
-                                    "%s%lld:%.*s", len > 0 ? " " : "",
-                                    (long long)rec.offset, (int)rec.value.len,
-                                    (const char *)rec.value.data);
-        }
-        assert_false(more);
-    }
-    flv_batch_reader_deinit(&r);
-    flv_compressor_destroy(z);
-    return text;
 }
 
 /* ---- streams ---- */
@@ -203,7 +124,8 @@ static void a_filter_leaves_exact_offsets(void **state)
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
     assert_int_equal(p.error.code, 0);
-    assert_string_equal(shown(p.records, &covered), "1:k1 3:k3 4:k4 6:k6 8:k8");
+    assert_string_equal(smart_shown(p.records, &covered),
+                        "1:k1 3:k3 4:k4 6:k6 8:k8");
     assert_int_equal(p.next_filter_offset, 9);
     assert_int_equal(covered, 9);
 }
@@ -220,7 +142,7 @@ static void a_stream_may_begin_inside_a_batch(void **state)
             "3:k3 4:k4",           "4:k4",           ""};
         int32_t asked = fetch(t, from, &m, 1);
         struct flv_wire_fetch_partition p = frame(t, asked);
-        assert_string_equal(shown(p.records, &covered), want[from]);
+        assert_string_equal(smart_shown(p.records, &covered), want[from]);
         assert_int_equal(covered, 6 - from);
         assert_int_equal(p.next_filter_offset, 6);
     }
@@ -234,7 +156,7 @@ static void what_is_dropped_gives_no_frame_behind_the_first_end(void **state)
     put(t, "x x");
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "");
+    assert_string_equal(smart_shown(p.records, &covered), "");
     assert_int_equal(covered, 2);
     assert_int_equal(p.next_filter_offset, 2);
     ack(t, 1, 2);
@@ -243,7 +165,7 @@ static void what_is_dropped_gives_no_frame_behind_the_first_end(void **state)
     assert_true(link_is_silent(&t->reader, 100));
     put(t, "x k6");
     p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "6:k6");
+    assert_string_equal(smart_shown(p.records, &covered), "6:k6");
     assert_int_equal(covered, 5);
     assert_int_equal(p.next_filter_offset, 7);
 }
@@ -254,7 +176,7 @@ static bool
 check_frame(struct flv_slice records, int codec, int64_t done, int64_t *covered)
 {
     struct flv_batch_header h;
-    bool large, kept = shown(records, covered)[0] != '\0';
+    bool large, kept = smart_shown(records, covered)[0] != '\0';
     assert_int_equal(flv_batch_parse(records, &h, NULL), FLV_OK);
     large = h.count > 200;
     if (large || h.codec != FLV_CODEC_NONE) {
@@ -308,7 +230,7 @@ static void a_failing_record_comes_behind_those_before_it(void **state)
     put(t, "k0 x k2 error k4");
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:k0 2:k2");
+    assert_string_equal(smart_shown(p.records, &covered), "0:k0 2:k2");
     assert_int_equal(p.next_filter_offset, 3);
     p = frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
@@ -337,7 +259,7 @@ static void hostile_records_end_their_stream_with_a_sentence(void **state)
         struct flv_wire_fetch_partition p = frame(t, asked);
         char want[64];
         snprintf(want, sizeof want, "%lld:k", (long long)base);
-        assert_string_equal(shown(p.records, &covered), want);
+        assert_string_equal(smart_shown(p.records, &covered), want);
         p = frame(t, asked);
         assert_int_equal(p.error.code, FLV_WIRE_OTHER);
         snprintf(want, sizeof want, "at offset %lld: ", (long long)base + 2);
@@ -373,13 +295,13 @@ static void outputs_of_one_record_have_its_offset(void **state)
     put(t, "d");
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered),
+    assert_string_equal(smart_shown(p.records, &covered),
                         "0:a 0:b 1:c 2:x 2:y 2:z 3:d");
     assert_int_equal(covered, 4);
     assert_int_equal(p.next_filter_offset, 4);
     asked = fetch(t, 2, &m, 1);
     p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "2:x 2:y 2:z 3:d");
+    assert_string_equal(smart_shown(p.records, &covered), "2:x 2:y 2:z 3:d");
     assert_int_equal(covered, 2);
 }
 
@@ -402,7 +324,7 @@ static void a_small_frame_holds_all_outputs_of_a_record(void **state)
                              &flv_wire_stream_fetch_request_schema, &req, NULL);
     for (int64_t i = 0; i < 3; i++) {
         struct flv_wire_fetch_partition p = frame(t, asked);
-        const char *text = shown(p.records, &covered);
+        const char *text = smart_shown(p.records, &covered);
         assert_int_equal(covered, 1);
         assert_int_equal(strlen(text), (i == 0   ? 1000
                                         : i == 1 ? 1999
@@ -425,12 +347,12 @@ static void an_accumulator_goes_on_from_frame_to_frame(void **state)
     put(t, "c");
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:<a 1:<ab 2:<abc");
+    assert_string_equal(smart_shown(p.records, &covered), "0:<a 1:<ab 2:<abc");
     ack(t, 1, 3);
     (void)link_next(&t->reader);
     put(t, "d");
     p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "3:<abcd");
+    assert_string_equal(smart_shown(p.records, &covered), "3:<abcd");
 }
 
 static void with_param(struct flv_wire_module_invocation *m,
@@ -456,7 +378,7 @@ a_chain_runs_its_modules_in_order_with_their_parameters(void **state)
     with_param(&m[2], &pair[1], "__");
     int32_t asked = fetch(t, 0, m, 3);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:__ka 1:__kb");
+    assert_string_equal(smart_shown(p.records, &covered), "0:__ka 1:__kb");
     m[2].params.params.len = 0;
     asked = fetch(t, 0, m, 3);
     p = frame(t, asked);
@@ -482,7 +404,7 @@ static void looks_back_on_the_last_records(void **state)
         int32_t asked = fetch(t, 0, &m, 1);
         struct flv_wire_fetch_partition p = frame(t, asked);
         assert_int_equal(p.error.code, 0);
-        assert_string_equal(shown(p.records, &covered), cases[i].want);
+        assert_string_equal(smart_shown(p.records, &covered), cases[i].want);
     }
     put(t, "e");
     m.params.lookback.v.last = 1;
@@ -517,28 +439,14 @@ static void looks_back_on_records_of_an_age(void **state)
     m.params.lookback.v.age.v.seconds = 3600;
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:old-and-long");
+    assert_string_equal(smart_shown(p.records, &covered), "0:old-and-long");
     m.params.lookback.v.age.v.seconds = UINT64_MAX;
     asked = fetch(t, 0, &m, 1);
     p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "");
+    assert_string_equal(smart_shown(p.records, &covered), "");
 }
 
 /* ---- stored modules and older clients ---- */
-
-static void store(struct smart *t, const char *name, struct flv_slice wasm)
-{
-    const struct flv_wire_smartmodule_create req = {
-        .common = {.name = flv_slice_str(name)}, .spec = {.payload = wasm}};
-    struct flv_wire_status status;
-    int32_t asked =
-        link_ask(&t->sc, FLV_API_SC_CREATE, 19,
-                 &flv_wire_smartmodule_create_schema, &req, "SmartModule");
-    while (link_next(&t->sc) != asked) {
-    }
-    link_read(&t->sc, 19, &flv_wire_status_schema, &status, NULL);
-    assert_int_equal(status.error.code, 0);
-}
 
 static void stored_modules_are_found_by_name(void **state)
 {
@@ -548,19 +456,19 @@ static void stored_modules_are_found_by_name(void **state)
         .kind = {.tag = FLV_WIRE_MODULE_FILTER}};
     int64_t covered = 0;
     put(t, "k0 x e");
-    store(t, "keep", t->wasm[FILTER]);
+    smart_store(&t->sc, "keep", t->wasm[FILTER]);
     for (int i = 0; i < 3; i++) {
         int32_t asked = fetch(t, 0, &m, 1);
         struct flv_wire_fetch_partition p = frame(t, asked);
-        assert_string_equal(shown(p.records, &covered), "0:k0");
+        assert_string_equal(smart_shown(p.records, &covered), "0:k0");
         p = frame(t, asked);
         assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
     }
     /* What is stored anew is what runs from then on. */
-    store(t, "keep", t->wasm[SEEN]);
+    smart_store(&t->sc, "keep", t->wasm[SEEN]);
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:k0");
+    assert_string_equal(smart_shown(p.records, &covered), "0:k0");
     assert_int_equal(p.next_filter_offset, 3);
 }
 
@@ -579,7 +487,8 @@ static void older_clients_ask_for_one_module_and_learn_known_codes(void **state)
     assert_int_equal(link_next(&t->reader), asked);
     link_read(&t->reader, 14, &flv_wire_stream_fetch_response_schema, &resp,
               NULL);
-    assert_string_equal(shown(resp.partition.records, &covered), "0:k0 2:k2");
+    assert_string_equal(smart_shown(resp.partition.records, &covered),
+                        "0:k0 2:k2");
     req.wasm_payload.has = false;
     req.smartmodule.has = true;
     req.smartmodule.v = ad_hoc(t->wasm[TAG]);
@@ -635,7 +544,7 @@ static const char *stored_records(struct smart *t)
 {
     int64_t covered = 0;
     int32_t asked = rig_stream_ask(&t->reader, "t", 0, 0, 1 << 20, NULL);
-    return shown(frame(t, asked).records, &covered);
+    return smart_shown(frame(t, asked).records, &covered);
 }
 
 static void produced_records_pass_the_chain(void **state)
@@ -845,7 +754,7 @@ static void connections_and_topics_may_go_while_modules_run(void **state)
     int64_t covered = 0;
     int32_t asked = fetch(t, 0, &m, 1);
     struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_string_equal(shown(p.records, &covered), "0:k");
+    assert_string_equal(smart_shown(p.records, &covered), "0:k");
 }
 
 static void a_server_stops_while_modules_run(void **state)

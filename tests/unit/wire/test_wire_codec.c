@@ -391,6 +391,54 @@ size_at(struct fixture *f, const struct flv_wire_schema *s, int16_t v, void *m)
     return f->out.len;
 }
 
+/* Before version 12 there is none, from 13 on more comes behind it. */
+static void deduplication_is_written_as_documented(void **state)
+{
+    static const char head[] = "00 01 74 00 00 " /* "t", no dry run */
+                               "01 00 00 00 01 00 00 00 01 00 " /* computed */
+                               "00 00 04 "; /* no cleanup, no storage, any */
+    static const char dedup[] =
+        "01 00 00 00 00 00 00 00 64 "             /* there: count */
+        "01 00 00 00 00 00 00 00 3c 00 00 00 05 " /* age: seconds, nanos */
+        "00 06 67 2f 64 40 76 31 "                /* uses */
+        "00 01 00 02 62 79 00 03 6b 65 79 ";      /* with */
+    struct fixture *f = *state;
+    struct flv_wire_pair with = {STR("by"), STR("key")};
+    struct flv_wire_topic_create create = {
+        .common = {.name = STR("t")},
+        .spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
+                              .computed = {.partitions = 1,
+                                           .replication_factor = 1}},
+                 .compression = FLV_WIRE_COMPRESSION_ANY,
+                 .deduplication = {.has = true,
+                                   .v = {.count = 100,
+                                         .age = {.has = true, .v = {60, 5}},
+                                         .uses = STR("g/d@v1")}}}};
+    char want[400];
+
+    create.spec.deduplication.v.with.at = &with;
+    create.spec.deduplication.v.with.len = 1;
+    for (int16_t v = 11; v <= 13; v++) {
+        struct flv_wire_topic_create back;
+        struct flv_slice in;
+
+        flv_buf_reset(&f->out);
+        assert_int_equal(
+            flv_wire_topic_create_encode(v, &create, &f->out, NULL), FLV_OK);
+        (void)snprintf(want, sizeof(want), "%s%s%s", head, v >= 12 ? dedup : "",
+                       v >= 13 ? "00" : "");
+        expect_hex(f, want);
+        in = flv_buf_slice(&f->out);
+        assert_int_equal(
+            flv_wire_topic_create_decode(v, &in, &f->arena, &back, NULL),
+            FLV_OK);
+        assert_int_equal(back.spec.deduplication.has, v >= 12);
+        assert_true(v < 12 || (back.spec.deduplication.v.count == 100 &&
+                               back.spec.deduplication.v.age.v.nanos == 5 &&
+                               back.spec.deduplication.v.with.len == 1));
+    }
+}
+
 static void stream_fetch_changes_with_its_version(void **state)
 {
     struct fixture *f = *state;
@@ -721,6 +769,7 @@ int main(void)
         T(module_invocations_are_read_and_written),
         T(custom_spus_are_deleted_by_name_or_id),
         T(fields_appear_in_their_versions),
+        T(deduplication_is_written_as_documented),
         T(stream_fetch_changes_with_its_version),
         T(consumer_ids_travel_only_where_they_may),
         T(cases_unknown_to_an_old_version_are_replaced),

@@ -1,0 +1,551 @@
+#include "smart.h"
+#include "util.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/io.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+/* The real disk with a switch, in memory that the server's process shares with
+ * the test: writes fail with ENOSPC. */
+static struct {
+    struct flv_io io; /* first */
+    struct flv_io_ops ops;
+    atomic_bool *full;
+} disk;
+
+static flv_rc switched_write(struct flv_file *file,
+                             const struct iovec *iov,
+                             int count,
+                             uint64_t pos,
+                             size_t *done,
+                             struct flv_err *err)
+{
+    if (atomic_load(disk.full)) {
+        return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC,
+                            "cannot write to the log");
+    }
+    return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
+}
+
+static flv_rc switched_open(struct flv_io *io,
+                            const char *path,
+                            enum flv_io_open how,
+                            struct flv_file **out,
+                            struct flv_err *err)
+{
+    flv_rc rc = flv_io_posix()->ops->open(flv_io_posix(), path, how, out, err);
+    if (rc == FLV_OK) {
+        (*out)->io = io;
+    }
+    return rc;
+}
+
+struct dedup {
+    struct rig rig;
+    struct link sc, spu, reader;
+    struct flv_slice once, seen; /* owned */
+    struct flv_buf buf;
+};
+
+static void links_open(struct dedup *t)
+{
+    link_open(&t->sc, t->rig.sc);
+    link_open(&t->spu, t->rig.spu);
+    link_open(&t->reader, t->rig.spu);
+}
+
+static void links_close(struct dedup *t)
+{
+    link_close(&t->sc);
+    link_close(&t->spu);
+    link_close(&t->reader);
+}
+
+static int16_t create(struct dedup *t,
+                      const char *name,
+                      const struct flv_wire_deduplication *dedup,
+                      char why[200])
+{
+    struct flv_wire_topic_create req = {
+        .common = {.name = flv_slice_str(name)},
+        .spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
+                              .computed = {.partitions = 2,
+                                           .replication_factor = 1}},
+                 .compression = FLV_WIRE_COMPRESSION_ANY}};
+    struct flv_wire_status status;
+    req.spec.deduplication.has = true;
+    req.spec.deduplication.v = *dedup;
+    int32_t asked = link_ask(&t->sc, FLV_API_SC_CREATE, 19,
+                             &flv_wire_topic_create_schema, &req, "Topic");
+    while (link_next(&t->sc) != asked) {
+    }
+    link_read(&t->sc, 19, &flv_wire_status_schema, &status, NULL);
+    if (why != NULL) {
+        snprintf(why, 200, "%.*s", (int)status.message.v.len,
+                 (const char *)status.message.v.data);
+    }
+    return status.error.code;
+}
+
+static struct flv_wire_deduplication once(uint64_t count)
+{
+    return (struct flv_wire_deduplication){.count = count,
+                                           .uses = flv_slice_str("once")};
+}
+
+static int setup(void **state)
+{
+    static struct dedup t;
+    const struct flv_wire_deduplication d = once(100000);
+    memset(&t, 0, sizeof t);
+    disk.ops = *flv_io_posix()->ops;
+    disk.ops.open = switched_open;
+    disk.ops.write = switched_write;
+    disk.io.ops = &disk.ops;
+    disk.full = mmap(NULL, sizeof *disk.full, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(disk.full != MAP_FAILED);
+    rig_init(&t.rig);
+    t.rig.conf.io = &disk.io;
+    t.rig.conf.modules.fuel = 20000000;
+    t.rig.conf.modules.memory_bytes = 16u << 20;
+    t.once = smart_build("once");
+    t.seen = smart_build("seen");
+    rig_start(&t.rig);
+    links_open(&t);
+    flv_buf_init(&t.buf, 64u << 20);
+    smart_store(&t.sc, "once", t.once);
+    assert_int_equal(create(&t, "t", &d, NULL), 0);
+    *state = &t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct dedup *t = *state;
+    links_close(t);
+    flv_buf_deinit(&t->buf);
+    flv_free((void *)(uintptr_t)t->once.data);
+    flv_free((void *)(uintptr_t)t->seen.data);
+    rig_stop(&t->rig);
+    rig_deinit(&t->rig);
+    munmap(disk.full, sizeof *disk.full);
+    return 0;
+}
+
+static void restart(struct dedup *t, bool gently)
+{
+    links_close(t);
+    if (gently) {
+        rig_stop(&t->rig);
+    } else {
+        rig_kill(&t->rig);
+    }
+    rig_start(&t->rig);
+    links_open(t);
+}
+
+static struct flv_slice words(struct dedup *t, const char *text)
+{
+    flv_buf_reset(&t->buf);
+    smart_words(&t->buf, text, FLV_CODEC_NONE);
+    return flv_buf_slice(&t->buf);
+}
+
+/* The base offset, or the code below zero. */
+static int64_t put(struct dedup *t, const char *text)
+{
+    int64_t base = -1;
+    int16_t code = rig_produce(&t->spu, "t", 0, words(t, text), &base);
+    return code == 0 ? base : -code;
+}
+
+static struct flv_wire_produce_result produced(struct dedup *t, int32_t asked)
+{
+    struct flv_wire_produce_response resp;
+    assert_int_equal(link_next(&t->spu), asked);
+    link_read(&t->spu, 25, &flv_wire_produce_response_schema, &resp, NULL);
+    return resp.topics.at[0].partitions.at[0];
+}
+
+static const char *stored(struct dedup *t)
+{
+    struct flv_wire_stream_fetch_response resp = {0};
+    int64_t covered = 0;
+    struct link reader;
+    link_open(&reader, t->rig.spu);
+    int32_t asked = rig_stream_ask(&reader, "t", 0, 0, 1 << 20, NULL);
+    while (link_next(&reader) != asked) {
+    }
+    link_read(&reader, 25, &flv_wire_stream_fetch_response_schema, &resp, NULL);
+    const char *text = smart_shown(resp.partition.records, &covered);
+    link_close(&reader);
+    return text;
+}
+
+/* ---- what is dropped ---- */
+
+static void repetitions_are_answered_and_not_stored(void **state)
+{
+    struct dedup *t = *state;
+    assert_int_equal(put(t, "a b a"), 0);
+    assert_int_equal(put(t, "b c"), 2);
+    assert_int_equal(put(t, "a b c"), 3); /* where the next one would be */
+    assert_int_equal(put(t, "d"), 3);
+    assert_string_equal(stored(t), "0:a 1:b 2:c 3:d");
+}
+
+static void each_partition_has_a_past_of_its_own(void **state)
+{
+    struct dedup *t = *state;
+    int64_t base = -1;
+    assert_int_equal(put(t, "a"), 0);
+    assert_int_equal(rig_produce(&t->spu, "t", 1, words(t, "a b"), &base), 0);
+    assert_int_equal(base, 0);
+    assert_int_equal(put(t, "b a"), 1);
+    assert_string_equal(stored(t), "0:a 1:b");
+}
+
+static void every_codec_stays_what_it_is(void **state)
+{
+    struct dedup *t = *state;
+    char text[64];
+    for (int codec = FLV_CODEC_NONE; codec < FLV_CODEC_COUNT; codec++) {
+        int64_t base = -1;
+        snprintf(text, sizeof text, "%da %db %da", codec, codec, codec);
+        flv_buf_reset(&t->buf);
+        smart_words(&t->buf, text, (enum flv_codec)codec);
+        assert_int_equal(
+            rig_produce(&t->spu, "t", 0, flv_buf_slice(&t->buf), &base), 0);
+        assert_int_equal(base, 2 * codec);
+    }
+    assert_string_equal(stored(t), "0:0a 1:0b 2:1a 3:1b 4:2a 5:2b 6:3a 7:3b "
+                                   "8:4a 9:4b");
+}
+
+static void requests_keep_their_order(void **state)
+{
+    struct dedup *t = *state;
+    int32_t asked[60];
+    char want[1024] = "", word[16];
+    for (int i = 0; i < 60; i++) {
+        snprintf(word, sizeof word, "%c %c", 'A' + i / 2, 'A' + i / 2);
+        asked[i] = rig_produce_ask(&t->spu, "t", 0, words(t, word));
+        if (i % 2 == 0) {
+            snprintf(want + strlen(want), sizeof want - strlen(want), "%s%d:%c",
+                     i > 0 ? " " : "", i / 2, 'A' + i / 2);
+        }
+    }
+    for (int i = 0; i < 60; i++) {
+        struct flv_wire_produce_result r = produced(t, asked[i]);
+        assert_int_equal(r.error.code, 0);
+        assert_int_equal(r.base_offset, i / 2 + i % 2);
+    }
+    assert_string_equal(stored(t), want);
+}
+
+static void numbered_batches_pass(void **state)
+{
+    struct dedup *t = *state;
+    int64_t base = -1;
+    flv_buf_reset(&t->buf);
+    rig_batch(&t->buf, 2, 4, FLV_CODEC_NONE, 77, 0);
+    assert_int_equal(
+        rig_produce(&t->spu, "t", 0, flv_buf_slice(&t->buf), &base), 0);
+    assert_int_equal(base, 0);
+    assert_int_equal(put(t, "later"), 1); /* two alike */
+}
+
+/* ---- the past ---- */
+
+static void the_past_is_known_after_a_restart(void **state)
+{
+    struct dedup *t = *state;
+    assert_int_equal(put(t, "a b"), 0);
+    restart(t, true);
+    assert_int_equal(put(t, "a c b"), 2);
+    restart(t, false);
+    assert_int_equal(put(t, "c d a"), 3);
+    assert_string_equal(stored(t), "0:a 1:b 2:c 3:d");
+}
+
+static void no_more_than_count_is_looked_back_on(void **state)
+{
+    struct dedup *t = *state;
+    const struct flv_wire_deduplication d = once(2);
+    assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
+    assert_int_equal(create(t, "t", &d, NULL), 0);
+    assert_int_equal(put(t, "a b"), 0);
+    assert_int_equal(put(t, "c"), 2);
+    restart(t, true);
+    assert_int_equal(put(t, "c b a"), 3);
+    assert_string_equal(stored(t), "0:a 1:b 2:c 3:a");
+}
+
+/* Those of the tests are years old. */
+static void nothing_older_than_age_is_looked_back_on(void **state)
+{
+    struct dedup *t = *state;
+    struct flv_wire_deduplication d = once(100);
+    d.age.has = true;
+    d.age.v.seconds = 60;
+    assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
+    assert_int_equal(create(t, "t", &d, NULL), 0);
+    assert_int_equal(put(t, "a a"), 0);
+    restart(t, true);
+    assert_int_equal(put(t, "a a"), 1);
+    assert_string_equal(stored(t), "0:a 1:a");
+}
+
+/* All values of two bytes from `from` on, as one batch. */
+static struct flv_slice many(struct dedup *t, uint32_t from, uint32_t count)
+{
+    struct flv_batch_builder b;
+    flv_batch_builder_init(&b, 8u << 20);
+    for (uint32_t i = from; i < from + count; i++) {
+        const uint8_t value[2] = {(uint8_t)(0x80 + (i >> 8)), (uint8_t)i};
+        assert_int_equal(flv_batch_builder_add(&b, NULL, flv_slice(value, 2),
+                                               1700000000000, NULL),
+                         FLV_OK);
+    }
+    flv_buf_reset(&t->buf);
+    assert_int_equal(flv_batch_builder_finish(&b, NULL, FLV_CODEC_NONE,
+                                              FLV_BATCH_NO_STAMP, &t->buf,
+                                              NULL),
+                     FLV_OK);
+    flv_batch_builder_deinit(&b);
+    return flv_buf_slice(&t->buf);
+}
+
+/* More than one call of look_back, more than one read. */
+static void a_long_past_comes_in_pieces(void **state)
+{
+    enum { RECORDS = 30000, EACH = 1000 };
+    struct dedup *t = *state;
+    int64_t base = -1;
+    for (uint32_t i = 0; i < RECORDS; i += EACH) {
+        assert_int_equal(rig_produce(&t->spu, "t", 0, many(t, i, EACH), &base),
+                         0);
+        assert_int_equal(base, i);
+    }
+    restart(t, true);
+    for (uint32_t i = 0; i < RECORDS; i += EACH) {
+        assert_int_equal(rig_produce(&t->spu, "t", 0, many(t, i, EACH), &base),
+                         0);
+        assert_int_equal(base, RECORDS);
+    }
+    assert_int_equal(put(t, "new"), RECORDS);
+}
+
+/* ---- what goes wrong ---- */
+
+static void a_failing_record_leaves_no_trace(void **state)
+{
+    struct dedup *t = *state;
+    assert_int_equal(put(t, "a"), 0);
+    int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "b a !no c"));
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
+    assert_int_equal(r.error.offset, 2);
+    assert_true(flv_slice_eq_str(r.error.record_value, "!no"));
+    assert_int_equal(put(t, "a b c"), 1);
+    assert_string_equal(stored(t), "0:a 1:b 2:c");
+}
+
+static void a_module_that_takes_too_much_is_told(void **state)
+{
+    struct dedup *t = *state;
+    int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "a ~"));
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_OTHER);
+    assert_non_null(memmem(r.error.text.data, r.error.text.len, "fuel", 4));
+    assert_int_equal(put(t, "a"), 0);
+}
+
+/* What was not stored is no repetition when it comes again. */
+static void a_full_disk_is_forgotten(void **state)
+{
+    struct dedup *t = *state;
+    int32_t asked[3];
+    assert_int_equal(put(t, "a"), 0);
+    atomic_store(disk.full, true);
+    for (int i = 0; i < 3; i++) { /* two of them repeat what is not stored */
+        asked[i] =
+            rig_produce_ask(&t->spu, "t", 0, words(t, i == 1 ? "b" : "b a"));
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(produced(t, asked[i]).error.code,
+                         FLV_WIRE_PARTITION_FULL);
+    }
+    atomic_store(disk.full, false);
+    assert_int_equal(put(t, "a b"), 1);
+    assert_string_equal(stored(t), "0:a 1:b");
+}
+
+static void a_missing_module_is_named(void **state)
+{
+    struct dedup *t = *state;
+    const struct flv_wire_delete_request req = {.key = flv_slice_str("once")};
+    struct flv_wire_status status;
+    assert_int_equal(put(t, "a"), 0);
+    int32_t gone =
+        link_ask(&t->sc, FLV_API_SC_DELETE, 19, &flv_wire_delete_request_schema,
+                 &req, "SmartModule");
+    while (link_next(&t->sc) != gone) {
+    }
+    link_read(&t->sc, 19, &flv_wire_status_schema, &status, NULL);
+    assert_int_equal(status.error.code, 0);
+    for (int i = 0; i < 2; i++) {
+        int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "b"));
+        struct flv_wire_produce_result r = produced(t, asked);
+        assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_NOT_FOUND);
+        assert_true(flv_slice_eq_str(r.error.text, "once"));
+        restart(t, true);
+    }
+    smart_store(&t->sc, "once", t->once);
+    assert_int_equal(put(t, "b a"), 1);
+}
+
+/* seen.wat keeps what is longer than all before. */
+static void a_module_that_is_stored_anew_takes_over(void **state)
+{
+    struct dedup *t = *state;
+    assert_int_equal(put(t, "a bb"), 0);
+    smart_store(&t->sc, "once", t->seen);
+    assert_int_equal(put(t, "c dd fff"), 2);
+    assert_string_equal(stored(t), "0:a 1:bb 2:fff");
+}
+
+static void a_past_that_is_refused_is_told(void **state)
+{
+    struct dedup *t = *state;
+    assert_int_equal(put(t, "e"), 0);
+    smart_store(&t->sc, "once", t->seen); /* which refuses 'e' there */
+    int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "long"));
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_LOOKBACK_ERROR);
+    smart_store(&t->sc, "once", t->once);
+    assert_int_equal(put(t, "long"), 1);
+}
+
+static void what_cannot_be_is_not_made(void **state)
+{
+    struct dedup *t = *state;
+    char why[200];
+    struct flv_wire_deduplication d = once(100);
+    d.uses = flv_slice_str("nothing");
+    assert_int_equal(create(t, "u", &d, why),
+                     FLV_WIRE_DEDUPLICATION_NOT_LOADED);
+    assert_non_null(strstr(why, "nothing"));
+    d.uses = flv_slice_str("");
+    assert_int_equal(create(t, "u", &d, why),
+                     FLV_WIRE_DEDUPLICATION_NAME_INVALID);
+    d = once(10000001);
+    assert_int_equal(create(t, "u", &d, why),
+                     FLV_WIRE_TOPIC_INVALID_CONFIGURATION);
+    assert_non_null(strstr(why, "10000001"));
+    struct flv_wire_pair pairs[255] = {{{NULL, 0}, {NULL, 0}}};
+    d = once(1);
+    d.with.at = pairs;
+    d.with.len = 255;
+    assert_int_equal(create(t, "u", &d, why),
+                     FLV_WIRE_TOPIC_INVALID_CONFIGURATION);
+    assert_int_equal(rig_create_topic(&t->sc, "u", 1), 0);
+}
+
+/* ---- beside it ---- */
+
+static void others_do_not_wait_for_a_slow_module(void **state)
+{
+    struct dedup *t = *state;
+    struct link other;
+    int32_t asked[20];
+    assert_int_equal(rig_create_topic(&t->sc, "plain", 1), 0);
+    link_open(&other, t->rig.spu);
+    for (int i = 0; i < 20; i++) { /* each takes all that it may */
+        asked[i] = rig_produce_ask(&t->spu, "t", 0, words(t, "~"));
+    }
+    /* The connection itself goes on, too: this one is answered first. */
+    flv_buf_reset(&t->buf);
+    smart_words(&t->buf, "x", FLV_CODEC_NONE);
+    int32_t plain =
+        rig_produce_ask(&t->spu, "plain", 0, flv_buf_slice(&t->buf));
+    assert_int_equal(rig_produce(&other, "plain", 0, words(t, "y"), NULL), 0);
+    bool seen_plain = false;
+    int answered_before = 0;
+    for (int i = 0; i < 21; i++) {
+        int32_t got = link_next(&t->spu);
+        seen_plain = seen_plain || got == plain;
+        answered_before += !seen_plain;
+    }
+    assert_true(seen_plain && answered_before < 20);
+    (void)asked;
+    link_close(&other);
+}
+
+static void topics_may_go_while_modules_run(void **state)
+{
+    struct dedup *t = *state;
+    const struct flv_wire_deduplication d = once(100);
+    for (int round = 0; round < 3; round++) {
+        int32_t asked[8];
+        for (int i = 0; i < 8; i++) {
+            asked[i] =
+                rig_produce_ask(&t->spu, "t", 0, words(t, i < 7 ? "a" : "~"));
+        }
+        assert_true(round == 0 || link_is_silent(&t->reader, 3 * round));
+        assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
+        assert_int_equal(create(t, "t", &d, NULL), 0);
+        for (int i = 0; i < 8; i++) {
+            (void)produced(t, asked[i]);
+        }
+        /* A topic of that name knows nothing of the one before. */
+        assert_int_equal(put(t, "b"), 0);
+        assert_int_equal(put(t, "b"), 1);
+    }
+}
+
+static void a_server_stops_while_modules_run(void **state)
+{
+    struct dedup *t = *state;
+    for (int i = 0; i < 10; i++) {
+        (void)rig_produce_ask(&t->spu, "t", 0, words(t, "a ~"));
+    }
+    assert_true(link_is_silent(&t->reader, 5));
+    rig_stop(&t->rig); /* no leak, no finding */
+    links_close(t);
+    rig_start(&t->rig);
+    links_open(t);
+    assert_int_equal(put(t, "b"), 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(repetitions_are_answered_and_not_stored),
+        T(each_partition_has_a_past_of_its_own),
+        T(every_codec_stays_what_it_is),
+        T(requests_keep_their_order),
+        T(numbered_batches_pass),
+        T(the_past_is_known_after_a_restart),
+        T(no_more_than_count_is_looked_back_on),
+        T(nothing_older_than_age_is_looked_back_on),
+        T(a_long_past_comes_in_pieces),
+        T(a_failing_record_leaves_no_trace),
+        T(a_module_that_takes_too_much_is_told),
+        T(a_full_disk_is_forgotten),
+        T(a_missing_module_is_named),
+        T(a_module_that_is_stored_anew_takes_over),
+        T(a_past_that_is_refused_is_told),
+        T(what_cannot_be_is_not_made),
+        T(others_do_not_wait_for_a_slow_module),
+        T(topics_may_go_while_modules_run),
+        T(a_server_stops_while_modules_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
