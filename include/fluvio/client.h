@@ -214,6 +214,18 @@ struct flv_replica {
     size_t spu_count;
 };
 
+/* A topic that drops records which it has had lately: a SmartModule on the
+ * server looks at each record before it is stored. */
+struct flv_dedup {
+    const char *filter; /* name of the SmartModule */
+    uint64_t count;     /* how many of the last records it remembers; 0: of old
+                         * clients, no bound */
+    uint64_t age_ms;    /* and how old they may be; 0: no bound */
+    /* What the SmartModule is given besides: name, value, name, value, ... */
+    const char *const *params;
+    size_t param_count; /* pairs */
+};
+
 struct flv_topic_conf {
     const char *name;
     uint32_t partitions;  /* 0: 1 */
@@ -226,6 +238,7 @@ struct flv_topic_conf {
     uint64_t partition_bytes_max;     /* 0: the server's default */
     enum flv_compression compression; /* of topic_conf_default: ANY */
     enum flv_durability durability;   /* other than DEFAULT: fluvio-server */
+    const struct flv_dedup *dedup;    /* NULL: every record is stored */
     bool system;
     bool dry_run;
 };
@@ -280,11 +293,7 @@ struct flv_topic_info {
     uint32_t segment_size_bytes;
     uint64_t partition_bytes_max;
     enum flv_compression compression;
-    bool has_dedup;
-    const char *dedup_filter; /* NULL without has_dedup */
-    uint64_t dedup_count;
-    bool has_dedup_age;
-    uint64_t dedup_age_ms;
+    const struct flv_dedup *dedup; /* NULL: none */
     bool system;
     enum flv_topic_state state;
     const char *reason;                 /* "" when there is none */
@@ -316,6 +325,7 @@ struct flv_partition_info {
     uint32_t segment_size_bytes;
     uint64_t partition_bytes_max;
     enum flv_compression compression;
+    const struct flv_dedup *dedup; /* NULL: none */
     bool system;
     const char *mirror; /* name of the far cluster, NULL when none */
     enum flv_partition_state state;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/list.h"
 #include "cli/table.h"
+#include "cli/topic_show.h"
 #include "client/look.h"
 
 #include <assert.h>
@@ -196,7 +197,7 @@ static void doc_spec(struct cli_doc *d, const struct flv_partition_info *p)
     doc_storage(d, p);
     assert((size_t)p->compression < sizeof compression / sizeof compression[0]);
     cli_doc_str(d, "compressionType", compression[p->compression]);
-    cli_doc_null(d, "deduplication");
+    cli_dedup_doc(d, p->dedup);
     cli_doc_bool(d, "system", p->system);
     if (p->mirror != NULL) {
         cli_doc_str(d, "mirror", p->mirror);

@@ -11,6 +11,9 @@
 /* A topic without a segment size of its own gets Fluvio's. */
 #define SEGMENT_DEFAULT_BYTES 1073741824
 
+/* The one that Fluvio takes; there it comes from the hub. */
+#define DEDUP_FILTER "fluvio/dedup-bloom-filter@0.1.0"
+
 /* ---- topic create ------------------------------------------------------ */
 
 static const char *const compressions[] = {"any", "none", "gzip", "snappy",
@@ -36,6 +39,7 @@ struct create_conf {
     bool dedup;
     uint64_t dedup_count;
     uint64_t dedup_age_ms;
+    char *dedup_filter;
     char *config;
     char *mirror_apply;
     bool mirror;
@@ -106,17 +110,25 @@ static const struct flv_opt create_opts[] = {
              "the page cache only"},
     {.name = "dedup",
      FLV_FLAG(struct create_conf, dedup),
-     .help = "Drop repeated records (not in this version)"},
+     .help = "Drop records that the topic has had lately"},
     {.name = "dedup-count",
      FLV_U64(struct create_conf, dedup_count),
      .arg = "count",
      .fallback = "5",
-     .help = "Number of records that deduplication remembers"},
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "With --dedup: how many of the last records are remembered"},
     {.name = "dedup-age",
      FLV_DURATION(struct create_conf, dedup_age_ms),
      .arg = "time",
      .fallback = "5s",
-     .help = "Age of records that deduplication remembers"},
+     .min = 1,
+     .help = "With --dedup: how old these may be"},
+    {.name = "dedup-filter",
+     FLV_STR(struct create_conf, dedup_filter),
+     .arg = "name",
+     .fallback = DEDUP_FILTER,
+     .help = "With --dedup: the SmartModule on the cluster that decides"},
     {.name = "config",
      .letter = 'c',
      FLV_STR(struct create_conf, config),
@@ -200,16 +212,8 @@ static flv_rc check_sizes(const struct flv_topic_conf *t, struct flv_err *err)
 }
 
 static flv_rc check_unsupported(const struct create_conf *conf,
-                                const struct flv_opts *opts,
                                 struct flv_err *err)
 {
-    if (conf->dedup || flv_opts_given(opts, "dedup-count") ||
-        flv_opts_given(opts, "dedup-age")) {
-        return flv_fail(err, FLV_E_UNSUPPORTED,
-                        "this version makes no topics that drop repeated "
-                        "records; leave --dedup out and drop them where they "
-                        "are produced or consumed, with a SmartModule");
-    }
     if (conf->mirror || conf->home_to_remote || conf->mirror_apply != NULL) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
                         "this version has no mirroring; leave the mirror "
@@ -218,13 +222,14 @@ static flv_rc check_unsupported(const struct create_conf *conf,
     return FLV_OK;
 }
 
-/* What the options say; texts stay borrowed from conf. */
+/* What the options say; texts stay borrowed from conf, *out borrows *dedup. */
 static flv_rc from_options(const struct create_conf *conf,
                            const struct flv_opts *opts,
                            struct flv_topic_conf *out,
+                           struct flv_dedup *dedup,
                            struct flv_err *err)
 {
-    flv_rc rc = check_unsupported(conf, opts, err);
+    flv_rc rc = check_unsupported(conf, err);
     if (rc != FLV_OK) {
         return rc;
     }
@@ -249,6 +254,10 @@ static flv_rc from_options(const struct create_conf *conf,
         out->durability = conf->durability == 0 ? FLV_DURABILITY_DISK
                                                 : FLV_DURABILITY_PAGE_CACHE;
     }
+    *dedup = (struct flv_dedup){.filter = conf->dedup_filter,
+                                .count = conf->dedup_count,
+                                .age_ms = conf->dedup_age_ms};
+    out->dedup = conf->dedup ? dedup : NULL;
     out->system = conf->system;
     return FLV_OK;
 }
@@ -272,6 +281,8 @@ static int create_conflicts(struct cli *c,
 {
     static const char *const alone[] = {"partitions", "replication",
                                         "ignore-rack-assignment"};
+    static const char *const of_dedup[] = {"dedup-count", "dedup-age",
+                                           "dedup-filter"};
     const char *other = conf->config != NULL ? beside_config(opts) : NULL;
     if (other != NULL) {
         return cli_usage(c,
@@ -279,6 +290,11 @@ static int create_conflicts(struct cli *c,
                          "'%s%s'",
                          strcmp(other, "name") == 0 ? "" : "--",
                          strcmp(other, "name") == 0 ? "[name]" : other);
+    }
+    for (size_t i = 0; !conf->dedup && i < 3; i++) {
+        if (flv_opts_given(opts, of_dedup[i])) {
+            return cli_usage(c, "--%s needs --dedup beside it", of_dedup[i]);
+        }
     }
     for (size_t i = 0; conf->assignment != NULL && i < 3; i++) {
         if (flv_opts_given(opts, alone[i])) {
@@ -318,6 +334,7 @@ static int topic_create(struct flv_args *args, void *ctx)
     const struct flv_opts *opts = flv_args_opts(args);
     struct cli_topic_file file = {0};
     struct flv_topic_conf topic = {0};
+    struct flv_dedup dedup;
     struct flv_err err = {0};
     int status = create_conflicts(c, conf, opts);
     if (status != 0) {
@@ -325,7 +342,7 @@ static int topic_create(struct flv_args *args, void *ctx)
     }
     flv_rc rc = conf->config != NULL
                     ? cli_topic_file_read(conf->config, &file, &topic, &err)
-                    : from_options(conf, opts, &topic, &err);
+                    : from_options(conf, opts, &topic, &dedup, &err);
     if (rc == FLV_OK && conf->assignment != NULL) {
         rc = cli_assignment_read(conf->assignment, &file, &topic, &err);
     }

@@ -2,13 +2,14 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "config/doc.h"
+#include "config/dedup.h"
 
 #include <assert.h>
 #include <strings.h>
 
 #define PARTITIONS_MAX 10000
 #define REPLICAS_MAX 64
+#define ARENA_MAX ((size_t)1 << 20)
 
 void cli_topic_file_deinit(struct cli_topic_file *file)
 {
@@ -16,6 +17,7 @@ void cli_topic_file_deinit(struct cli_topic_file *file)
         flv_doc_destroy(file->doc);
         flv_free(file->replicas);
         flv_free(file->spus);
+        flv_arena_deinit(&file->arena);
         *file = (struct cli_topic_file){0};
     }
 }
@@ -232,6 +234,26 @@ static flv_rc read_compression(const struct flv_doc *doc,
     return rc;
 }
 
+static flv_rc read_dedup(struct cli_topic_file *file,
+                         const struct flv_node *node,
+                         struct flv_topic_conf *out,
+                         struct flv_err *err)
+{
+    struct flv_doc_dedup d;
+    flv_arena_init(&file->arena, 1024, ARENA_MAX);
+    flv_rc rc = flv_doc_dedup(file->doc, node, &file->arena, &d, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    file->dedup = (struct flv_dedup){.filter = d.filter,
+                                     .count = d.count,
+                                     .age_ms = d.age_ms,
+                                     .params = d.params,
+                                     .param_count = d.param_count};
+    out->dedup = &file->dedup;
+    return FLV_OK;
+}
+
 static flv_rc read_topic(const struct flv_node *root,
                          struct cli_topic_file *file,
                          struct flv_topic_conf *out,
@@ -249,11 +271,11 @@ static flv_rc read_topic(const struct flv_node *root,
     }
     *out = flv_topic_conf_default(name->text);
     if (find(root, "deduplication") != NULL) {
-        return flv_doc_fail(doc, find(root, "deduplication"), err,
-                            "this version makes no topics that drop repeated "
-                            "records; remove deduplication");
+        rc = read_dedup(file, find(root, "deduplication"), out, err);
     }
-    rc = read_partition(find(root, "partition"), file, out, err);
+    if (rc == FLV_OK) {
+        rc = read_partition(find(root, "partition"), file, out, err);
+    }
     if (rc == FLV_OK) {
         rc = read_retention(doc, find(root, "retention"), out, err);
     }

@@ -11,6 +11,8 @@
 #ifndef FLV_CLI_TOPIC_FILE_H
 #define FLV_CLI_TOPIC_FILE_H
 
+#include "base/arena.h"
+
 #include <fluvio/client.h>
 
 struct flv_doc;
@@ -19,6 +21,8 @@ struct cli_topic_file {
     struct flv_doc *doc;          /* owned */
     struct flv_replica *replicas; /* owned */
     int32_t *spus;                /* owned */
+    struct flv_dedup dedup;
+    struct flv_arena arena; /* owned: parameters */
 };
 
 /* A zeroed file is valid for deinit. */

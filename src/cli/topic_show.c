@@ -1,6 +1,7 @@
-#include "cli/cli.h"
+#include "cli/topic_show.h"
 
 #include "base/text.h"
+#include "cli/cli.h"
 #include "cli/table.h"
 
 #include <assert.h>
@@ -104,7 +105,7 @@ static void list_row(struct cli_table *t, const struct flv_topic_info *topic)
     }
     cli_table_cell(t, retention);
     cli_table_cell(t, flv_compression_name(topic->compression));
-    cli_table_cell(t, topic->has_dedup ? topic->dedup_filter : "none");
+    cli_table_cell(t, topic->dedup != NULL ? topic->dedup->filter : "none");
     cli_table_cell(t, state_names[topic->state].list);
     cli_table_cell(t, topic->reason);
     cli_table_end_row(t);
@@ -145,13 +146,15 @@ static void describe_table_rows(struct cli_table *t,
     } else {
         LINE("Partition Count:%zu", topic->assignment_count);
     }
-    if (topic->has_dedup) {
-        LINE("Deduplication Filter:%s", topic->dedup_filter);
-        LINE("Deduplication Count Bound:%" PRIu64, topic->dedup_count);
+    if (topic->dedup != NULL) {
+        LINE("Deduplication Filter:%s", topic->dedup->filter);
     }
-    if (topic->has_dedup && topic->has_dedup_age) {
+    if (topic->dedup != NULL && topic->dedup->count > 0) {
+        LINE("Deduplication Count Bound:%" PRIu64, topic->dedup->count);
+    }
+    if (topic->dedup != NULL && topic->dedup->age_ms > 0) {
         char age[FLV_TEXT_FORMAT_MAX];
-        flv_text_format_duration(topic->dedup_age_ms, age);
+        flv_text_format_duration(topic->dedup->age_ms, age);
         LINE("Deduplication Age Bound:%s", age);
     }
     LINE("Status:%s", state_names[topic->state].plain);
@@ -200,6 +203,36 @@ static void doc_replicas(struct cli_doc *d, const struct flv_topic_info *topic)
     cli_doc_end(d);
 }
 
+void cli_dedup_doc(struct cli_doc *d, const struct flv_dedup *dedup)
+{
+    char age[FLV_TEXT_FORMAT_MAX];
+    if (dedup == NULL) {
+        cli_doc_null(d, "deduplication");
+        return;
+    }
+    cli_doc_map(d, "deduplication");
+    cli_doc_map(d, "bounds");
+    cli_doc_i64(d, "count", (int64_t)dedup->count);
+    if (dedup->age_ms > 0) {
+        flv_text_format_duration(dedup->age_ms, age);
+        cli_doc_str(d, "age", age);
+    }
+    cli_doc_end(d);
+    cli_doc_map(d, "filter");
+    cli_doc_map(d, "transform");
+    cli_doc_str(d, "uses", dedup->filter);
+    if (dedup->param_count > 0) {
+        cli_doc_map(d, "with");
+        for (size_t i = 0; i < dedup->param_count; i++) {
+            cli_doc_str(d, dedup->params[2 * i], dedup->params[2 * i + 1]);
+        }
+        cli_doc_end(d);
+    }
+    cli_doc_end(d);
+    cli_doc_end(d);
+    cli_doc_end(d);
+}
+
 static void doc_settings(struct cli_doc *d, const struct flv_topic_info *topic)
 {
     static const char *const compression[] = {"None", "Gzip", "Snappy",
@@ -229,11 +262,8 @@ static void doc_settings(struct cli_doc *d, const struct flv_topic_info *topic)
     assert((size_t)topic->compression <
            sizeof compression / sizeof compression[0]);
     cli_doc_str(d, "compressionType", compression[topic->compression]);
-    if (topic->has_dedup) {
-        cli_doc_map(d, "deduplication");
-        cli_doc_str(d, "filter", topic->dedup_filter);
-        cli_doc_i64(d, "count", (int64_t)topic->dedup_count);
-        cli_doc_end(d);
+    if (topic->dedup != NULL) {
+        cli_dedup_doc(d, topic->dedup);
     }
     cli_doc_bool(d, "system", topic->system);
 }

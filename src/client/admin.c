@@ -11,6 +11,8 @@
 #include <stddef.h>
 
 #define OFFSETS_TOPIC "consumer-offset"
+#define DEDUP_NAME_MAX 255
+#define DEDUP_PARAMS_MAX 254
 
 /* Leaves the client and lets go of everything but the memory, so that the
  * callback can be the last thing that happens. */
@@ -117,6 +119,15 @@ static const char *text(struct admin_op *o, struct flv_slice s)
     return flv_arena_text(&o->arena, (const char *)s.data, s.len);
 }
 
+static bool
+copy_text(struct admin_op *o, const char *from, struct flv_slice *out)
+{
+    const char *copy = flv_arena_text(&o->arena, from, strlen(from));
+
+    *out = flv_slice_str(copy != NULL ? copy : "");
+    return copy != NULL;
+}
+
 /* ------------------------------------------------------- create, delete */
 
 /* Codes whose own text leaves open what was wrong. */
@@ -125,7 +136,9 @@ static bool says_nothing(int code)
     return code == FLV_WIRE_OTHER || code == FLV_WIRE_SMARTMODULE_ERROR ||
            code == FLV_WIRE_TABLE_FORMAT_ERROR ||
            code == FLV_WIRE_TOPIC_INVALID_CONFIGURATION ||
-           code == FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE;
+           code == FLV_WIRE_TOPIC_INVALID_REPLICA_TYPE ||
+           code == FLV_WIRE_DEDUPLICATION_NOT_LOADED ||
+           code == FLV_WIRE_DEDUPLICATION_NAME_INVALID;
 }
 
 void flv__admin_status(struct flv__call *call,
@@ -207,6 +220,41 @@ static flv_rc fill_assignment(struct admin_op *o,
     return FLV_OK;
 }
 
+static flv_rc fill_dedup(struct admin_op *o,
+                         const struct flv_dedup *from,
+                         struct flv_wire_deduplication *out,
+                         struct flv_err *err)
+{
+    const size_t count = from->param_count;
+    const char *filter = from->filter != NULL ? from->filter : "";
+    struct flv_wire_pair *pairs = NULL;
+
+    if (filter[0] == '\0' || strlen(filter) > DEDUP_NAME_MAX ||
+        count > DEDUP_PARAMS_MAX) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "deduplication needs the name of a SmartModule (1 to "
+                        "%d bytes) and takes at most %d parameters",
+                        DEDUP_NAME_MAX, DEDUP_PARAMS_MAX);
+    }
+    pairs = FLV_ARENA_NEW(&o->arena, struct flv_wire_pair, count + 1);
+    if (pairs == NULL || !copy_text(o, filter, &out->uses)) {
+        return no_memory(o, err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!copy_text(o, from->params[2 * i], &pairs[i].key) ||
+            !copy_text(o, from->params[2 * i + 1], &pairs[i].value)) {
+            return no_memory(o, err);
+        }
+    }
+    out->with.at = pairs;
+    out->with.len = (uint32_t)count;
+    out->count = from->count;
+    out->age.has = from->age_ms > 0;
+    out->age.v.seconds = from->age_ms / 1000;
+    out->age.v.nanos = (uint32_t)(from->age_ms % 1000) * 1000000;
+    return FLV_OK;
+}
+
 static flv_rc fill_create(struct admin_op *o,
                           const struct flv_topic_conf *conf,
                           struct flv_wire_topic_create *out,
@@ -231,6 +279,14 @@ static flv_rc fill_create(struct admin_op *o,
         spec->storage.has = true;
         spec->storage.v.partition_size_bytes_max.has = true;
         spec->storage.v.partition_size_bytes_max.v = conf->partition_bytes_max;
+    }
+    if (conf->dedup != NULL) {
+        flv_rc rc = fill_dedup(o, conf->dedup, &spec->deduplication.v, err);
+
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        spec->deduplication.has = true;
     }
     if (conf->assignment != NULL) {
         return fill_assignment(o, conf, &spec->replicas, err);
@@ -462,6 +518,36 @@ flv_rc flv__admin_list(struct admin_op *o,
     return flv__admin_submit(o, err);
 }
 
+/* NULL without memory. */
+static const struct flv_dedup *dedup_of(struct admin_op *o,
+                                        const struct flv_wire_deduplication *w)
+{
+    const uint32_t count = w->with.len;
+    struct flv_dedup *d = FLV_ARENA_NEW(&o->arena, struct flv_dedup, 1);
+    const char **params =
+        FLV_ARENA_NEW(&o->arena, const char *, 2 * (size_t)count + 1);
+
+    if (d == NULL || params == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        params[2 * i] = text(o, w->with.at[i].key);
+        params[2 * i + 1] = text(o, w->with.at[i].value);
+        if (params[2 * i] == NULL || params[2 * i + 1] == NULL) {
+            return NULL;
+        }
+    }
+    *d = (struct flv_dedup){.filter = text(o, w->uses),
+                            .count = w->count,
+                            .params = params,
+                            .param_count = count};
+    if (w->age.has) {
+        d->age_ms = flv_wire_duration_ms(&w->age.v);
+        d->age_ms = d->age_ms > 0 ? d->age_ms : 1;
+    }
+    return d->filter != NULL ? d : NULL;
+}
+
 static flv_rc fill_topic_texts(struct admin_op *o,
                                const struct flv_wire_topic *w,
                                struct flv_topic_info *out,
@@ -477,11 +563,9 @@ static flv_rc fill_topic_texts(struct admin_op *o,
 
     out->name = text(o, w->name);
     out->reason = text(o, w->status.reason);
-    out->dedup_filter =
-        s->deduplication.has ? text(o, s->deduplication.v.uses) : NULL;
+    out->dedup = s->deduplication.has ? dedup_of(o, &s->deduplication.v) : NULL;
     if (assignment == NULL || replicas == NULL || out->name == NULL ||
-        out->reason == NULL ||
-        (s->deduplication.has && out->dedup_filter == NULL)) {
+        out->reason == NULL || (s->deduplication.has && out->dedup == NULL)) {
         return no_memory(o, err);
     }
     for (uint32_t i = 0; i < assigned; i++) {
@@ -533,11 +617,6 @@ static void fill_topic_numbers(const struct flv_wire_topic *w,
     out->has_partition_bytes_max = s->storage.v.partition_size_bytes_max.has;
     out->partition_bytes_max = s->storage.v.partition_size_bytes_max.v;
     out->compression = flv__compression_of(s->compression);
-    out->has_dedup = s->deduplication.has;
-    out->dedup_count = s->deduplication.v.count;
-    out->has_dedup_age = s->deduplication.v.age.has;
-    out->dedup_age_ms = s->deduplication.v.age.v.seconds * 1000 +
-                        s->deduplication.v.age.v.nanos / 1000000;
     out->system = s->system;
     out->state = (enum flv_topic_state)w->status.resolution;
 }
@@ -628,8 +707,10 @@ static flv_rc fill_partition(struct admin_op *o,
     }
     out->topic = text(o, topic);
     out->mirror = s->mirror.has ? mirror_name(o, &s->mirror.v) : NULL;
+    out->dedup = s->deduplication.has ? dedup_of(o, &s->deduplication.v) : NULL;
     if (followers == NULL || out->topic == NULL ||
-        (s->mirror.has && out->mirror == NULL)) {
+        (s->mirror.has && out->mirror == NULL) ||
+        (s->deduplication.has && out->dedup == NULL)) {
         return no_memory(o, err);
     }
     for (uint32_t i = 0; i < st->followers.len; i++) {

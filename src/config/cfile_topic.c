@@ -144,8 +144,8 @@ static flv_rc topic_settings(struct flv__cread *r, const struct flv_node *map)
     FLV_STEP(r, topic_compression(r, part));
     const struct flv_node *dedup = flv_node_get(map, "deduplication");
     if (dedup != NULL && !flv_node_is_null(dedup)) {
-        return flv_doc_fail(r->f->doc, dedup, r->err,
-                            "deduplication is not in this version; remove it");
+        FLV_STEP(r, flv_doc_dedup(r->f->doc, dedup, &r->f->arena,
+                                  &r->f->topic.dedup, r->err));
     }
     return FLV_OK;
 }

@@ -19,7 +19,7 @@
 #define FLV_CONFIG_CONNECTOR_FILE_H
 
 #include "base/arena.h"
-#include "config/doc.h"
+#include "config/dedup.h"
 #include "config/report.h"
 
 #define FLV_CFILE_SETTINGS_MAX 1000
@@ -99,6 +99,7 @@ struct flv_cfile_topic {
     uint32_t segment_size_bytes;  /* 0: not said */
     uint64_t partition_bytes_max; /* 0: not said */
     const char *compression;      /* lower case; NULL: not said */
+    struct flv_doc_dedup dedup;   /* filter NULL: not said */
 };
 
 struct flv_cfile {

@@ -281,8 +281,10 @@ static void on_topic(void *user, const struct flv_err *err, bool created)
     }
 }
 
+/* *out borrows *dedup. */
 static flv_rc topic_conf(const struct flv_mop *op,
                          struct flv_topic_conf *out,
+                         struct flv_dedup *dedup,
                          struct flv_err *err)
 {
     const struct flv_cfile_topic *t = &op->checked.file.topic;
@@ -293,6 +295,12 @@ static flv_rc topic_conf(const struct flv_mop *op,
     out->retention_s = t->retention_s;
     out->segment_size_bytes = t->segment_size_bytes;
     out->partition_bytes_max = t->partition_bytes_max;
+    *dedup = (struct flv_dedup){.filter = t->dedup.filter,
+                                .count = t->dedup.count,
+                                .age_ms = t->dedup.age_ms,
+                                .params = t->dedup.params,
+                                .param_count = t->dedup.param_count};
+    out->dedup = dedup->filter != NULL ? dedup : NULL;
     /* Without the right to make it, only looks whether it would be made. */
     out->dry_run = !op->create_topic;
     return t->compression != NULL
@@ -305,6 +313,7 @@ static void ensure_topic(struct flv_mop *op)
     struct flv_manager *m = op->m;
     struct flv_err err = {0};
     struct flv_topic_conf topic;
+    struct flv_dedup dedup;
     if (m->stream == NULL || !m->connected) {
         release_name(op);
         answer(op, 503,
@@ -313,7 +322,7 @@ static void ensure_topic(struct flv_mop *op)
                flv_manager_cluster(m));
         return;
     }
-    flv_rc rc = topic_conf(op, &topic, &err);
+    flv_rc rc = topic_conf(op, &topic, &dedup, &err);
     if (rc == FLV_OK) {
         rc = flv_timer_start(&op->limit, TOPIC_MS_MAX, 0, &err);
     }

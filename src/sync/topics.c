@@ -100,6 +100,32 @@ copy_text(struct flv_arena *memory, const char *text, const char **out)
     return text == NULL || *out != NULL;
 }
 
+static bool copy_dedup(struct flv_arena *memory,
+                       const struct flv_dedup *from,
+                       const struct flv_dedup **out)
+{
+    struct flv_dedup *d;
+    const char **params;
+
+    if (from == NULL) {
+        return true;
+    }
+    d = FLV_ARENA_NEW(memory, struct flv_dedup, 1);
+    params = FLV_ARENA_NEW(memory, const char *, 2 * from->param_count + 1);
+    if (d == NULL || params == NULL) {
+        return false;
+    }
+    *d = *from;
+    for (size_t i = 0; i < 2 * from->param_count; i++) {
+        if (!copy_text(memory, from->params[i], &params[i])) {
+            return false;
+        }
+    }
+    d->params = params;
+    *out = d;
+    return copy_text(memory, from->filter, &d->filter);
+}
+
 static bool copy_replicas(struct flv_arena *memory,
                           const struct flv_replica *from,
                           size_t count,
@@ -131,7 +157,7 @@ static bool copy_topic(struct flv_arena *memory,
 {
     *to = *from;
     return copy_text(memory, from->name, &to->name) &&
-           copy_text(memory, from->dedup_filter, &to->dedup_filter) &&
+           copy_dedup(memory, from->dedup, &to->dedup) &&
            copy_text(memory, from->reason, &to->reason) &&
            copy_replicas(memory, from->assignment, from->assignment_count,
                          &to->assignment) &&

@@ -61,8 +61,6 @@ py() {
     [[ $stderr == *"max_partition_size 2048 is less than segment size 3072"* ]]
     run -1 --separate-stderr fluvio topic describe nothing
     [[ $stderr == *"Topic not found"* ]]
-    run -1 --separate-stderr fluvio topic create d --dedup
-    [[ $stderr == *"SmartModule"* ]]
     fluvio topic delete twice
 }
 

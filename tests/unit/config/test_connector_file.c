@@ -222,6 +222,10 @@ static void topic_with_settings_is_read(void **state)
               "      max_size: 1Gb\n      ignore_rack_assignment: true\n"
               "    retention:\n      time: 2m\n      segment-size: 10Mb\n"
               "    compression:\n      type: Lz4\n"
+              "    deduplication:\n"
+              "      bounds: {count: 100, age: 1m}\n"
+              "      filter:\n        transform:\n          uses: d\n"
+              "          with: {by: value, n: 5}\n"
               "custom:\n  endpoint: http://h\n");
     assert_string_equal(f.topic.name, "cats");
     assert_int_equal(f.topic.partitions, 3);
@@ -231,6 +235,13 @@ static void topic_with_settings_is_read(void **state)
     assert_int_equal(f.topic.retention_s, 120);
     assert_int_equal(f.topic.segment_size_bytes, 10000000);
     assert_string_equal(f.topic.compression, "lz4");
+    assert_string_equal(f.topic.dedup.filter, "d");
+    assert_int_equal(f.topic.dedup.count, 100);
+    assert_int_equal(f.topic.dedup.age_ms, 60000);
+    assert_int_equal(f.topic.dedup.param_count, 2);
+    assert_string_equal(f.topic.dedup.params[1], "value");
+    assert_string_equal(f.topic.dedup.params[2], "n");
+    assert_string_equal(f.topic.dedup.params[3], "5");
     assert_string_equal(settings(&f), "endpoint=http://h\n");
     flv_cfile_deinit(&f);
 }
@@ -539,7 +550,31 @@ static void bad_topic_settings_are_told(void **state)
         {"retention: {time: 10}", "time: invalid value: string \"10\""},
         {"retention: {segment-size: 99Gb}", "segment-size: invalid value"},
         {"compression: {type: rar}", "unknown variant `rar`"},
-        {"deduplication: {bounds: {count: 1}}", "not in this version"},
+        {"deduplication: yes", "has to be a map with `bounds` and `filter`"},
+        {"deduplication: {count: 1}", "`count` does not belong into"},
+        {"deduplication: {filter: {transform: {uses: d}}}", "needs `bounds`"},
+        {"deduplication: {bounds: {age: 1m}}", "missing field `count`"},
+        {"deduplication: {bounds: {count: 0}}", "count must be non-zero"},
+        {"deduplication: {bounds: {count: -1}}", "count of deduplication: "},
+        {"deduplication: {bounds: {count: 1, age: soon}}",
+         "age of deduplication: "},
+        {"deduplication: {bounds: {count: 1, age: 0s}}", "more than nothing"},
+        {"deduplication: {bounds: {count: 1, size: 2}}",
+         "`size` does not belong into `bounds` of deduplication; known are "
+         "`count` and `age`"},
+        {"deduplication: {bounds: {count: [1]}}", "has to be a single value"},
+        {"deduplication: {bounds: {count: 1}}", "needs `filter`"},
+        {"deduplication: {bounds: {count: 1}, filter: {uses: d}}",
+         "`uses` does not belong into `filter` of deduplication; known are "
+         "`transform`"},
+        {"deduplication: {bounds: {count: 1}, filter: {transform: {uses: ''}}}",
+         "needs `uses`, the name of a SmartModule"},
+        {"deduplication: {bounds: {count: 1}, filter: {transform: {uses: d, "
+         "with: [a]}}}",
+         "a map of at most 250 parameters"},
+        {"deduplication: {bounds: {count: 1}, filter: {transform: {uses: d, "
+         "with: {a: {b: c}}}}}",
+         "the parameter `a` of deduplication has to be a single value"},
     };
     for (size_t i = 0; i < COUNT(table); i++) {
         struct flv_cfile f;
