@@ -75,6 +75,7 @@ struct flv__feed {
     struct flv_wire_stream_fetch_request stream_body;
     uint32_t stream_id; /* 0: not known yet */
     int64_t opened_at;  /* offset that the stream was asked for */
+    uint32_t max_bytes; /* and bytes of one frame; grows, see whole_batch() */
     struct flv__call tell;
     struct flv_wire_update_offsets_request tell_body;
     struct flv_wire_offset_update tell_entry;

@@ -5,6 +5,9 @@
 #include "base/mem.h"
 #include <assert.h>
 
+/* What a frame holds beside its head. */
+#define RECORDS_BYTES_MAX ((size_t)32 * 1024 * 1024)
+
 static bool is_live(const struct flv__feed *f)
 {
     return !f->ended && f->consumer->state == FLV__CONSUMER_OPEN;
@@ -513,6 +516,34 @@ static flv_rc read_frame(struct flv__feed *f,
     return rc;
 }
 
+/* Fluvio's server sends as many bytes as it was asked for, even where they are
+ * less than the first batch. That one is asked for again, whole: telling an
+ * offset would bring the same bytes for ever. */
+static flv_rc
+whole_batch(struct flv__feed *f, struct flv_slice cut, struct flv_err *err)
+{
+    const size_t need = flv_batch_extent(cut);
+
+    if (need > RECORDS_BYTES_MAX) {
+        return flv_fail(err, FLV_E_LIMIT,
+                        "a batch has %zu bytes, a frame can have %zu", need,
+                        RECORDS_BYTES_MAX);
+    }
+    if (need <= f->max_bytes) {
+        return flv_fail(err, FLV_E_CORRUPT,
+                        "only %zu bytes came of a batch of %zu", cut.len, need);
+    }
+    f->max_bytes = (uint32_t)need;
+    drop_stream(f);
+    flv__feed_pump(f);
+    return FLV_OK;
+}
+
+static bool has_only_a_part(const struct flv__held *h)
+{
+    return h->rest.len > 0 && flv_batch_is_cut(h->rest);
+}
+
 static void stream_answer(struct flv__call *call, const struct flv__answer *a)
 {
     struct flv__feed *f = call->user;
@@ -525,6 +556,14 @@ static void stream_answer(struct flv__call *call, const struct flv__answer *a)
                       "more records came than were asked for");
     } else {
         rc = read_frame(f, a, &h, &err);
+    }
+    if (rc == FLV_OK && has_only_a_part(&h)) {
+        rc = whole_batch(f, h.rest, &err);
+        if (rc == FLV_OK) {
+            return;
+        }
+        flv_err_prefix(&err, "%s-%u at offset %lld", f->consumer->topic,
+                       f->partition, (long long)f->next_offset);
     }
     if (rc != FLV_OK) {
         flv_err_prefix(&err, "%s", flv__peer_address(f->peer));
@@ -582,7 +621,7 @@ static void open_stream(struct flv__feed *f)
         .topic = flv_slice_str(k->topic),
         .partition = f->partition,
         .fetch_offset = f->opened_at,
-        .max_bytes = (int32_t)k->conf.max_bytes,
+        .max_bytes = (int32_t)f->max_bytes,
         .isolation = k->conf.isolation == FLV_READ_COMMITTED
                          ? FLV_WIRE_READ_COMMITTED
                          : FLV_WIRE_READ_UNCOMMITTED,
@@ -726,6 +765,7 @@ flv_rc flv__feed_create(struct flv_consumer *k,
     f->consumer = k;
     f->partition = partition;
     f->next_offset = -1;
+    f->max_bytes = k->conf.max_bytes;
     f->marked = -1;
     f->asked = -1;
     f->stop_offset =

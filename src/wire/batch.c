@@ -80,13 +80,19 @@ flv_rc flv_batch_parse(struct flv_slice bytes,
     return FLV_OK;
 }
 
+size_t flv_batch_extent(struct flv_slice bytes)
+{
+    int32_t length = 0;
+
+    if (bytes.len >= FLV_BATCH_PREFIX_SIZE) {
+        length = (int32_t)flv_get_u32(bytes.data + POS_LENGTH);
+    }
+    return FLV_BATCH_PREFIX_SIZE + (length > 0 ? (size_t)length : 0);
+}
+
 bool flv_batch_is_cut(struct flv_slice bytes)
 {
-    if (bytes.len < FLV_BATCH_PREFIX_SIZE) {
-        return true;
-    }
-    return (int32_t)flv_get_u32(bytes.data + POS_LENGTH) >
-           (int64_t)(bytes.len - FLV_BATCH_PREFIX_SIZE);
+    return flv_batch_extent(bytes) > bytes.len;
 }
 
 flv_rc flv_batch_check_crc(struct flv_slice batch, struct flv_err *err)

@@ -52,6 +52,10 @@ FLV_CHECKED flv_rc flv_batch_parse(struct flv_slice bytes,
                                    struct flv_batch_header *out,
                                    struct flv_err *err);
 
+/* How long the batch is that begins there, as far as `bytes` tell: at least
+ * its prefix, which says more. */
+size_t flv_batch_extent(struct flv_slice bytes);
+
 /* True when bytes end inside the batch that begins there: a reader of
  * another server's answers drops such a rest. */
 bool flv_batch_is_cut(struct flv_slice bytes);

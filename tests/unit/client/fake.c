@@ -601,10 +601,17 @@ static void feed_stream(struct fake *f, struct fake_stream *s)
             batches++;
         }
     }
+    if (f->cuts_frames && len > s->max_bytes) {
+        len = s->max_bytes;
+    }
+    if (f->cuts_frames && f->frame_bytes_max != 0 && len > f->frame_bytes_max) {
+        len = f->frame_bytes_max;
+    }
     body.partition.partition = s->partition;
     body.partition.high_watermark = p->leo;
     body.partition.records = flv_slice(from, len);
     s->outstanding = true;
+    f->frames++;
     answer(s->conn, &s->header, &flv_wire_stream_fetch_response_schema, &body,
            NULL);
 }
@@ -641,6 +648,7 @@ static void stream_fetch(struct fake_conn *c,
         .id = ++c->next_stream,
         .partition = req.partition,
         .offset = req.fetch_offset,
+        .max_bytes = (size_t)req.max_bytes,
         .named = req.consumer_id.has,
     };
     s->header.client_id = flv_slice_str("");

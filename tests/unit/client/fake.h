@@ -73,6 +73,7 @@ struct fake_stream {
     struct flv_wire_request_header header;
     uint32_t id, partition;
     int64_t offset; /* wanted next */
+    size_t max_bytes;
     bool outstanding;
     bool named; /* has a consumer id */
 };
@@ -104,6 +105,8 @@ struct fake {
     bool lists_ext;          /* the extension key is advertised */
     int16_t spu_version_max; /* 25 at first */
     size_t frame_batches_max;
+    bool cuts_frames; /* at the bytes that were asked for, as Fluvio does */
+    size_t frame_bytes_max; /* then also here; 0: no matter */
     enum fake_act (*on_produce)(struct fake *f,
                                 uint32_t partition,
                                 const struct flv_batch_header *h,
@@ -113,7 +116,7 @@ struct fake {
 
     /* seen by the test */
     unsigned connects, hellos, produces, creates, ext_creates, commits,
-        stream_fetches;
+        stream_fetches, frames;
     uint8_t ext_durability;
 };
 

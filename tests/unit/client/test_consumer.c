@@ -320,6 +320,48 @@ static void damaged_batches_are_not_delivered(void **state)
     rig_deinit(&r);
 }
 
+static void a_batch_above_max_bytes_is_asked_for_whole(void **state)
+{
+    static const uint32_t max_bytes[] = {1, 11, 12, 56, 57, 200, 300};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(max_bytes); i++) {
+        struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+        struct rig r;
+
+        begin(&r, 110);
+        r.f.cuts_frames = true;
+        conf.max_bytes = max_bytes[i];
+        conf.stop_at_end = true;
+        open_consumer(&r, &conf);
+        rig_wait(&r, &got.ended);
+        assert_int_equal(got.ended.err.rc, FLV_OK);
+        assert_got(0, 110);
+        /* One for each batch, and few to find out how large they are. */
+        assert_in_range(r.f.frames, 1, 11 + 8);
+        close_consumer(&r);
+        rig_deinit(&r);
+    }
+}
+
+static void a_batch_that_stays_cut_ends_it(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct rig r;
+
+    (void)state;
+    begin(&r, 10);
+    r.f.cuts_frames = true;
+    r.f.frame_bytes_max = 100;
+    open_consumer(&r, &conf);
+    rig_wait(&r, &got.ended);
+    assert_int_equal(got.ended.err.rc, FLV_E_CORRUPT);
+    assert_non_null(strstr(got.ended.err.text, "events-0 at offset 0: only "
+                                               "100 bytes came of a batch"));
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
 static void a_deleted_topic_ends_it(void **state)
 {
     const struct flv_consumer_conf conf = from(FLV_START_END, 0);
@@ -629,6 +671,8 @@ int main(void)
         cmocka_unit_test(errors_end_it_with_their_text),
         cmocka_unit_test(errors_that_pass_are_repeated),
         cmocka_unit_test(damaged_batches_are_not_delivered),
+        cmocka_unit_test(a_batch_above_max_bytes_is_asked_for_whole),
+        cmocka_unit_test(a_batch_that_stays_cut_ends_it),
         cmocka_unit_test(a_deleted_topic_ends_it),
         cmocka_unit_test(stored_offsets_are_gone_on_from),
         cmocka_unit_test(offsets_can_be_stored_after_the_end),
