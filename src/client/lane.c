@@ -302,6 +302,7 @@ static void lane_down(struct flv__peer_listener *l, const struct flv_err *err)
 {
     struct flv__lane *lane = FLV_OWNER_OF(l, struct flv__lane, link);
 
+    lane->proven = false;
     if (!ring_is_empty(lane)) {
         flv__producer_trouble(lane->producer, err);
     }
@@ -349,6 +350,7 @@ static bool choose_peer(struct flv__lane *lane)
         flv__peer_unlisten(&lane->link);
         flv__peer_listen(peer, &lane->link);
         lane->peer = peer;
+        lane->proven = false;
     }
     lane->leader = leader;
     return true;
@@ -380,6 +382,7 @@ static void recover(struct flv__lane *lane)
 
     assert(lane->stalled && lane->in_flight == 0);
     lane->stalled = false;
+    lane->proven = false;
     if (lane->disk.rc != FLV_OK) {
         end_at_disk(lane);
     }
@@ -494,6 +497,7 @@ static void batch_done(struct flv__call *call,
     }
     if (why.rc == FLV_OK) {
         lane->attempts = 0;
+        lane->proven = true;
         flv__producer_trouble(lane->producer, NULL);
         batch_end(b, base, NULL);
     } else {
@@ -547,7 +551,8 @@ static flv_rc transmit(struct flv__batch *b, struct flv_err *err)
 
 static bool has_room(const struct flv__lane *lane)
 {
-    return lane->in_flight < lane->producer->conf.in_flight_max;
+    return lane->in_flight <
+           (lane->proven ? lane->producer->conf.in_flight_max : 1);
 }
 
 /* A change of id must not overtake what is in flight under the old one. */

@@ -14,7 +14,10 @@
  *            nothing more is sent until everything in flight is answered, then
  *            all that is left goes out again from the head, the same bytes
  *            with the same sequence, so that the order is kept and the server
- *            recognises what it has.
+ *            recognises what it has. The head goes alone then, as does the
+ *            first batch on a new connection: a server of Fluvio's that is not
+ *            yet the leader could refuse it and, a moment later, store the one
+ *            behind it.
  * Threads    Loop thread only.
  * Ownership  The producer owns its lanes, a lane its batches; a batch refers
  *            to the sends whose records it carries.
@@ -73,6 +76,7 @@ struct flv__lane {
     struct flv__batch *next_send;
     uint32_t in_flight;
     bool stalled;
+    bool proven;      /* took a batch since the connection or a batch failed */
     bool backing_off; /* the retry timer decides when to go on */
     unsigned attempts;
     struct flv_err disk; /* with fail_on_storage: what ends all that waits */

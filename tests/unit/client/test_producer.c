@@ -256,6 +256,50 @@ static void errors_that_pass_keep_the_order(void **state)
     rig_deinit(&r);
 }
 
+static enum fake_act not_yet_the_leader(struct fake *f,
+                                        uint32_t partition,
+                                        const struct flv_batch_header *h,
+                                        int16_t *code)
+{
+    unsigned *n = f->user;
+
+    (void)partition;
+    (void)h;
+    ++*n;
+    *code = FLV_WIRE_NOT_LEADER_FOR_PARTITION;
+    if (*n % 10 == 0) {
+        return FAKE_ACT_CLOSE_BEFORE;
+    }
+    return *n == 1 || *n % 10 == 1 ? FAKE_ACT_ERROR : FAKE_ACT_ANSWER;
+}
+
+/* As a server of Fluvio's does, which knows no sequences: the first request of
+ * a connection comes too early, those behind it do not. */
+static void a_leader_to_be_gets_the_first_batch_alone(void **state)
+{
+    const struct flv_producer_conf conf = small_batches();
+    struct flv_producer *p = NULL;
+    struct rig r;
+    unsigned n = 0;
+
+    (void)state;
+    forget_sends();
+    rig_init(&r);
+    r.f.refuses_gaps = false;
+    r.f.on_produce = not_yet_the_leader;
+    r.f.user = &n;
+    rig_client(&r, 0);
+    p = open_producer(&r, &conf);
+    for (unsigned i = 0; i < 120; i++) {
+        assert_int_equal(send_n(p, i, -1), FLV_OK);
+    }
+    flush(&r, p);
+    assert_stored(&r, 120);
+    assert_true(r.f.connects > 5);
+    close_producer(&r, p);
+    rig_deinit(&r);
+}
+
 static enum fake_act second_is_refused(struct fake *f,
                                        uint32_t partition,
                                        const struct flv_batch_header *h,
@@ -975,6 +1019,7 @@ int main(void)
         cmocka_unit_test(opening_waits_for_a_leader_only_so_long),
         cmocka_unit_test(losses_neither_repeat_nor_lose_nor_reorder),
         cmocka_unit_test(errors_that_pass_keep_the_order),
+        cmocka_unit_test(a_leader_to_be_gets_the_first_batch_alone),
         cmocka_unit_test(a_refused_batch_fails_alone),
         cmocka_unit_test(a_full_disk_is_told_at_once_on_request),
         cmocka_unit_test(a_forgotten_producer_begins_anew),
