@@ -16,6 +16,8 @@
 #define SC_PORT_DEFAULT "9003"
 #define SPU_PORT_DEFAULT "9010"
 #define TLS_OPTIONS 6 /* beside --tls: all or none */
+/* systemd ends by force what takes a minute. */
+#define UNIT_STOP_MS_MAX 90000
 
 struct cluster_conf {
     /* meaningful here */
@@ -30,6 +32,7 @@ struct cluster_conf {
     bool skip_profile_creation;
     bool insecure;
     bool force;
+    int supervisor; /* enum cli_supervisor */
     /* accepted, nothing to do */
     bool skip_checks, setup, fix, develop;
     char *name;
@@ -118,6 +121,14 @@ static const struct flv_opt start_opts[] = {
      FLV_FLAG(struct cluster_conf, insecure),
      .help = "Allow an address beyond this machine although nothing is "
              "encrypted"},
+    {.name = "supervisor",
+     FLV_CHOICE(struct cluster_conf, supervisor),
+     .env = "FLV_SUPERVISOR",
+     .choices = cli_supervisor_names,
+     .fallback = "auto",
+     .help = "Who brings the programs back when they die: this user's systemd, "
+             "a guard of their own, or (auto) systemd where it goes on when "
+             "the user has logged out"},
     {.name = "sc-port",
      FLV_U64(struct cluster_conf, sc_port),
      .env = "FLV_SC_PORT",
@@ -387,7 +398,7 @@ static flv_rc write_manager_profile(const struct cli_local *l,
 static flv_rc start_manager(const struct cli_local *l,
                             const struct flv_client_tls *tls,
                             const char *address,
-                            const char *rust_log,
+                            const struct cli_server_conf *conf,
                             struct flv_err *err)
 {
     struct cli_holder h;
@@ -408,7 +419,7 @@ static flv_rc start_manager(const struct cli_local *l,
     if (rc != FLV_OK) {
         return rc;
     }
-    rc = cli_manager_start(l, address, rust_log, err);
+    rc = cli_manager_start(l, address, conf->rust_log, conf->as_unit, err);
     if (rc == FLV_E_NOT_FOUND) {
         fprintf(stderr, "fluvio-manager is not installed: there will be no "
                         "managed connectors\n");
@@ -467,6 +478,18 @@ static flv_rc read_start(const struct cluster_conf *conf,
     return rc;
 }
 
+static flv_rc choose_supervisor(const struct cluster_conf *conf,
+                                const struct cli_local *l,
+                                struct cli_server_conf *server,
+                                struct flv_err *err)
+{
+    enum cli_supervisor who = CLI_BY_GUARD;
+    flv_rc rc = cli_supervisor_choose((enum cli_supervisor)conf->supervisor,
+                                      l->manager_unit, &who, err);
+    server->as_unit = who == CLI_BY_SYSTEMD;
+    return rc;
+}
+
 static flv_rc start_server(struct cli *c,
                            const struct cluster_conf *conf,
                            const struct cli_local *l,
@@ -478,11 +501,12 @@ static flv_rc start_server(struct cli *c,
     struct cli_holder holder;
     struct cli_server_conf server;
     flv_rc rc = read_start(conf, &files, &server, &reach, err);
+    rc = rc == FLV_OK ? choose_supervisor(conf, l, &server, err) : rc;
     rc = rc == FLV_OK ? cli_local_holder(l, &holder, err) : rc;
     if (rc == FLV_OK && holder.pid > 0) {
         /* What is missing of a cluster that runs is brought back. */
         set_address(&reach, holder.port, address, sizeof address);
-        rc = start_manager(l, NULL, address, conf->rust_log, err);
+        rc = start_manager(l, NULL, address, &server, err);
     }
     rc = rc == FLV_OK ? refuse_running(l, &holder, err) : rc;
     rc = rc == FLV_OK ? check_surroundings(c, conf, err) : rc;
@@ -504,9 +528,20 @@ static flv_rc start_server(struct cli *c,
             step("✅", "Profile set");
         }
     }
-    return rc == FLV_OK
-               ? start_manager(l, &reach.tls, address, conf->rust_log, err)
-               : rc;
+    return rc == FLV_OK ? start_manager(l, &reach.tls, address, &server, err)
+                        : rc;
+}
+
+static void show_unit(const struct cli_local *l)
+{
+    if (!cli_unit_exists(l->server_unit)) {
+        return;
+    }
+    step("", "   unit  %s", l->server_unit);
+    if (cli_systemd_leaves()) {
+        fprintf(stderr, "the cluster ends when you log out; `loginctl "
+                        "enable-linger` lets it go on\n");
+    }
 }
 
 static int cluster_start(struct flv_args *args, void *ctx)
@@ -534,6 +569,7 @@ static int cluster_start(struct flv_args *args, void *ctx)
     step("🎯", "Successfully installed Local Fluvio cluster");
     step("", "   data  %s", l.data_dir);
     step("", "   logs  %s", l.log_file);
+    show_unit(&l);
     return 0;
 }
 
@@ -575,8 +611,14 @@ static flv_rc stop_part(const struct cli_local *l,
                         struct flv_err *err)
 {
     struct cli_holder h;
-    flv_rc rc = part == CLI_SERVER ? cli_local_holder(l, &h, err)
-                                   : cli_manager_holder(l, &h, err);
+    /* Also one that is dead just now, and would come back. */
+    const char *unit = part == CLI_SERVER ? l->server_unit : l->manager_unit;
+    *out_ran = *out_ran || cli_unit_exists(unit);
+    flv_rc rc = cli_unit_stop(unit, UNIT_STOP_MS_MAX, err);
+    if (rc == FLV_OK) {
+        rc = part == CLI_SERVER ? cli_local_holder(l, &h, err)
+                                : cli_manager_holder(l, &h, err);
+    }
     if (rc != FLV_OK) {
         return rc;
     }
@@ -603,7 +645,7 @@ static flv_rc bring_manager_back(const struct cli_local *l, struct flv_err *err)
     rc = cli_local_holder(l, &server, err);
     snprintf(address, sizeof address, "127.0.0.1:%u", server.port);
     return rc == FLV_OK ? cli_manager_start(l, server.port > 0 ? address : NULL,
-                                            NULL, err)
+                                            NULL, false, err)
                         : rc;
 }
 

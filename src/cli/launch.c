@@ -27,6 +27,8 @@ struct launch {
     const char *rust_log;       /* borrowed; NULL: as inherited */
     char *words[WORDS_MAX + 1]; /* borrowed */
     size_t count;
+    const char *unit;            /* of systemd; NULL: a child of this one */
+    const char *const *settings; /* of the unit */
     char sc_port[8], spu_port[8], ready_fd[16];
     int log_fd;
     off_t log_start; /* where this start's lines begin */
@@ -140,6 +142,13 @@ static void last_words(const struct launch *s, char *out, size_t size)
     }
 }
 
+static flv_rc late(const struct launch *s, struct flv_err *err)
+{
+    return flv_fail(err, FLV_E_TIMEOUT,
+                    "%s is not ready after %d s; see %.100s", s->name,
+                    READY_MS_MAX / 1000, s->log_file);
+}
+
 static flv_rc died(const struct launch *s, pid_t pid, struct flv_err *err)
 {
     char why[160];
@@ -167,9 +176,7 @@ static flv_rc wait_ready(const struct launch *s, pid_t pid, struct flv_err *err)
         n = poll(&p, 1, READY_MS_MAX);
     } while (n < 0 && errno == EINTR);
     if (n <= 0) {
-        return flv_fail(err, FLV_E_TIMEOUT,
-                        "%s (pid %ld) is not ready after %d s; see %.100s",
-                        s->name, (long)pid, READY_MS_MAX / 1000, s->log_file);
+        return late(s, err);
     }
     return read(s->ready[0], &byte, 1) == 1 ? FLV_OK : died(s, pid, err);
 }
@@ -200,20 +207,55 @@ static flv_rc spawn(struct launch *s,
     return FLV_OK;
 }
 
-/* Runs the words in the background and returns when the program serves. */
+static flv_rc
+run_child(struct launch *s, const char *program, struct flv_err *err)
+{
+    pid_t pid = 0;
+    flv_rc rc = spawn(s, program, &pid, err);
+    if (rc == FLV_OK) {
+        rc = wait_ready(s, pid, err);
+        close(s->ready[0]);
+    }
+    return rc;
+}
+
+static flv_rc
+run_unit(struct launch *s, const char *program, struct flv_err *err)
+{
+    char why[160];
+    char about[CLI_PATH_MAX + 64];
+    s->words[s->count] = NULL;
+    snprintf(about, sizeof about, "%s of `fluvio cluster start`, log in %s",
+             s->name, s->log_file);
+    const struct cli_unit u = {.name = s->unit,
+                               .about = about,
+                               .settings = s->settings,
+                               .log_file = s->log_file,
+                               .rust_log = s->rust_log,
+                               .program = program,
+                               .words = s->words + 1};
+    flv_rc rc = cli_unit_run(&u, READY_MS_MAX, err);
+    if (rc == FLV_E_TIMEOUT) {
+        return late(s, err);
+    }
+    if (rc != FLV_OK) {
+        last_words(s, why, sizeof why);
+    }
+    return rc == FLV_OK || why[0] == '\0'
+               ? rc
+               : flv_fail(err, FLV_E_IO, "%s did not start: %s", s->name, why);
+}
+
+/* Runs the words and returns when the program serves. */
 static flv_rc launch(struct launch *s, struct flv_err *err)
 {
     struct flv_buf program;
-    pid_t pid = 0;
     flv_buf_init(&program, CLI_PATH_MAX);
     flv_rc rc = cli_program_find(s->name, &program, err);
     rc = rc == FLV_OK ? open_log(s, err) : rc;
     if (rc == FLV_OK) {
-        rc = spawn(s, (const char *)program.data, &pid, err);
-    }
-    if (rc == FLV_OK) {
-        rc = wait_ready(s, pid, err);
-        close(s->ready[0]);
+        const char *path = (const char *)program.data;
+        rc = s->unit != NULL ? run_unit(s, path, err) : run_child(s, path, err);
     }
     if (s->log_fd >= 0) {
         close(s->log_fd);
@@ -236,6 +278,25 @@ launch_with(struct launch *s, const char *variable, struct flv_err *err)
     return rc;
 }
 
+/* The guard is in the unit, too: it holds the folder's lock and the ports,
+ * waits longer each time, counts, and knows the reason. systemd brings back
+ * what the guard cannot: itself. One that the guard gave up has an exit
+ * status, and stays down. */
+static const char *const server_settings[] = {
+    /* As if it were part of what all others need: when the machine stops, the
+     * manager has ended before this one is told to. */
+    "DefaultDependencies=no",
+    "Conflicts=shutdown.target",
+    "Before=basic.target shutdown.target",
+    "NotifyAccess=all", /* the server is the guard's child */
+    "Restart=on-abnormal",
+    "RestartSec=100ms",
+    "StartLimitIntervalSec=60s",
+    "StartLimitBurst=8",
+    "TimeoutStopSec=60s",
+    "OOMPolicy=continue",
+    NULL};
+
 flv_rc cli_local_start(const struct cli_local *l,
                        const struct cli_server_conf *conf,
                        struct cli_holder *out,
@@ -245,6 +306,8 @@ flv_rc cli_local_start(const struct cli_local *l,
     struct launch s = {.name = "fluvio-server",
                        .log_file = l->log_file,
                        .rust_log = conf->rust_log,
+                       .unit = conf->as_unit ? l->server_unit : NULL,
+                       .settings = server_settings,
                        .log_fd = -1};
     snprintf(s.sc_port, sizeof s.sc_port, "%u", conf->sc_port);
     snprintf(s.spu_port, sizeof s.spu_port, "%u", conf->spu_port);
@@ -270,11 +333,21 @@ flv_rc cli_local_start(const struct cli_local *l,
 flv_rc cli_manager_start(const struct cli_local *l,
                          const char *cluster,
                          const char *rust_log,
+                         bool as_unit,
                          struct flv_err *err)
 {
+    /* Here systemd does all that the guard would. Connectors outlive a manager
+     * that dies; one that is told to end drains them first. */
+    static const char *const settings[] = {
+        "KillMode=process",          "Restart=on-failure",
+        "RestartSec=500ms",          "StartLimitIntervalSec=0",
+        "SuccessExitStatus=130 143", "TimeoutStopSec=60s",
+        "OOMPolicy=continue",        NULL};
     struct launch s = {.name = "fluvio-manager",
                        .log_file = l->manager_log,
                        .rust_log = rust_log,
+                       .unit = as_unit ? l->manager_unit : NULL,
+                       .settings = settings,
                        .log_fd = -1};
     add_word(&s, s.name);
     add_option(&s, "--data-dir", l->manager_dir);
@@ -285,6 +358,8 @@ flv_rc cli_manager_start(const struct cli_local *l,
     } else {
         add_option(&s, "--cluster", cluster);
     }
-    add_word(&s, "--guard");
+    if (!as_unit) {
+        add_word(&s, "--guard");
+    }
     return launch_with(&s, "FLV_MANAGER_OPTIONS", err);
 }

@@ -137,6 +137,10 @@ flv_rc cli_local_find(struct cli_local *l,
     snprintf(l->manager_dir, sizeof l->manager_dir, "%s/manager", l->data_dir);
     snprintf(l->manager_profile, sizeof l->manager_profile,
              "%s/cluster.profile", l->manager_dir);
+    if (rc == FLV_OK) {
+        cli_unit_name("fluvio-server", l->data_dir, l->server_unit);
+        cli_unit_name("fluvio-manager", l->data_dir, l->manager_unit);
+    }
     return rc;
 }
 

@@ -12,6 +12,7 @@
 #define FLV_CLI_LOCAL_H
 
 #include "base/bytes.h"
+#include "cli/systemd.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -26,6 +27,8 @@ struct cli_local {
     char manager_log[CLI_PATH_MAX + 32];
     /* The manager's own profile, where the cluster speaks TLS. */
     char manager_profile[CLI_PATH_MAX + 64];
+    /* What they are called where systemd runs them; empty: it cannot. */
+    char server_unit[CLI_UNIT_MAX], manager_unit[CLI_UNIT_MAX];
 };
 
 /* The folders that were given, else those of the last start (when `recorded`),
@@ -63,6 +66,7 @@ struct cli_server_conf {
     uint16_t sc_port;
     uint16_t spu_port;
     bool insecure;
+    bool as_unit;             /* of systemd; else in the background */
     const char *metrics_addr; /* NULL: none */
     /* Whole paths; NULL: plain TCP. */
     const char *tls_cert, *tls_key, *tls_client_ca, *policy;
@@ -73,8 +77,7 @@ FLV_CHECKED flv_rc cli_local_lock(int *out_fd, struct flv_err *err);
 /* Creates the folders and remembers them for the commands that follow. */
 FLV_CHECKED flv_rc cli_local_prepare(const struct cli_local *l,
                                      struct flv_err *err);
-/* Starts the server in the background and returns when it serves
- * (launch.c). */
+/* Starts the server and returns when it serves (launch.c). */
 FLV_CHECKED flv_rc cli_local_start(const struct cli_local *l,
                                    const struct cli_server_conf *conf,
                                    struct cli_holder *out,
@@ -84,6 +87,7 @@ FLV_CHECKED flv_rc cli_local_start(const struct cli_local *l,
 FLV_CHECKED flv_rc cli_manager_start(const struct cli_local *l,
                                      const char *cluster,
                                      const char *rust_log,
+                                     bool as_unit,
                                      struct flv_err *err);
 /* What guard.json says of the server's last death. */
 struct cli_deaths {

@@ -182,6 +182,19 @@ static flv_rc check_server(struct cli *c, struct flv_err *err)
     return rc;
 }
 
+static void show_unit(const struct cli_local *l)
+{
+    char text[64] = "";
+    uint32_t count = cli_unit_restarts(l->server_unit);
+    if (count > 0) {
+        snprintf(text, sizeof text,
+                 ", which brought its guard back %" PRIu32 " times", count);
+    }
+    if (cli_unit_exists(l->server_unit)) {
+        line(true, "Server is %s of systemd%s", l->server_unit, text);
+    }
+}
+
 /* What the guard of the local server has seen. */
 static void show_deaths(const struct flv_profile *target)
 {
@@ -192,8 +205,11 @@ static void show_deaths(const struct flv_profile *target)
         strncmp(target->endpoint, "localhost:", 10) != 0) {
         return;
     }
-    if (cli_local_find(&l, NULL, NULL, true, NULL) != FLV_OK ||
-        !cli_local_deaths(&l, &d)) {
+    if (cli_local_find(&l, NULL, NULL, true, NULL) != FLV_OK) {
+        return;
+    }
+    show_unit(&l);
+    if (!cli_local_deaths(&l, &d)) {
         return;
     }
     int64_t ago_s = flv_clock_wall_ms() / 1000 - d.wall_s;

@@ -25,6 +25,8 @@ home_up() {
     PATH=$FLV_BIN:$PATH
     export HOME PATH FLV_SC_PORT FLV_SPU_PORT
     unset FLV_PROFILE_PATH RUST_LOG FLUVIO_CLIENT_ID
+    # Whatever the machine has: systemd.bats is about the other one.
+    export FLV_SUPERVISOR=guard
 }
 
 # Ends what runs there and removes it.

@@ -1,0 +1,492 @@
+#include "cli/systemd.h"
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/cli.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Hands variables over by name, so that no value is in the process list. */
+#define VERSION_MIN 249
+#define ASK_MS_MAX 5000
+#define WORDS_MAX 2048
+#define WORD_BYTES_MAX (128 << 10)
+
+extern char **environ;
+
+const char *const cli_supervisor_names[] = {"auto", "systemd", "guard", NULL};
+
+/* ---- Running its commands ----------------------------------------------- */
+
+struct words {
+    char **at; /* owned, each owned; ends with NULL */
+    size_t count;
+    bool failed;
+};
+
+static void words_deinit(struct words *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        flv_free(w->at[i]);
+    }
+    flv_free(w->at);
+}
+
+static void add(struct words *w, const char *fmt, ...) FLV_PRINTF(2, 3);
+
+static void add(struct words *w, const char *fmt, ...)
+{
+    va_list args;
+    if (w->at == NULL) {
+        w->at = flv_zalloc(WORDS_MAX + 1, sizeof *w->at);
+    }
+    va_start(args, fmt);
+    int len = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    char *word = w->at != NULL && w->count < WORDS_MAX && len >= 0 &&
+                         len < WORD_BYTES_MAX
+                     ? flv_alloc((size_t)len + 1)
+                     : NULL;
+    if (word == NULL) {
+        w->failed = true;
+        return;
+    }
+    va_start(args, fmt);
+    (void)vsnprintf(word, (size_t)len + 1, fmt, args);
+    va_end(args);
+    w->at[w->count++] = word;
+}
+
+/* What a command has said, cut to fit, and how it has ended. */
+struct answer {
+    char text[1024];
+    size_t len;
+    int status; /* as of waitpid() */
+};
+
+static void become(char *const *words, const char *rust_log, int out_fd)
+{
+    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    signal(SIGPIPE, SIG_DFL);
+    if (rust_log != NULL) {
+        setenv("RUST_LOG", rust_log, 1);
+    }
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+        dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0) {
+        _exit(126);
+    }
+    execvp(words[0], words);
+    dprintf(STDERR_FILENO, "cannot run %s: %s\n", words[0], strerror(errno));
+    _exit(127);
+}
+
+/* Until the command has closed its output. False: it takes too long. */
+static bool listen_to(int fd, uint32_t ms_max, struct answer *a)
+{
+    uint64_t end_ms = flv_clock_mono_ms() + ms_max;
+    for (;;) {
+        char part[256];
+        uint64_t now_ms = flv_clock_mono_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int n = now_ms < end_ms ? poll(&p, 1, (int)(end_ms - now_ms)) : 0;
+        if (n == 0) {
+            return false;
+        }
+        ssize_t got = n > 0 ? read(fd, part, sizeof part) : -1;
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return true;
+        }
+        size_t fits = got > 0 ? (size_t)got : 0;
+        if (fits > sizeof a->text - 1 - a->len) {
+            fits = sizeof a->text - 1 - a->len;
+        }
+        memcpy(a->text + a->len, part, fits);
+        a->len += fits;
+    }
+}
+
+static flv_rc run(const struct words *w,
+                  const char *rust_log,
+                  uint32_t ms_max,
+                  struct answer *out,
+                  struct flv_err *err)
+{
+    int ends[2];
+    *out = (struct answer){.len = 0};
+    if (w->failed) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a command");
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return flv_fail_sys(err, FLV_E_IO, errno, "cannot make a pipe");
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(w->at, rust_log, ends[1]);
+    }
+    int sys = errno;
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return flv_fail_sys(err, FLV_E_IO, sys, "cannot start a process");
+    }
+    bool heard = listen_to(ends[0], ms_max, out);
+    close(ends[0]);
+    if (!heard) {
+        (void)kill(pid, SIGKILL);
+    }
+    while (waitpid(pid, &out->status, 0) < 0 && errno == EINTR) {
+    }
+    out->text[out->len] = '\0';
+    out->text[strcspn(out->text, "\n")] = '\0'; /* the first line says it */
+    return heard ? FLV_OK
+                 : flv_fail(err, FLV_E_TIMEOUT, "%s has not ended within %u s",
+                            w->at[0], ms_max / 1000);
+}
+
+static bool succeeded(const struct answer *a)
+{
+    return WIFEXITED(a->status) && WEXITSTATUS(a->status) == 0;
+}
+
+/* ---- Is it there? ------------------------------------------------------- */
+
+/* A folder of another user is what `su` and `sudo` may leave behind: that
+ * user's systemd would run the programs as that user. */
+static bool runtime_dir(char *out, size_t size, struct flv_err *err)
+{
+    struct stat st;
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+    if (dir == NULL || dir[0] != '/') {
+        cli_ignore(flv_fail(err, FLV_E_UNSUPPORTED,
+                            "no systemd of this user can be reached: "
+                            "XDG_RUNTIME_DIR is not set; log in as this user, "
+                            "or start with --supervisor guard"));
+        return false;
+    }
+    if (stat(dir, &st) != 0 || st.st_uid != geteuid()) {
+        cli_ignore(flv_fail(err, FLV_E_UNSUPPORTED,
+                            "no systemd of this user can be reached: "
+                            "XDG_RUNTIME_DIR, %.80s, is not a folder of this "
+                            "user; log in as this user, or start with "
+                            "--supervisor guard",
+                            dir));
+        return false;
+    }
+    int len = snprintf(out, size, "%s", dir);
+    return len > 0 && (size_t)len < size;
+}
+
+/* Costs no process where there is none. */
+static flv_rc knock(struct flv_err *err)
+{
+    char dir[PATH_MAX];
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (!runtime_dir(dir, sizeof dir, err)) {
+        return FLV_E_UNSUPPORTED;
+    }
+    int len =
+        snprintf(to.sun_path, sizeof to.sun_path, "%.90s/systemd/private", dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool open = fd >= 0 && len > 0 && (size_t)len < sizeof to.sun_path &&
+                connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+    int sys = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return open ? FLV_OK
+                : flv_fail_sys(err, FLV_E_UNSUPPORTED, sys,
+                               "no systemd of this user answers at %s; start "
+                               "with --supervisor guard",
+                               to.sun_path);
+}
+
+static flv_rc check_version(struct flv_err *err)
+{
+    struct answer a;
+    struct words w = {0};
+    uint64_t version = 0;
+    add(&w, "systemctl");
+    add(&w, "--user");
+    add(&w, "show");
+    add(&w, "--property=Version");
+    add(&w, "--value");
+    flv_rc rc = run(&w, NULL, ASK_MS_MAX, &a, err);
+    words_deinit(&w);
+    if (rc == FLV_OK && !succeeded(&a)) {
+        rc = flv_fail(err, FLV_E_UNSUPPORTED,
+                      "the systemd of this user does not answer: %.100s; "
+                      "start with --supervisor guard",
+                      a.text);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    /* "252.39-1~deb12u1" */
+    a.text[strspn(a.text, "0123456789")] = '\0';
+    if (flv_text_u64(a.text, 0, UINT32_MAX, &version, NULL) != FLV_OK ||
+        version < VERSION_MIN) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "the systemd of this user has version %.20s, and "
+                        "%d is the first that will do; start with "
+                        "--supervisor guard",
+                        a.text, VERSION_MIN);
+    }
+    return FLV_OK;
+}
+
+/* What logind says: does this systemd stay without a session of the user? */
+static bool linger_is(const char *expected)
+{
+    struct answer a;
+    struct words w = {0};
+    add(&w, "loginctl");
+    add(&w, "show-user");
+    add(&w, "%lu", (unsigned long)geteuid());
+    add(&w, "--property=Linger");
+    add(&w, "--value");
+    flv_rc rc = run(&w, NULL, ASK_MS_MAX, &a, NULL);
+    words_deinit(&w);
+    return rc == FLV_OK && succeeded(&a) && strcmp(a.text, expected) == 0;
+}
+
+bool cli_systemd_leaves(void)
+{
+    return linger_is("no");
+}
+
+flv_rc cli_supervisor_choose(enum cli_supervisor asked,
+                             const char *unit,
+                             enum cli_supervisor *out,
+                             struct flv_err *err)
+{
+    *out = asked;
+    if (asked == CLI_BY_GUARD) {
+        return FLV_OK;
+    }
+    flv_rc rc = unit[0] != '\0'
+                    ? knock(err)
+                    : flv_fail(err, FLV_E_UNSUPPORTED,
+                               "the path of the data folder is too long for "
+                               "a unit of systemd, or has a '$'; start with "
+                               "--supervisor guard");
+    rc = rc == FLV_OK ? check_version(err) : rc;
+    if (asked == CLI_BY_ANY) {
+        *out = rc == FLV_OK && linger_is("yes") ? CLI_BY_SYSTEMD : CLI_BY_GUARD;
+        return FLV_OK;
+    }
+    return rc;
+}
+
+/* ---- Units -------------------------------------------------------------- */
+
+void cli_unit_name(const char *program, const char *dir, char out[CLI_UNIT_MAX])
+{
+    static const char ending[] = ".service";
+    struct flv_buf b;
+    flv_buf_init(&b, CLI_UNIT_MAX - sizeof ending);
+    flv_rc rc = strchr(dir, '$') == NULL ? flv_buf_addf(&b, "%s-", program)
+                                         : FLV_E_UNSUPPORTED;
+    bool first = true;
+    assert(dir[0] == '/');
+    /* One '-' for each slash between names, however many there are. */
+    for (const char *c = dir; *c != '\0' && rc == FLV_OK; c++) {
+        bool last = c[strspn(c, "/")] == '\0';
+        if (*c == '/') {
+            bool parts = !first && !last && c[1] != '/';
+            rc = parts ? flv_buf_add_u8(&b, '-') : FLV_OK;
+            continue;
+        }
+        bool plain = isalnum((unsigned char)*c) != 0 || *c == '.';
+        rc = plain ? flv_buf_add_u8(&b, (uint8_t)*c)
+                   : flv_buf_addf(&b, "_%02x", (unsigned char)*c);
+        first = false;
+    }
+    const char *text = rc == FLV_OK ? flv_buf_str(&b) : NULL;
+    out[0] = '\0';
+    if (text != NULL) {
+        snprintf(out, CLI_UNIT_MAX, "%s%s", text, ending);
+    }
+    flv_buf_deinit(&b);
+}
+
+/* Names and values that systemd would refuse are left out, and what it says
+ * to this process and not to the other. */
+static bool is_to_pass(const char *entry)
+{
+    static const char *const own[] = {
+        "NOTIFY_SOCKET", "INVOCATION_ID",   "JOURNAL_STREAM", "SYSTEMD_",
+        "LISTEN_",       "WATCHDOG_",       "MANAGERPID",     "MAINPID",
+        "CREDENTIALS_",  "MEMORY_PRESSURE", "RUST_LOG="};
+    const char *value = strchr(entry, '=');
+    if (value == NULL || value == entry || isdigit((unsigned char)entry[0])) {
+        return false;
+    }
+    for (const char *c = entry; c < value; c++) {
+        if (isalnum((unsigned char)*c) == 0 && *c != '_') {
+            return false;
+        }
+    }
+    for (const char *c = ++value; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' && *c != '\t' && *c != '\n') {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strncmp(entry, own[i], strlen(own[i])) == 0) {
+            return false;
+        }
+    }
+    return flv_text_is_utf8(flv_slice_str(value));
+}
+
+/* As a child would inherit it. */
+static void add_environment(struct words *w, const char *rust_log)
+{
+    for (char **e = environ; e != NULL && *e != NULL; e++) {
+        if (is_to_pass(*e)) {
+            add(w, "--setenv=%.*s", (int)strcspn(*e, "="), *e);
+        }
+    }
+    if (rust_log != NULL || getenv("RUST_LOG") != NULL) {
+        add(w, "--setenv=RUST_LOG");
+    }
+}
+
+/* systemd would look for variables in it. */
+static void add_literally(struct words *w, const char *text)
+{
+    struct flv_buf b;
+    flv_buf_init(&b, WORD_BYTES_MAX);
+    flv_rc rc = FLV_OK;
+    for (const char *c = text; *c != '\0' && rc == FLV_OK; c++) {
+        rc = *c == '$' ? flv_buf_add_str(&b, "$$")
+                       : flv_buf_add_u8(&b, (uint8_t)*c);
+    }
+    const char *word = rc == FLV_OK ? flv_buf_str(&b) : NULL;
+    if (word != NULL) {
+        add(w, "%s", word);
+    } else {
+        w->failed = true;
+    }
+    flv_buf_deinit(&b);
+}
+
+static void add_run(struct words *w, const struct cli_unit *u)
+{
+    add(w, "systemd-run");
+    add(w, "--user");
+    add(w, "--quiet");
+    add(w, "--collect"); /* also one that failed makes room for the next */
+    add(w, "--unit=%s", u->name);
+    add(w, "--description=%s", u->about);
+    add(w, "--service-type=notify");
+    add(w, "--property=UMask=0077");
+    add(w, "--property=TimeoutStartSec=infinity"); /* the caller has one */
+    add(w, "--property=StandardOutput=append:%s", u->log_file);
+    add(w, "--property=StandardError=append:%s", u->log_file);
+    for (const char *const *s = u->settings; *s != NULL; s++) {
+        add(w, "--property=%s", *s);
+    }
+    add_environment(w, u->rust_log);
+    add(w, "--");
+    add_literally(w, u->program);
+    for (char *const *word = u->words; *word != NULL; word++) {
+        add_literally(w, *word);
+    }
+}
+
+flv_rc cli_unit_run(const struct cli_unit *u,
+                    uint32_t ready_ms_max,
+                    struct flv_err *err)
+{
+    struct answer a;
+    struct words w = {0};
+    flv_rc rc = cli_unit_stop(u->name, ASK_MS_MAX, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    add_run(&w, u);
+    rc = run(&w, u->rust_log, ready_ms_max, &a, err);
+    words_deinit(&w);
+    if (rc == FLV_OK && !succeeded(&a)) {
+        cli_ignore(cli_unit_stop(u->name, ASK_MS_MAX, NULL));
+        rc = flv_fail(err, FLV_E_IO, "%.160s", a.text);
+    }
+    return rc;
+}
+
+bool cli_unit_exists(const char *name)
+{
+    char dir[PATH_MAX];
+    char path[PATH_MAX + CLI_UNIT_MAX + 32];
+    if (name[0] == '\0' || !runtime_dir(dir, sizeof dir, NULL)) {
+        return false;
+    }
+    /* systemd.unit(5), section "Unit File Load Path". */
+    snprintf(path, sizeof path, "%s/systemd/transient/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static flv_rc ask_about(const char *verb,
+                        const char *property,
+                        const char *name,
+                        uint32_t ms_max,
+                        struct answer *out,
+                        struct flv_err *err)
+{
+    struct words w = {0};
+    add(&w, "systemctl");
+    add(&w, "--user");
+    add(&w, "%s", verb);
+    if (property != NULL) {
+        add(&w, "--property=%s", property);
+        add(&w, "--value");
+    }
+    add(&w, "--");
+    add(&w, "%s", name);
+    flv_rc rc = run(&w, NULL, ms_max, out, err);
+    words_deinit(&w);
+    return rc;
+}
+
+flv_rc cli_unit_stop(const char *name, uint32_t ms_max, struct flv_err *err)
+{
+    struct answer a;
+    if (!cli_unit_exists(name)) {
+        return FLV_OK;
+    }
+    flv_rc rc = ask_about("stop", NULL, name, ms_max, &a, err);
+    /* It may have ended by itself just now. */
+    if (rc == FLV_OK && !succeeded(&a) && cli_unit_exists(name)) {
+        rc = flv_fail(err, FLV_E_IO, "cannot stop %.100s: %.80s", name, a.text);
+    }
+    return rc;
+}
+
+uint32_t cli_unit_restarts(const char *name)
+{
+    struct answer a;
+    uint64_t count = 0;
+    if (!cli_unit_exists(name) ||
+        ask_about("show", "NRestarts", name, ASK_MS_MAX, &a, NULL) != FLV_OK ||
+        flv_text_u64(a.text, 0, UINT32_MAX, &count, NULL) != FLV_OK) {
+        return 0;
+    }
+    return (uint32_t)count;
+}

@@ -1,0 +1,355 @@
+#!/usr/bin/env bats
+# `fluvio cluster start` with the systemd of this user: a real one.
+
+load lib.bash
+load manager.bash
+
+# A systemd for the user of the tests, on a runtime folder of its own, where one
+# can be started; else that of the session. Says why where there is neither.
+setup_file() {
+    SYSTEMD_HOME=$(mktemp -d "${BATS_TMPDIR:-/tmp}/fluvio-systemd.XXXXXX")
+    export SYSTEMD_HOME
+    local program=/lib/systemd/systemd
+    [ -x $program ] || program=/usr/lib/systemd/systemd
+    if [ -n "${XDG_RUNTIME_DIR:-}" ] && timeout 5 systemctl --user show-environment >/dev/null 2>&1; then
+        ln -s "$XDG_RUNTIME_DIR" "$SYSTEMD_HOME/run"
+    elif [ ! -x $program ]; then
+        echo "systemd is not installed" >"$SYSTEMD_HOME/skip"
+    elif [ "$(id -u)" -ne 0 ]; then
+        echo "no systemd runs for this user, and only root can start one outside of a session" \
+            >"$SYSTEMD_HOME/skip"
+    else
+        systemd_up "$program" || echo "a systemd for this user does not start here: $(tail -n 1 "$SYSTEMD_HOME/log")" \
+            >"$SYSTEMD_HOME/skip"
+    fi
+}
+
+# In a mount namespace that shows what it asks for: a machine that systemd has
+# booted, and a cgroup file system that begins with a group of its own.
+systemd_up() {
+    mkdir -m 700 "$SYSTEMD_HOME/run"
+    XDG_RUNTIME_DIR=$SYSTEMD_HOME/run HOME=$SYSTEMD_HOME \
+        setsid unshare --mount bash "$BATS_TEST_DIRNAME/systemd.bash" "$1" \
+        "${SYSTEMD_HOME##*/}" >"$SYSTEMD_HOME/log" 2>&1 3>&- </dev/null &
+    echo $! >"$SYSTEMD_HOME/pid"
+    until_true 10 eval 'XDG_RUNTIME_DIR=$SYSTEMD_HOME/run systemctl --user show-environment >/dev/null 2>&1 ||
+        ! kill -0 $(cat "$SYSTEMD_HOME/pid") 2>/dev/null'
+    kill -0 "$(cat "$SYSTEMD_HOME/pid")" 2>/dev/null
+}
+
+teardown_file() {
+    if [ -f "$SYSTEMD_HOME/pid" ]; then
+        local pid
+        pid=$(cat "$SYSTEMD_HOME/pid")
+        kill "$pid" 2>/dev/null || true
+        until_true 20 eval "! kill -0 $pid 2>/dev/null" || kill -9 "$pid"
+    fi
+    rm -rf "$SYSTEMD_HOME"
+}
+
+setup() {
+    home_up
+    cd "$HOME"
+    unset FLV_SUPERVISOR
+    export XDG_RUNTIME_DIR=$SYSTEMD_HOME/run
+    mkdir bin
+    PATH=$HOME/bin:$PATH
+    lingers yes
+}
+
+teardown() {
+    rm -rf "$SYSTEMD_HOME/run/systemd/user/$(unit fluvio-server).d"
+    cd /
+    home_down
+}
+
+need_systemd() {
+    [ ! -f "$SYSTEMD_HOME/skip" ] || skip "$(cat "$SYSTEMD_HOME/skip")"
+}
+
+# lingers yes|no: what logind says of this user. The real one would have to be
+# told for the whole machine.
+lingers() {
+    printf '#!/bin/sh\necho %s\n' "$1" >"$HOME/bin/loginctl"
+    chmod +x "$HOME/bin/loginctl"
+}
+
+# unit PROGRAM [FOLDER]: the name of its unit.
+unit() {
+    python3 - "$1" "${2:-$HOME/.fluvio/data}" <<'PY'
+import re, sys
+name = b"-".join(re.sub(rb"[^A-Za-z0-9.]", lambda m: b"_%02x" % m[0][0], part)
+                 for part in sys.argv[2].encode().split(b"/") if part)
+print(f"{sys.argv[1]}-{name.decode()}.service")
+PY
+}
+
+is_active() {
+    [ "$(systemctl --user is-active "$1")" = active ]
+}
+
+# All units of this home are gone, and so are their processes.
+nothing_left() {
+    [ -z "$(systemctl --user list-units --all --no-legend --plain "fluvio-*${HOME##*.}*")" ]
+    ! pgrep -f "fluvio-(server|manager) --data-dir $HOME/" >/dev/null
+}
+
+# restart_in TIME: systemd waits so long before it starts this home's server
+# again; nobody holds the folder meanwhile.
+restart_in() {
+    local dir
+    dir=$XDG_RUNTIME_DIR/systemd/user/$(unit fluvio-server).d
+    mkdir -p "$dir"
+    printf '[Service]\nRestartSec=%s\n' "$1" >"$dir/test.conf"
+    systemctl --user daemon-reload
+}
+
+manager_pid() {
+    field "$(manager)/manager.json" 'd["pid"]' 2>/dev/null
+}
+
+is_new() {
+    local pid
+    pid=$(server_pid)
+    [ -n "$pid" ] && [ "$pid" != "$1" ] && kill -0 "$pid" 2>/dev/null &&
+        fluvio topic list >/dev/null 2>&1
+}
+
+is_new_manager() {
+    local pid
+    pid=$(manager_pid)
+    [ -n "$pid" ] && [ "$pid" != "$1" ] && kill -0 "$pid" 2>/dev/null &&
+        is_state "$2" Running
+}
+
+# ---- the decision ----
+
+@test "where systemd stays, it runs server and manager; logs are where they were" {
+    need_systemd
+    run -0 fluvio cluster start
+    [[ $output == *"unit  $(unit fluvio-server)"* ]]
+    [[ $output != *enable-linger* ]]
+    is_active "$(unit fluvio-server)"
+    is_active "$(unit fluvio-manager)"
+    [[ $(cat "/proc/$(server_pid)/cgroup") == *"/$(unit fluvio-server)"* ]]
+    [[ $(cat "/proc/$(manager_pid)/cgroup") == *"/$(unit fluvio-manager)"* ]]
+    run -0 fluvio cluster status
+    [[ $output == *"Server is $(unit fluvio-server) of systemd"* ]]
+    [[ $output == *"Connector manager is ok"* ]]
+    grep -q ready "$HOME/.fluvio/log/fluvio-server.log"
+    grep -q ready "$HOME/.fluvio/log/fluvio-manager.log"
+    [ "$(stat -c %a "$HOME/.fluvio/log/fluvio-server.log")" = 600 ]
+    run -1 --separate-stderr fluvio cluster start
+    [[ $stderr == *"runs already: pid $(server_pid), port $FLV_SC_PORT"* ]]
+    run -0 fluvio cluster shutdown
+    [ "$output" = "Uninstalled fluvio local components" ]
+    nothing_left
+    run -0 --separate-stderr fluvio cluster shutdown
+    [[ $stderr == "no local cluster runs"* ]]
+    fluvio cluster start
+    run -0 fluvio cluster delete --force
+    [ ! -e "$HOME/.fluvio/data" ]
+    nothing_left
+}
+
+@test "where it would end when the user logs out, a guard does it" {
+    need_systemd
+    lingers no
+    fluvio cluster start
+    [ -n "$(guard_pid)" ]
+    run ! is_active "$(unit fluvio-server)"
+    run -0 fluvio cluster status
+    [[ $output != *systemd* ]]
+    fluvio cluster shutdown
+    # Whoever asks for it gets it, and is told.
+    run -0 --separate-stderr fluvio cluster start --supervisor systemd
+    [[ $stderr == *"ends when you log out"*"loginctl enable-linger"* ]]
+    is_active "$(unit fluvio-server)"
+    fluvio cluster shutdown
+    lingers yes
+    FLV_SUPERVISOR=guard fluvio cluster start
+    run ! is_active "$(unit fluvio-server)"
+}
+
+@test "where there is none, a guard does it, and who asks is told why" {
+    unset XDG_RUNTIME_DIR
+    run -1 --separate-stderr fluvio cluster start --supervisor systemd
+    [[ $stderr == *"XDG_RUNTIME_DIR is not set"*"--supervisor guard"* ]]
+    export XDG_RUNTIME_DIR=$HOME
+    run -1 --separate-stderr fluvio cluster start --supervisor systemd
+    [[ $stderr == *"answers at $HOME/systemd/private"*"--supervisor guard"* ]]
+    if [ "$(id -u)" -ne 0 ]; then
+        # What su leaves behind.
+        XDG_RUNTIME_DIR=/ run -1 --separate-stderr fluvio cluster start --supervisor systemd
+        [[ $stderr == *"not a folder of this user"* ]]
+    fi
+    fluvio cluster start
+    [ -n "$(guard_pid)" ]
+}
+
+# ---- coming back ----
+
+@test "a killed server comes back, and with its guard, too" {
+    need_systemd
+    local pid guard
+    fluvio cluster start
+    fluvio topic create t
+    echo kept | fluvio produce t
+    pid=$(server_pid)
+    guard=$(guard_pid)
+    kill -9 "$pid"
+    until_true 20 is_new "$pid"
+    [ "$(guard_pid)" = "$guard" ]
+    run -0 fluvio cluster status
+    [[ $output == *"Server died "*" ago and was brought back: ended by signal 9"* ]]
+    pid=$(server_pid)
+    kill -9 "$guard"
+    until_true 20 is_new "$pid"
+    pid=$(server_pid)
+    kill -9 "$(guard_pid)" "$pid"
+    until_true 20 is_new "$pid"
+    run -0 fluvio consume t -B -d
+    [ "$output" = kept ]
+    run -0 fluvio cluster status
+    [[ $output == *"brought its guard back 2 times"* ]]
+    fluvio cluster shutdown
+    nothing_left
+}
+
+@test "a killed manager comes back and finds its connector running" {
+    need_systemd
+    local pid connector
+    fluvio cluster start
+    make_file c
+    fluvio connector create -c c.yml
+    until_true 20 is_state c Running
+    connector=$(cat "$(manager)/run/c.lock")
+    pid=$(manager_pid)
+    kill -9 "$pid"
+    until_true 20 is_new_manager "$pid" c
+    [ "$(cat "$(manager)/run/c.lock")" = "$connector" ]
+    kill -0 "$connector"
+    fluvio cluster shutdown
+    run ! kill -0 "$connector"
+    nothing_left
+}
+
+@test "what was told to end does not come back" {
+    need_systemd
+    fluvio cluster start
+    kill -TERM "$(manager_pid)"
+    kill -TERM "$(server_pid)"
+    until_true 20 nothing_left
+    fluvio cluster start
+    systemctl --user stop "$(unit fluvio-server)"
+    systemctl --user stop "$(unit fluvio-manager)"
+    nothing_left
+    run -0 grep -c stopped "$HOME/.fluvio/log/fluvio-server.log"
+    [ "$output" = 2 ]
+    run ! grep 'second signal' "$HOME/.fluvio/log/fluvio-server.log"
+}
+
+@test "shutdown ends a server that systemd is about to start again" {
+    need_systemd
+    restart_in 1d
+    fluvio cluster start
+    kill -9 "$(guard_pid)"
+    until_true 20 eval '[ "$(systemctl --user show -P SubState "$(unit fluvio-server)")" = auto-restart ]'
+    # Nor is it in the way of a start.
+    fluvio cluster start
+    is_active "$(unit fluvio-server)"
+    kill -9 "$(guard_pid)" "$(server_pid)"
+    run -0 fluvio cluster shutdown
+    [ "$output" = "Uninstalled fluvio local components" ]
+    nothing_left
+}
+
+@test "a server that cannot start says why and is not tried again" {
+    need_systemd
+    mkdir photos
+    echo cat >photos/cat.jpg
+    run -1 --separate-stderr fluvio cluster start --data-dir "$HOME/photos"
+    [[ $stderr == *"fluvio-server did not start: "*"$HOME/photos is not a fluvio-server data directory"* ]]
+    nothing_left
+    [ "$(grep -c 'not a fluvio-server' "$HOME/.fluvio/log/fluvio-server.log")" = 1 ]
+}
+
+@test "a server that cannot start again is given up, with its reason" {
+    need_systemd
+    fluvio cluster start
+    mv "$HOME/.fluvio/data/meta.db" meta.db
+    mkdir "$HOME/.fluvio/data/meta.db"
+    kill -9 "$(server_pid)"
+    until_true 30 eval '! systemctl --user is-active --quiet "$(unit fluvio-server)"'
+    run -1 --separate-stderr fluvio cluster status
+    [[ $stderr == *"Server died 8 times in a row and was given up "*meta.db* ]]
+    # systemd leaves it at that.
+    grep -c 'data_dir=' "$HOME/.fluvio/log/fluvio-server.log" >count || true
+    run ! is_active "$(unit fluvio-server)"
+    rmdir "$HOME/.fluvio/data/meta.db"
+    mv meta.db "$HOME/.fluvio/data/meta.db"
+    fluvio cluster start
+    is_active "$(unit fluvio-server)"
+}
+
+# ---- what is handed over ----
+
+# arrived FOLDER: the server of that folder has the environment of the start.
+arrived() {
+    tr '\0' '\n' <"/proc/$(cat "$1/data/lock")/environ" >environ
+    grep -Fxq 'WORDS=$HOME %h "q"  \\ ' environ
+    grep -Fxq 'RUST_LOG=debug' environ
+    grep -Fxq "HOME=$HOME" environ
+    run ! grep -F nobody environ
+}
+
+@test "folders of any name, options and the environment arrive as they are" {
+    need_systemd
+    # No path of SQLite has a '%', no word of a unit a '$'.
+    local odd="$HOME/a \\x2d 'q\" –" log="$HOME/%h \$HOME 'log\""
+    # A name that systemd would not take is no hindrance.
+    env 'BASH_FUNC_x%%=() { :; }' 'WORDS=$HOME %h "q"  \\ ' NOTIFY_SOCKET="$HOME/nobody" \
+        fluvio cluster start --data-dir "$odd/data" --log-dir "$log" --rust-log debug
+    [ -f "$odd/data/VERSION" ]
+    grep -q msg=ready "$log/fluvio-server.log"
+    is_active "$(unit fluvio-server "$odd/data")"
+    arrived "$odd"
+    # Also when systemd has read all its units again.
+    systemctl --user daemon-reload
+    local pid
+    pid=$(cat "$odd/data/lock")
+    : >"$log/fluvio-server.log"
+    kill -9 "$(sed 's/.*"guard":\([0-9]*\).*/\1/' "$odd/data/server.json")"
+    until_true 20 eval '[ "$(cat "$odd/data/lock")" != '"$pid"' ] && fluvio topic list >/dev/null 2>&1'
+    grep -q msg=ready "$log/fluvio-server.log"
+    arrived "$odd"
+    fluvio cluster delete --force
+    nothing_left
+    # Where systemd cannot, a guard does it.
+    fluvio cluster start --data-dir "$HOME/\$a/data"
+    [ -n "$(sed -n 's/.*"guard":\([1-9][0-9]*\).*/\1/p' "$HOME/\$a/data/server.json")" ]
+    fluvio cluster delete --force
+}
+
+# ---- the end of the machine ----
+
+# when MESSAGE FILE: the time of its last line with that message.
+when() {
+    grep -F "msg=$1" "$2" | tail -n 1 | cut -d ' ' -f 1
+}
+
+# The last one, because it ends what the others use.
+@test "when systemd ends, connectors drain before the server is told to end" {
+    need_systemd
+    [ -f "$SYSTEMD_HOME/pid" ] || skip "it is the one of the session"
+    fluvio cluster start
+    make_file c
+    fluvio connector create -c c.yml
+    until_true 20 is_state c Running
+    kill "$(cat "$SYSTEMD_HOME/pid")"
+    until_true 30 eval "! pgrep -f 'fluvio-.* $HOME/' >/dev/null"
+    grep -F msg=stopped "$HOME/.fluvio/log/fluvio-server.log"
+    [[ $(when stopped "$HOME/.fluvio/log/fluvio-manager.log") < $(when stopping "$HOME/.fluvio/log/fluvio-server.log") ]]
+    run ! grep 'level=error' "$HOME/.fluvio/log/fluvio-manager.log"
+    rm "$SYSTEMD_HOME/pid"
+}
