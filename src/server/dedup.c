@@ -42,6 +42,7 @@ struct flv_deduper {
     struct put_list line;          /* to be looked at */
     struct put_list out; /* staged, or with nothing left to stage: in order */
     int64_t end;         /* behind what was answered last */
+    struct flv_numbers numbers;
     /* An append failed while a job ran: its chain goes when it is done. */
     bool stale;
     flv_rc lost_rc;
@@ -91,6 +92,7 @@ static void deduper_free(struct flv_deduper *d)
     struct flv_topic *t = topic_of(d);
     assert(is_idle(d));
     drop_chain(d);
+    flv_numbers_clear(&d->numbers);
     if (t != NULL && d->index < t->deduper_count) {
         t->dedupers[d->index] = NULL;
     }
@@ -173,9 +175,10 @@ static void lose(struct flv_deduper *d, flv_rc rc, const struct flv_err *err)
     struct flv_dedup_put *e;
     d->lost_rc = rc;
     d->lost_err = *err;
+    flv_numbers_clear(&d->numbers);
     STAILQ_FOREACH(e, &d->out, link)
     {
-        e->in_doubt = e->in_doubt || e->dropped > 0;
+        e->in_doubt = e->in_doubt || e->dropped > 0 || e->echo;
     }
     if (d->state == DEDUPER_RUNS) {
         d->stale = true;
@@ -190,6 +193,25 @@ static void doubt(const struct flv_deduper *d, struct flv_dedup_put *e)
     e->err = d->lost_err;
 }
 
+/* It is on disk, and so is what it repeats. */
+static void succeed(struct flv_deduper *d, struct flv_dedup_put *e)
+{
+    if (e->echo) {
+        int64_t base = -1;
+        (void)flv_numbers_judge(&d->numbers, &e->run, &base);
+        e->base_offset = base;
+        return;
+    }
+    if (e->made.bytes > 0) {
+        d->end = e->base_offset + e->append.base.records;
+    } else {
+        e->base_offset = d->end;
+    }
+    if (e->numbered) {
+        flv_numbers_place(&d->numbers, &e->run, e->base_offset);
+    }
+}
+
 /* Answers in the order of the log, as far as that is known. */
 static void drain(struct flv_deduper *d)
 {
@@ -201,10 +223,8 @@ static void drain(struct flv_deduper *d)
             lose(d, e->rc, &e->err);
         } else if (e->in_doubt) {
             doubt(d, e);
-        } else if (e->made.bytes > 0) {
-            d->end = e->base_offset + e->append.base.records;
         } else {
-            e->base_offset = d->end;
+            succeed(d, e);
         }
         finish(e);
     }
@@ -239,6 +259,9 @@ static void store(struct flv_deduper *d, struct flv_dedup_put *e)
         return;
     }
     struct flv_partition *p = t->partitions[d->index];
+    if (e->numbered && flv_numbers_note(&d->numbers, &e->run) != FLV_OK) {
+        flv_numbers_clear(&d->numbers); /* the module has to do */
+    }
     flv_partition_count_dropped(p, e->dropped);
     STAILQ_INSERT_TAIL(&d->out, e, link);
     if (e->made.bytes == 0) {
@@ -483,6 +506,34 @@ static bool look_at_module(struct flv_deduper *d, const struct flv_topic *t)
     return true;
 }
 
+/* True: its numbers alone say what becomes of it. */
+static bool is_answered(struct flv_deduper *d, struct flv_dedup_put *e)
+{
+    int64_t base = -1;
+    if (!e->numbered) {
+        return false;
+    }
+    switch (flv_numbers_judge(&d->numbers, &e->run, &base)) {
+    case FLV_NUMBER_KNOWN:
+        e->echo = e->over = true;
+        STAILQ_REMOVE_HEAD(&d->line, link);
+        STAILQ_INSERT_TAIL(&d->out, e, link);
+        drain(d);
+        return true;
+    case FLV_NUMBER_WRONG:
+        e->rc = flv_fail(&e->err, FLV_E_REFUSED,
+                         "producer %" PRId64
+                         ": sequence %d does not continue what came before",
+                         e->run.producer_id, e->run.first);
+        STAILQ_REMOVE_HEAD(&d->line, link);
+        finish(e);
+        return true;
+    case FLV_NUMBER_NEXT:
+    default:
+        return false;
+    }
+}
+
 /* The next thing that can be done; true: look again. */
 static bool step(struct flv_deduper *d)
 {
@@ -493,7 +544,7 @@ static bool step(struct flv_deduper *d)
         fail_line(d, NULL, rc, text);
         return true;
     }
-    if (!look_at_module(d, t)) {
+    if (!look_at_module(d, t) || is_answered(d, STAILQ_FIRST(&d->line))) {
         return true;
     }
     if (d->chain != NULL) {
@@ -541,6 +592,8 @@ flv_rc flv_dedup_add(struct flv_dedups *set,
     TAILQ_INSERT_TAIL(&set->by_use, d, link);
     e->deduper = d;
     e->rc = FLV_OK;
+    e->numbered =
+        flv_run_of(flv_slice(e->frame->data + e->at, e->len), &e->run);
     STAILQ_INSERT_TAIL(&d->line, e, link);
     pump(d);
     return FLV_OK;

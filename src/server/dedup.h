@@ -28,6 +28,7 @@
 #ifndef FLV_SERVER_DEDUP_H
 #define FLV_SERVER_DEDUP_H
 
+#include "server/numbers.h"
 #include "server/partition.h"
 #include "server/sift.h"
 #include "server/topics.h"
@@ -55,6 +56,8 @@ struct flv_dedup_put {
     struct flv_made made;
     struct flv_chunk *grown; /* owned: what was made, if not in the frame */
     uint64_t dropped;        /* records */
+    struct flv_run run;      /* if numbered */
+    bool numbered, echo;     /* echo: the numbers of one before it */
     bool in_doubt;           /* what it repeats may be lost */
     bool over;
     STAILQ_ENTRY(flv_dedup_put) link;

@@ -248,16 +248,73 @@ static void requests_keep_their_order(void **state)
     assert_string_equal(stored(t), want);
 }
 
+static struct flv_slice
+numbered(struct dedup *t, uint32_t count, int32_t sequence)
+{
+    flv_buf_reset(&t->buf);
+    rig_batch(&t->buf, count, 4, FLV_CODEC_NONE, 77, sequence);
+    return flv_buf_slice(&t->buf);
+}
+
 static void numbered_batches_pass(void **state)
 {
     struct dedup *t = *state;
     int64_t base = -1;
-    flv_buf_reset(&t->buf);
-    rig_batch(&t->buf, 2, 4, FLV_CODEC_NONE, 77, 0);
-    assert_int_equal(
-        rig_produce(&t->spu, "t", 0, flv_buf_slice(&t->buf), &base), 0);
+    assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base), 0);
     assert_int_equal(base, 0);
     assert_int_equal(put(t, "later"), 1); /* two alike */
+}
+
+/* With a module that remembers nothing. */
+static void numbered_batches_are_stored_once(void **state)
+{
+    struct dedup *t = *state;
+    struct flv_slice all = smart_build("all");
+    int64_t base = -1;
+    int32_t asked[3];
+    smart_store(&t->sc, "once", all);
+    flv_free((void *)(uintptr_t)all.data);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base),
+                         0);
+        assert_int_equal(base, 0);
+        assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 3, 2), &base),
+                         0);
+        assert_int_equal(base, 2);
+    }
+    /* Also while the first is on its way. */
+    for (int i = 0; i < 3; i++) {
+        asked[i] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 1, 5));
+    }
+    for (int i = 0; i < 3; i++) {
+        struct flv_wire_produce_result r = produced(t, asked[i]);
+        assert_int_equal(r.error.code, 0);
+        assert_int_equal(r.base_offset, 5);
+    }
+    assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 1, 9), &base),
+                     FLV_WIRE_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(put(t, "plain"), 6);
+    assert_int_equal(put(t, "plain"), 7);
+}
+
+/* What comes behind a set that failed is refused until that came again. */
+static void numbers_of_what_failed_may_come_again(void **state)
+{
+    struct dedup *t = *state;
+    int32_t asked[4];
+    int64_t base = -1;
+    assert_int_equal(put(t, "a"), 0);
+    atomic_store(disk.full, true);
+    asked[0] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
+    asked[1] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(produced(t, asked[i]).error.code,
+                         FLV_WIRE_PARTITION_FULL);
+    }
+    atomic_store(disk.full, false);
+    assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base), 0);
+    assert_int_equal(base, 1);
+    assert_string_equal(stored(t), "0:a 1:vvvv");
 }
 
 /* ---- the past ---- */
@@ -532,6 +589,8 @@ int main(void)
         T(every_codec_stays_what_it_is),
         T(requests_keep_their_order),
         T(numbered_batches_pass),
+        T(numbered_batches_are_stored_once),
+        T(numbers_of_what_failed_may_come_again),
         T(the_past_is_known_after_a_restart),
         T(no_more_than_count_is_looked_back_on),
         T(nothing_older_than_age_is_looked_back_on),

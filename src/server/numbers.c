@@ -1,0 +1,156 @@
+#include "server/numbers.h"
+
+#include "base/mem.h"
+#include "wire/batch.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct passed {
+    int32_t first, last;
+    int64_t base; /* -1: not told yet */
+};
+
+struct flv_numbered {
+    int64_t id;
+    int16_t epoch;
+    uint8_t count;
+    struct passed sets[FLV_NUMBERS_WINDOW]; /* oldest first */
+    uint64_t turn;                          /* when it was last noted */
+};
+
+bool flv_run_of(struct flv_slice set, struct flv_run *out)
+{
+    struct flv_slice batch;
+    struct flv_batch_header h;
+    bool begun = false;
+    while (flv_batch_walk(&set, &batch, &h, NULL) == FLV_OK && batch.len > 0) {
+        int64_t last = (int64_t)h.first_sequence + (int64_t)h.count - 1;
+        if (h.producer_id < 0 || h.producer_epoch < 0 || h.first_sequence < 0 ||
+            h.count == 0 || last > INT32_MAX) {
+            return false;
+        }
+        if (!begun) {
+            *out = (struct flv_run){.producer_id = h.producer_id,
+                                    .epoch = h.producer_epoch,
+                                    .first = h.first_sequence,
+                                    .last = (int32_t)last};
+            begun = true;
+        } else if (h.producer_id != out->producer_id ||
+                   h.producer_epoch != out->epoch ||
+                   h.first_sequence != (int64_t)out->last + 1) {
+            return false;
+        } else {
+            out->last = (int32_t)last;
+        }
+    }
+    return begun;
+}
+
+static struct flv_numbered *find(const struct flv_numbers *n, int64_t id)
+{
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (n->producers[i].id == id) {
+            return &n->producers[i];
+        }
+    }
+    return NULL;
+}
+
+static struct passed *find_set(struct flv_numbered *p,
+                               const struct flv_run *run)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (p->sets[i].first == run->first && p->sets[i].last == run->last) {
+            return &p->sets[i];
+        }
+    }
+    return NULL;
+}
+
+enum flv_number flv_numbers_judge(const struct flv_numbers *n,
+                                  const struct flv_run *run,
+                                  int64_t *base)
+{
+    struct flv_numbered *p = find(n, run->producer_id);
+    if (p == NULL) {
+        return FLV_NUMBER_NEXT;
+    }
+    assert(p->count > 0);
+    if (run->epoch != p->epoch) {
+        return run->epoch > p->epoch && run->first == 0 ? FLV_NUMBER_NEXT
+                                                        : FLV_NUMBER_WRONG;
+    }
+    if (run->first == (int64_t)p->sets[p->count - 1].last + 1) {
+        return FLV_NUMBER_NEXT;
+    }
+    const struct passed *set = find_set(p, run);
+    *base = set != NULL ? set->base : -1;
+    /* One from before the window: all of it went through. */
+    return set != NULL || run->last < p->sets[0].first ? FLV_NUMBER_KNOWN
+                                                       : FLV_NUMBER_WRONG;
+}
+
+/* A place for one more producer, of the idle one if it has to be. */
+static struct flv_numbered *make_room(struct flv_numbers *n)
+{
+    if (n->producers == NULL) {
+        n->producers =
+            flv_zalloc(FLV_NUMBERS_PRODUCERS_MAX, sizeof(*n->producers));
+        if (n->producers == NULL) {
+            return NULL;
+        }
+    }
+    if (n->count < FLV_NUMBERS_PRODUCERS_MAX) {
+        return &n->producers[n->count++];
+    }
+    struct flv_numbered *idle = &n->producers[0];
+    for (uint32_t i = 1; i < n->count; i++) {
+        if (n->producers[i].turn < idle->turn) {
+            idle = &n->producers[i];
+        }
+    }
+    return idle;
+}
+
+flv_rc flv_numbers_note(struct flv_numbers *n, const struct flv_run *run)
+{
+    struct flv_numbered *p = find(n, run->producer_id);
+    if (p == NULL) {
+        p = make_room(n);
+        if (p == NULL) {
+            return FLV_E_NOMEM;
+        }
+        *p = (struct flv_numbered){.id = run->producer_id};
+    }
+    if (p->count == 0 || p->epoch != run->epoch) {
+        p->epoch = run->epoch;
+        p->count = 0;
+    }
+    if (p->count == FLV_NUMBERS_WINDOW) {
+        memmove(p->sets, p->sets + 1, sizeof p->sets - sizeof p->sets[0]);
+        p->count--;
+    }
+    p->sets[p->count++] =
+        (struct passed){.first = run->first, .last = run->last, .base = -1};
+    p->turn = ++n->turn;
+    return FLV_OK;
+}
+
+void flv_numbers_place(struct flv_numbers *n,
+                       const struct flv_run *run,
+                       int64_t base)
+{
+    struct flv_numbered *p = find(n, run->producer_id);
+    struct passed *set =
+        p != NULL && p->epoch == run->epoch ? find_set(p, run) : NULL;
+    if (set != NULL) {
+        set->base = base;
+    }
+}
+
+void flv_numbers_clear(struct flv_numbers *n)
+{
+    flv_free(n->producers);
+    *n = (struct flv_numbers){.producers = NULL};
+}
