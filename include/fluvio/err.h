@@ -58,7 +58,8 @@ struct flv_err {
     int wire;         /* Fluvio error code sent by a server, else 0 */
     int line;         /* where the error was first raised */
     const char *file; /* borrowed, static */
-    char text[FLV_ERR_TEXT_MAX]; /* one sentence, no line feed, cut to fit */
+    /* One sentence, cut to fit; control characters are blanks. */
+    char text[FLV_ERR_TEXT_MAX];
 };
 
 #define FLV_CHECKED __attribute__((warn_unused_result))

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const struct {
     const char *name, *text;
     enum flv_class cls;
@@ -27,6 +29,12 @@ const char *flv_rc_text(flv_rc rc)
 enum flv_class flv_rc_class(flv_rc rc)
 {
     return (unsigned)rc < FLV_RC_COUNT ? codes[rc].cls : FLV_CLASS_FATAL;
+}
+
+/* What a peer said may be in it. */
+static void tidy(struct flv_err *err)
+{
+    flv_text_tidy(err->text, strlen(err->text));
 }
 
 static void append_sys(struct flv_err *err)
@@ -62,6 +70,7 @@ void flv_err_raise(struct flv_err *err,
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
+    tidy(err);
     if (sys != 0) {
         append_sys(err);
     }
@@ -82,6 +91,7 @@ void flv_err_prefix(struct flv_err *err, const char *fmt, ...)
     va_end(ap);
     len = strlen(err->text);
     snprintf(err->text + len, sizeof(err->text) - len, ": %s", old);
+    tidy(err);
 }
 
 void flv_err_suffix(struct flv_err *err, const char *text)
@@ -90,6 +100,7 @@ void flv_err_suffix(struct flv_err *err, const char *text)
         size_t len = strlen(err->text);
 
         (void)snprintf(err->text + len, sizeof(err->text) - len, "%s", text);
+        tidy(err);
     }
 }
 

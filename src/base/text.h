@@ -60,8 +60,16 @@ void flv_text_format_size(uint64_t bytes, char out[FLV_TEXT_FORMAT_MAX]);
 size_t flv_text_utf8_prefix(struct flv_slice s);
 bool flv_text_is_utf8(struct flv_slice s);
 
-/* Appends s as a JSON string with its quotes. Valid UTF-8 comes back
- * unchanged when read; each byte of invalid UTF-8 becomes U+FFFD. */
+/* Each control character, which could move a terminal's cursor or worse,
+ * becomes blank: those below 0x20, DEL, and U+0080 to U+009F in UTF-8. A text
+ * from outside is one line then, of as many bytes as before. */
+void flv_text_tidy(void *text, size_t len);
+/* Has it none of them? */
+bool flv_text_is_tidy(struct flv_slice s);
+
+/* Appends s as a JSON string with its quotes, control characters escaped.
+ * Valid UTF-8 comes back unchanged when read; each byte of invalid UTF-8
+ * becomes U+FFFD. */
 FLV_CHECKED flv_rc flv_text_json(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_json_str(struct flv_buf *b, const char *text);
 

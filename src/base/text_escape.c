@@ -74,6 +74,38 @@ bool flv_text_is_utf8(struct flv_slice s)
     return flv_text_utf8_prefix(s) == s.len;
 }
 
+/* Bytes of the control character at p, of n > 0 bytes; 0 when it is none. */
+static size_t control(const uint8_t *p, size_t n)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f) {
+        return 1;
+    }
+    return n >= 2 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
+void flv_text_tidy(void *text, size_t len)
+{
+    uint8_t *p = text;
+
+    for (size_t i = 0; i < len; i++) {
+        const size_t n = control(p + i, len - i);
+
+        if (n > 0) {
+            memset(p + i, ' ', n);
+        }
+    }
+}
+
+bool flv_text_is_tidy(struct flv_slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (control(s.data + i, s.len - i) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static flv_rc add_escape(struct flv_buf *b, uint8_t c)
 {
     static const char digits[] = "0123456789abcdef";
@@ -87,9 +119,27 @@ static flv_rc add_escape(struct flv_buf *b, uint8_t c)
     return flv_buf_add(b, text, hit != NULL ? 2 : sizeof(text));
 }
 
-static bool is_plain(uint8_t c)
+/* Bytes of the character at p that may stand as it is; 0: it may not. */
+static size_t plain(const uint8_t *p, size_t n)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    if (p[0] >= 0x20 && p[0] < 0x7f) {
+        return p[0] != '"' && p[0] != '\\';
+    }
+    return p[0] > 0x7f && control(p, n) == 0 ? utf8_sequence(p, n) : 0;
+}
+
+/* The character at p, which may not; returns the bytes of it. */
+static size_t
+add_strange(struct flv_buf *b, const uint8_t *p, size_t n, flv_rc *rc)
+{
+    const size_t taken = control(p, n);
+
+    if (p[0] >= 0x80 && taken == 0) {
+        *rc = flv_buf_add(b, "\xef\xbf\xbd", 3);
+        return 1;
+    }
+    *rc = add_escape(b, p[taken == 2]);
+    return taken == 2 ? 2 : 1;
 }
 
 static flv_rc add_escaped(struct flv_buf *b, struct flv_slice s)
@@ -98,23 +148,16 @@ static flv_rc add_escaped(struct flv_buf *b, struct flv_slice s)
     size_t pos = 0;
 
     while (pos < s.len && rc == FLV_OK) {
-        size_t run = pos, n;
+        size_t run = pos, n = 1;
 
-        while (run < s.len) {
-            n = is_plain(s.data[run]) ? 1
-                : s.data[run] >= 0x80 ? utf8_sequence(s.data + run, s.len - run)
-                                      : 0;
-            if (n == 0) {
-                break;
-            }
+        while (run < s.len && n > 0) {
+            n = plain(s.data + run, s.len - run);
             run += n;
         }
         rc = flv_buf_add(b, s.data + pos, run - pos);
         pos = run;
         if (rc == FLV_OK && pos < s.len) {
-            rc = s.data[pos] < 0x80 ? add_escape(b, s.data[pos])
-                                    : flv_buf_add(b, "\xef\xbf\xbd", 3);
-            pos++;
+            pos += add_strange(b, s.data + pos, s.len - pos, &rc);
         }
     }
     return rc;

@@ -9,6 +9,7 @@
 
 #include "base/field.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "loop/process.h"
 
 #define PREFIX "fluvio-connect-"
@@ -223,9 +224,7 @@ last_line(const struct flv_process_result *result, char *out, size_t size)
         }
         line += len + (line[len] == '\n');
     }
-    for (char *p = out; *p != '\0'; p++) {
-        *p = (unsigned char)*p < 0x20 ? ' ' : *p;
-    }
+    flv_text_tidy(out, strlen(out));
     return out;
 }
 

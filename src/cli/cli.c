@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/connector.h"
 #include "cli/plugin.h"
 
@@ -75,14 +76,29 @@ bool cli_colour(int fd)
            (term == NULL || strcmp(term, "dumb") != 0);
 }
 
+void cli_vsay(FILE *out, const char *fmt, va_list args)
+{
+    char text[CLI_SAY_MAX];
+    vsnprintf(text, sizeof text, fmt, args);
+    flv_text_tidy(text, strlen(text));
+    fprintf(out, "%s\n", text);
+}
+
+void cli_say(FILE *out, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    cli_vsay(out, fmt, args);
+    va_end(args);
+}
+
 int cli_failf(const char *fmt, ...)
 {
     va_list args;
     fflush(stdout);
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    cli_vsay(stderr, fmt, args);
     va_end(args);
-    fputc('\n', stderr);
     return CLI_EXIT_FAILURE;
 }
 

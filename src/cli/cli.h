@@ -18,8 +18,8 @@
 #include "loop/loop.h"
 
 #include <fluvio/client.h>
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define CLI_EXIT_FAILURE 1
@@ -100,6 +100,11 @@ bool cli_colour(int fd);
 /* Prints the sentence to stderr and returns CLI_EXIT_FAILURE. */
 int cli_fail(const struct flv_err *err);
 int cli_failf(const char *fmt, ...) FLV_PRINTF(1, 2);
+/* One line, in which a peer's words may be: control characters become blanks.
+ * What is longer than CLI_SAY_MAX is cut. */
+#define CLI_SAY_MAX 8192
+void cli_say(FILE *out, const char *fmt, ...) FLV_PRINTF(2, 3);
+void cli_vsay(FILE *out, const char *fmt, va_list args) FLV_PRINTF(2, 0);
 /* Prints a usage error of flv_args_fail() and returns CLI_EXIT_USAGE. */
 int cli_usage(struct cli *c, const char *fmt, ...) FLV_PRINTF(2, 3);
 /* Text to stdout; a failure shows when the program ends. */

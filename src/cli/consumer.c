@@ -216,9 +216,10 @@ static flv_rc delete_one(struct cli *c,
                                                   cli_call_done, &call, err);
     rc = rc == FLV_OK ? cli_call_wait(&call, err) : rc;
     if (rc == FLV_OK) {
-        printf("consumer \"%s\" on topic \"%s\" and partition \"%" PRIu32
-               "\" deleted\n",
-               id, e->topic, e->partition);
+        cli_say(stdout,
+                "consumer \"%s\" on topic \"%s\" and partition \"%" PRIu32
+                "\" deleted",
+                id, e->topic, e->partition);
     }
     return rc;
 }

@@ -43,22 +43,6 @@ static flv_rc no_memory(struct flv_err *err)
     return flv_fail(err, FLV_E_NOMEM, "out of memory for a table");
 }
 
-/* What would move a terminal's cursor becomes blank. */
-static void tidy(uint8_t *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = text[i];
-        bool c1 = c == 0xc2 && i + 1 < len && text[i + 1] >= 0x80 &&
-                  text[i + 1] < 0xa0;
-        if (c < 0x20 || c == 0x7f) {
-            text[i] = ' ';
-        } else if (c1) {
-            text[i] = ' ';
-            text[i + 1] = ' ';
-        }
-    }
-}
-
 /* ---- Columns ------------------------------------------------------------- */
 
 static struct cli_grid_column *
@@ -73,7 +57,7 @@ add_column(struct cli_grid *g, struct flv_slice key, struct flv_slice label)
         flv_free(c->label);
         return NULL;
     }
-    tidy((uint8_t *)c->label, strlen(c->label));
+    flv_text_tidy(c->label, strlen(c->label));
     g->column_count++;
     return c;
 }
@@ -206,7 +190,7 @@ static void tidy_cell(struct flv_buf *cells, size_t from, size_t most)
         }
     }
     if (cells->len > from) {
-        tidy(cells->data + from, cells->len - from);
+        flv_text_tidy(cells->data + from, cells->len - from);
     }
 }
 

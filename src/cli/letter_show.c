@@ -30,27 +30,25 @@ static const char *state_of(const struct show *s)
                                                : "in replay";
 }
 
-/* Text that does nothing to a terminal. */
+/* Text that does nothing to a terminal but fill lines. */
 static bool is_printable(struct flv_slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        const uint8_t c = s.data[i];
-        if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f) {
-            return false;
+    size_t from = 0;
+    for (size_t i = 0; i <= s.len; i++) {
+        if (i == s.len || strchr("\n\t\r", s.data[i]) != NULL) {
+            if (!flv_text_is_tidy(flv_slice(s.data + from, i - from))) {
+                return false;
+            }
+            from = i + 1;
         }
     }
     return flv_text_is_utf8(s);
 }
 
-/* One line of the description; control characters become blanks. */
+/* One line of the description. */
 static void line(const char *name, const char *text)
 {
-    printf("%-10s ", name);
-    for (const char *p = text; *p != '\0'; p++) {
-        const bool control = (unsigned char)*p < 0x20 || *p == 0x7f;
-        putchar(control ? ' ' : *p);
-    }
-    putchar('\n');
+    cli_say(stdout, "%-10s %s", name, text);
 }
 
 static flv_rc print_bytes(struct flv_slice s, struct flv_err *err)

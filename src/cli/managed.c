@@ -181,7 +181,8 @@ static flv_rc read_answer(const struct change_file *f,
         (void)show_problems(f, a);
     }
     if (rc == FLV_OK && how == APPLY) {
-        printf("connector \"%s\" %s\n", f->name, cli_text(a->root, "result"));
+        cli_say(stdout, "connector \"%s\" %s", f->name,
+                cli_text(a->root, "result"));
     }
     return rc;
 }

@@ -300,9 +300,7 @@ static void line(struct lines *l, const char *key, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    for (char *p = text; *p != '\0'; p++) {
-        *p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
-    }
+    flv_text_tidy(text, strlen(text));
     if (l->rc == FLV_OK) {
         l->rc = flv_buf_addf(l->out, " %-10s  %s\n", key, text);
     }

@@ -2,6 +2,8 @@
  * else, also when there is no cluster: a shell shows what it gets. */
 #include "cli/cli.h"
 
+#include "base/text.h"
+
 #define TEXT_BYTES_MAX ((size_t)16 << 20)
 
 struct names_call {
@@ -11,7 +13,9 @@ struct names_call {
 
 static void add_name(struct names_call *n, const char *name)
 {
-    cli_ignore(flv_buf_addf(&n->text, "%s\n", name));
+    if (flv_text_is_tidy(flv_slice_str(name))) {
+        cli_ignore(flv_buf_addf(&n->text, "%s\n", name));
+    }
 }
 
 static void got_topics(void *user,

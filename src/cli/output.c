@@ -70,11 +70,9 @@ static bool yaml_needs_quotes(const char *text)
 
 static void put_yaml_text(struct cli_doc *d, const char *text)
 {
-    for (const char *p = text; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            put_quoted(d, text);
-            return;
-        }
+    if (!flv_text_is_tidy(flv_slice_str(text))) {
+        put_quoted(d, text);
+        return;
     }
     if (!yaml_needs_quotes(text)) {
         put(d, text);

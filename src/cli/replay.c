@@ -346,9 +346,9 @@ static flv_rc finish_begun(struct replay *r, struct flv_err *err)
         /* Nothing of it is anywhere: the topic is gone. */
         cli_producer_close(r->cli, producer);
         cli_progress_clear(&r->progress);
-        fprintf(stderr,
+        cli_say(stderr,
                 "topic %s of an interrupted replay is not there any more; its "
-                "letters are open again\n",
+                "letters are open again",
                 b->topic);
         return note_end(r, false, err);
     }

@@ -571,7 +571,7 @@ static void download_use(struct fetch_call *call,
     }
     const char *to = conf->output != NULL ? conf->output : path;
     if (cli_file_write(to, m->wasm, conf->output != NULL, err) == FLV_OK) {
-        printf("smartmodule \"%s\" downloaded to %s\n", m->name, to);
+        cli_say(stdout, "smartmodule \"%s\" downloaded to %s", m->name, to);
     }
 }
 
@@ -607,10 +607,10 @@ static void print_change(const struct flv_smartmodule_change *change, bool all)
     const struct flv_smartmodule_info *m = &change->info;
     flv_text_format_size(m->stored_bytes, size);
     if (change->deleted) {
-        printf("smartmodule \"%s\" deleted\n", shown_name(m, name));
+        cli_say(stdout, "smartmodule \"%s\" deleted", shown_name(m, name));
     } else {
-        printf("smartmodule \"%s\" %s, %s\n", shown_name(m, name),
-               all ? "exists" : "stored", size);
+        cli_say(stdout, "smartmodule \"%s\" %s, %s", shown_name(m, name),
+                all ? "exists" : "stored", size);
     }
 }
 

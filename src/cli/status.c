@@ -32,9 +32,8 @@ static void line(bool good, const char *fmt, ...)
     fflush(stdout);
     fprintf(out, "    %s", !cli_colour(fileno(out)) ? "" : good ? "✅ " : "❌ ");
     va_start(args, fmt);
-    vfprintf(out, fmt, args);
+    cli_vsay(out, fmt, args);
     va_end(args);
-    fputc('\n', out);
 }
 
 static void got_spus(void *user,

@@ -1,5 +1,7 @@
 #include "cli/table.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,12 +46,15 @@ static size_t text_width(const char *text)
 void cli_table_cell(struct cli_table *t, const char *text)
 {
     assert(t->column < CLI_COLUMNS_MAX);
-    for (const char *p = text; *p != '\0'; p++) {
-        bool control = (unsigned char)*p < 0x20 || *p == 0x7f;
-        keep(t, flv_buf_add_u8(&t->text, control ? ' ' : (uint8_t)*p));
-    }
+    const size_t from = t->text.len;
+    keep(t, flv_buf_add_str(&t->text, text));
     keep(t, flv_buf_add_u8(&t->text, CELL_END));
-    size_t width = text_width(text);
+    if (t->rc != FLV_OK) {
+        return; /* cli_table_print() tells */
+    }
+    char *cell = (char *)t->text.data + from;
+    flv_text_tidy(cell, strlen(cell));
+    size_t width = text_width(cell);
     if (width > t->width[t->column]) {
         t->width[t->column] = width;
     }

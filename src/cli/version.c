@@ -83,7 +83,7 @@ static void put_table(const struct row *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (rows[i].value != NULL && rows[i].value[0] != '\0') {
-            printf(" %-17s :  %s\n", rows[i].key, rows[i].value);
+            cli_say(stdout, " %-17s :  %s", rows[i].key, rows[i].value);
         }
     }
 }

@@ -72,11 +72,9 @@ static flv_rc get_text(struct read *r,
                             "%s has %zu bytes; at most %d are read", key,
                             node->len, TEXT_BYTES_MAX);
     }
-    for (const char *p = node->text; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            return flv_doc_fail(r->doc, node, r->err,
-                                "%s holds a control character", key);
-        }
+    if (!flv_text_is_tidy(flv_slice(node->text, node->len))) {
+        return flv_doc_fail(r->doc, node, r->err,
+                            "%s holds a control character", key);
     }
     const char *text = flv_arena_text(&r->d->arena, node->text, node->len);
     if (text == NULL) {

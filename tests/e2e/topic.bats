@@ -40,6 +40,32 @@ py() {
     [ "$output" = "No topics found" ]
 }
 
+@test "what a hostile server says does nothing to a terminal" {
+    local words port pid
+    fluvio topic create cats-dogs
+    coproc REWRITE { python3 "$ROOT/tests/e2e/rewrite.py" "$FLV_SC_PORT" \
+        cats-dogs .fluvio/data; }
+    pid=$REWRITE_PID
+    read -r port <&"${REWRITE[0]}"
+    for words in "topic list" "topic list -O json" "topic list -O yaml" \
+        "topic describe cats-dogs" "topic names" "topic create cats-dogs" \
+        "partition list" "cluster status"; do
+        # shellcheck disable=SC2086
+        fluvio -c "127.0.0.1:$port" $words >"$HOME/said" 2>&1 || true
+        [ -s "$HOME/said" ] || [ "$words" = "topic names" ]
+        if LC_ALL=C grep -nP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' \
+            "$HOME/said" >"$HOME/bad"; then
+            echo "$words:" && od -c "$HOME/bad" && false
+        fi
+    done
+    run -1 fluvio -c "127.0.0.1:$port" topic describe cats-dogs
+    run -0 fluvio -c "127.0.0.1:$port" cluster status
+    [[ $output == *"are free on the disk of "*" [2J"* ]]
+    eval "exec ${REWRITE[1]}>&-"
+    wait "$pid"
+    fluvio topic delete cats-dogs
+}
+
 @test "mistakes have Fluvio's texts and exit 1" {
     fluvio topic create twice
     run -1 --separate-stderr fluvio topic create twice

@@ -259,15 +259,45 @@ static void json_strings_are_escaped(void **state)
     flv_buf_init(&b, 1000);
     assert_int_equal(
         flv_text_json(
-            &b, flv_slice("a\"\\\n\r\t\b\f\x01\0\x7f/\xc3\xa9\xff\xc3", 16)),
+            &b, flv_slice("a\"\\\n\r\t\b\f\x01\0\x7f/\xc2\x9b\xc2\xa0\xc3\xa9"
+                          "\xff\xc3",
+                          20)),
         FLV_OK);
     assert_string_equal(flv_buf_str(&b),
-                        "\"a\\\"\\\\\\n\\r\\t\\b\\f\\u0001\\u0000\x7f/"
-                        "\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
+                        "\"a\\\"\\\\\\n\\r\\t\\b\\f\\u0001\\u0000\\u007f/"
+                        "\\u009b\xc2\xa0\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\"");
     flv_buf_reset(&b);
     assert_int_equal(flv_text_json_str(&b, ""), FLV_OK);
     assert_string_equal(flv_buf_str(&b), "\"\"");
     flv_buf_deinit(&b);
+}
+
+static void control_characters_become_blanks(void **state)
+{
+    static const char text[] = "a\x1b[2J\n\0\x7f\xc2\x9bz\xc2\xa0\xc3\xa9\xc2";
+    char s[sizeof(text)];
+
+    (void)state;
+    memcpy(s, text, sizeof(s));
+    assert_false(flv_text_is_tidy(flv_slice(s, sizeof(s) - 1)));
+    flv_text_tidy(s, sizeof(s) - 1);
+    assert_string_equal(s, "a [2J     z\xc2\xa0\xc3\xa9\xc2");
+    assert_true(flv_text_is_tidy(flv_slice(s, sizeof(s) - 1)));
+    assert_true(flv_text_is_tidy(flv_slice(NULL, 0)));
+}
+
+static void errors_hold_no_control_characters(void **state)
+{
+    struct flv_err err;
+
+    (void)state;
+    assert_int_equal(
+        flv_fail(&err, FLV_E_REFUSED, "the server: %s", "\x1b[31mred\r\ntwo"),
+        FLV_E_REFUSED);
+    assert_string_equal(err.text, "the server:  [31mred  two");
+    flv_err_prefix(&err, "topic %s", "\x1b]0;x\x07");
+    flv_err_suffix(&err, "\t!");
+    assert_string_equal(err.text, "topic  ]0;x : the server:  [31mred  two !");
 }
 
 static void a_full_buffer_keeps_what_it_had(void **state)
@@ -389,6 +419,8 @@ int main(void)
         cmocka_unit_test(sizes_are_shown_with_one_decimal),
         cmocka_unit_test(invalid_utf8_is_found),
         cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(control_characters_become_blanks),
+        cmocka_unit_test(errors_hold_no_control_characters),
         cmocka_unit_test(a_full_buffer_keeps_what_it_had),
         cmocka_unit_test(hex_goes_both_ways),
         cmocka_unit_test(base_64_pads),
