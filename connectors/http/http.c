@@ -131,6 +131,23 @@ static flv_rc check_stream(const struct http_conf *conf, struct flv_err *err)
     return http_delimiter_read(conf->delimiter, &delimiter, err);
 }
 
+/* They are said all at once, and again for each connection. */
+static flv_rc check_subscriptions(const struct http_conf *conf,
+                                  struct flv_err *err)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < conf->subscriptions.count; i++) {
+        size += strlen(conf->subscriptions.items[i]) + HTTP_WS_FRAME_MAX;
+    }
+    if (size > HTTP_WS_MESSAGES_MAX) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "subscription-message: %zu messages take %zu bytes, "
+                        "and at most %zu are sent; leave some out",
+                        conf->subscriptions.count, size, HTTP_WS_MESSAGES_MAX);
+    }
+    return FLV_OK;
+}
+
 static flv_rc check_ws(const struct http_conf *conf, struct flv_err *err)
 {
     struct flv_ws_url url;
@@ -148,6 +165,7 @@ static flv_rc check_ws(const struct http_conf *conf, struct flv_err *err)
     for (size_t i = 0; rc == FLV_OK && i < conf->headers.count; i++) {
         rc = flv_ws_header_check(conf->headers.items[i], err);
     }
+    rc = rc == FLV_OK ? check_subscriptions(conf, err) : rc;
     return rc == FLV_OK ? check_stream(conf, err) : rc;
 }
 

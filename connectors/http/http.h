@@ -87,6 +87,10 @@ extern const struct http_mode http_ws_mode;
 
 bool http_is_stream(const struct http_conf *conf);
 
+/* Of all subscription messages, each with what its frame needs. */
+#define HTTP_WS_MESSAGES_MAX ((size_t)4 * 1024 * 1024)
+#define HTTP_WS_FRAME_MAX 14
+
 /* Looks once at the endpoint (probe.c, probe_ws.c). */
 FLV_CHECKED flv_rc http_probe(const void *conf,
                               struct flv_probe *probe,

@@ -24,10 +24,10 @@
 
 #define TARGET "http"
 #define IN_SIZE ((size_t)64 * 1024)
-/* Our request, and the subscription messages of a file of 1 MiB. */
-#define OUT_MAX ((size_t)4 * 1024 * 1024)
 /* Pongs that wait to be written; above it, nothing is read. */
 #define OUT_FULL ((size_t)64 * 1024)
+/* Our request, or the subscription messages and what comes behind them. */
+#define OUT_MAX (HTTP_WS_MESSAGES_MAX + 2 * OUT_FULL)
 #define LINGER_MS 1000
 
 enum phase { PAUSE, CONNECT, SHAKE, OPEN, DRAIN, LEAVING, CLOSED };
@@ -365,7 +365,7 @@ static void opened(struct ws *s)
         flv_timer_start(&s->beat, period, period, &err) != FLV_OK) {
         lost_text(s, FLV_E_NOMEM, "out of memory for a timer");
     } else if (!subscribe(s)) {
-        lost_text(s, FLV_E_LIMIT, "the subscription messages are too large");
+        lost_text(s, FLV_E_NOMEM, "out of memory for what is said first");
     }
 }
 

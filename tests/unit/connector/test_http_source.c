@@ -1,11 +1,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "fake_out.h"
 #include "http.h"
 #include "nginx.h"
@@ -334,6 +336,39 @@ static void an_unusable_address_ends_the_connector(void **state)
     finish(&s, src);
 }
 
+/* Whether a socket may be sent that, so often, each time it is opened. */
+static flv_rc check_messages(size_t size, size_t count, struct flv_err *err)
+{
+    struct setup s;
+    char *text = flv_zalloc(1, size + 1);
+    assert_non_null(text);
+    memset(text, 'm', size);
+    setup_init(&s, "/");
+    set(&s, "endpoint", "ws://h/");
+    for (size_t i = 0; i < count; i++) {
+        set(&s, "subscription-message", text);
+    }
+    assert_int_equal(flv_opts_finish(&s.opts, err), FLV_OK);
+    flv_rc rc = http_connector.check(&s.conf, err);
+    flv_opts_deinit(&s.opts);
+    flv_free(text);
+    return rc;
+}
+
+static void subscriptions_that_cannot_be_sent_are_refused(void **state)
+{
+    (void)state;
+    /* Longer texts are no values of an option. */
+    const size_t size = HTTP_WS_MESSAGES_MAX / 64 - HTTP_WS_FRAME_MAX;
+    struct flv_err err = {0};
+    assert_int_equal(check_messages(size, 64, &err), FLV_OK);
+    assert_int_equal(check_messages(size, 65, &err), FLV_E_USAGE);
+    assert_string_equal(err.text,
+                        "subscription-message: 65 messages take 4259840 bytes, "
+                        "and at most 4194304 are sent; leave some out");
+    assert_int_equal(check_messages(size + 1, 64, &err), FLV_E_USAGE);
+}
+
 static void bad_settings_are_refused_before_anything_opens(void **state)
 {
     (void)state;
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_stop_during_a_request_ends_at_once),
         cmocka_unit_test(an_unusable_address_ends_the_connector),
         cmocka_unit_test(bad_settings_are_refused_before_anything_opens),
+        cmocka_unit_test(subscriptions_that_cannot_be_sent_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
