@@ -85,7 +85,7 @@ static flv_rc read_text(const struct http_place *p,
         text = flv_slice(text.data + first, text.len - first);
     }
     if (!ours || !take_line(&text, &endpoint) || !take_line(&text, &id) ||
-        text.len > 0 || id.len == 0 || memchr(id.data, '\0', id.len) != NULL ||
+        text.len > 0 || memchr(id.data, '\0', id.len) != NULL ||
         memchr(id.data, '\r', id.len) != NULL) {
         return flv_fail(err, FLV_E_INVALID,
                         "position-file: %s is not a file of positions; name "

@@ -8,7 +8,8 @@
  *
  *                fluvio-http-position 1
  *                https://stream.example/changes     (without user and query)
- *                42
+ *                42                                  (empty: none is known any
+ *                                                     more, ask for no other)
  *
  * Bounds     At most one write is under way, and one a second begins; the
  *            file has at most HTTP_PLACE_BYTES_MAX bytes.
@@ -30,15 +31,15 @@ struct flv_loop;
 struct http_place;
 
 /* `endpoint` as it is shown, by which queries and long paths are not told
- * apart: an id of another one is not used. *out_id is that of the file, NULL if
- * there is none; for flv_free(). */
+ * apart: an id of another one is not used. *out_id is that of the file, ""
+ * where the far side took it back, NULL if there is none; for flv_free(). */
 FLV_CHECKED flv_rc http_place_open(struct http_place **out,
                                    struct flv_loop *loop,
                                    const char *path,
                                    const char *endpoint,
                                    char **out_id,
                                    struct flv_err *err);
-/* This one is safe now. */
+/* This one is safe now; "": the far side took back what it gave. */
 void http_place_keep(struct http_place *p, const char *id);
 /* Writes what is not written yet (blocks). NULL is allowed. */
 void http_place_close(struct http_place *p);

@@ -43,6 +43,12 @@ static flv_rc copy(struct flv_buf *to, struct flv_slice from)
     return from.len > 0 ? flv_buf_add(to, from.data, from.len) : FLV_OK;
 }
 
+flv_rc http_sse_begin(struct http_sse *s, struct flv_slice id)
+{
+    flv_rc rc = copy(&s->named, id);
+    return rc == FLV_OK ? copy(&s->id, id) : rc;
+}
+
 void http_sse_reset(struct http_sse *s)
 {
     http_feed_reset(&s->feed);

@@ -46,6 +46,9 @@ struct http_sse {
 
 void http_sse_init(struct http_sse *s, size_t data_max);
 void http_sse_deinit(struct http_sse *s);
+/* The id that the first stream begins with. FLV_E_LIMIT, FLV_E_NOMEM: then it
+ * has none. */
+FLV_CHECKED flv_rc http_sse_begin(struct http_sse *s, struct flv_slice id);
 /* A new stream begins: what was no whole event yet is forgotten, the id stays.
  */
 void http_sse_reset(struct http_sse *s);

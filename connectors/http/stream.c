@@ -193,7 +193,7 @@ static bool next_record(struct stream *s)
 static void keep_place(struct stream *s)
 {
     const char *id = s->marks.durable;
-    if (s->place != NULL && id != NULL && id[0] != '\0') {
+    if (s->place != NULL && id != NULL) {
         http_place_keep(s->place, id);
     }
 }
@@ -510,6 +510,18 @@ static void destroy(struct stream *s)
     flv_free(s);
 }
 
+/* All up to the event with that id was had before. It is what an event without
+ * an id has, too, and what an empty id takes back. */
+static void begin_behind(struct stream *s, const char *id)
+{
+    const struct flv_slice text = flv_slice_str(id);
+    http_marks_add(&s->marks, 0, text);
+    if (http_sse_begin(&s->sse, text) == FLV_OK) {
+        flv_buf_reset(&s->told_id);
+        (void)!flv_buf_add(&s->told_id, text.data, text.len);
+    }
+}
+
 /* An event stream is asked for as one, and from where the settings say until
  * an id is known that is safe. */
 static void adapt_headers(struct stream *s)
@@ -521,7 +533,7 @@ static void adapt_headers(struct stream *s)
         accepts = accepts || flv_http_header_is(line, "Accept");
         if (flv_http_header_is(line, "Last-Event-ID")) {
             line += strlen(LAST_ID) + strspn(line + strlen(LAST_ID), " \t");
-            http_marks_add(&s->marks, 0, flv_slice_str(line));
+            begin_behind(s, line);
         } else {
             s->headers[kept++] = line;
         }
@@ -542,7 +554,7 @@ static flv_rc open_place(struct stream *s, struct flv_err *err)
         http_place_open(&s->place, flv_source_loop(s->src),
                         s->conf->position_file, s->retry.shown, &id, err);
     if (id != NULL) {
-        http_marks_add(&s->marks, 0, flv_slice_str(id));
+        begin_behind(s, id);
     }
     flv_free(id);
     return rc;

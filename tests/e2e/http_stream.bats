@@ -213,6 +213,26 @@ assert d["body"] == "line 1", d'
     [[ $output == *"position-file: only events have ids to keep"* ]]
 }
 
+@test "an id that the far side takes back is not asked for again" {
+    end_up
+    local file=$HOME/$TOPIC.position url=$URL/takes_back query
+    # It comes with a name of its own, or takes back that of the file.
+    for query in '?id=6' ''; do
+        printf 'fluvio-http-position 1\n%s\n5\n' "$url" >"$file"
+        connector --endpoint="$url$query" --stream=events \
+            --position-file="$file"
+        until_true 15 eval '[ -z "$(sed -n 3p "$file")" ]'
+        stop_connector
+        [ "$(cat "$file")" = "$(printf 'fluvio-http-position 1\n%s\n' "$url")" ]
+        [ "$(wc -l <"$file")" = 3 ]
+        [ "$(tail -1 "$SEEN")" = "GET /takes_back$query 5" ]
+    done
+    connector --endpoint="$url?id=6" --stream=events --position-file="$file"
+    until_true 15 has_records 4
+    stop_connector
+    [ "$(tail -1 "$SEEN")" = "GET /takes_back?id=6 " ]
+}
+
 @test "the id of a killed connector's last safe event can be handed on" {
     end_up
     connector --endpoint="$URL/events?count=5&end=stall" --stream=events \

@@ -13,6 +13,8 @@ asked for again.
                             line, then the connection breaks), stall (silence),
                             open (a line every 20 ms)
     /events?count=N&end=E   events with ids, from Last-Event-ID on
+    /takes_back?id=I        an event with the id I (or none), and one that takes
+                            back whatever id there was
     /refuse?times=N&code=C  answers C the first N times, then as /lines
     /redirect               to /lines
     /big?bytes=N            a line of N bytes between two small ones, then stalls
@@ -102,6 +104,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for _ in range(int(query.get("count", 3))):
             self.chunk(event())
         self.finish_as(query.get("end", "clean"), event)
+
+    def takes_back(self, query):
+        self.start("text/event-stream")
+        if "id" in query:
+            self.chunk(b"id: %s\ndata: named\n\n" % query["id"].encode())
+        self.chunk(b"id\ndata: nameless\n\n")
+        self.finish_as("stall", None)
 
     def refuse(self, query):
         if take("refused") > int(query.get("times", 1)):

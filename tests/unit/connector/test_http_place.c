@@ -72,6 +72,17 @@ static void the_last_id_is_found_again(void **state)
     assert_int_not_equal(access(path_of("a.new"), F_OK), 0);
 }
 
+/* Which is not the same as never having had one. */
+static void an_id_that_was_taken_back_is_kept_so(void **state)
+{
+    (void)state;
+    struct http_place *p = open_place("f", WHERE, NULL);
+    http_place_keep(p, "1");
+    http_place_keep(p, "");
+    close_place(p);
+    close_place(open_place("f", WHERE, ""));
+}
+
 static void ids_are_written_while_it_runs(void **state)
 {
     (void)state;
@@ -106,7 +117,6 @@ static void what_is_no_position_is_refused_and_left_alone(void **state)
         "secret\n",
         "fluvio-http-position 2\n" WHERE "\n5\n",
         "fluvio-http-position 1\n" WHERE "\n",
-        "fluvio-http-position 1\n" WHERE "\n\n",
         "fluvio-http-position 1\n" WHERE "\n5",
         "fluvio-http-position 1\n" WHERE "\n5\n6\n",
         "fluvio-http-position 1\n" WHERE "\n5\r\n",
@@ -164,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_id_is_found_again),
+        cmocka_unit_test(an_id_that_was_taken_back_is_kept_so),
         cmocka_unit_test(ids_are_written_while_it_runs),
         cmocka_unit_test(ids_of_another_endpoint_are_not_used),
         cmocka_unit_test(what_is_no_position_is_refused_and_left_alone),
