@@ -133,9 +133,11 @@ static void grow(struct fetch *f, size_t size);
 
 static void note_failure(struct fetch *f, struct item *it)
 {
-    flv_log_warn("fetch", "cannot read", FLV_KV_SLICE("topic", it->topic),
-                 FLV_KV_U64("partition", it->result->partition),
-                 FLV_KV_I64("offset", it->offset), FLV_KV_ERR(&f->err));
+    /* Damage has been told, once for each segment: note_read(). */
+    FLV_LOG_AT(f->rc == FLV_E_CORRUPT ? FLV_LEVEL_DEBUG : FLV_LEVEL_WARN,
+               "fetch", "cannot read", FLV_KV_SLICE("topic", it->topic),
+               FLV_KV_U64("partition", it->result->partition),
+               FLV_KV_I64("offset", it->offset), FLV_KV_ERR(&f->err));
     it->result->error = other(f, f->err.text);
 }
 

@@ -416,6 +416,21 @@ static void part_trouble(struct flv_out *o,
     }
 }
 
+#define DAMAGES "fluvio_partition_damaged_segments"
+
+static void part_damages(struct flv_out *o,
+                         const struct flv_topic *t,
+                         uint32_t index,
+                         const void *arg)
+{
+    uint32_t n = flv_partition_damages(t->partitions[index]);
+    (void)arg;
+    if (n > 0) {
+        labels(o, DAMAGES, t, index);
+        flv_expo_addf(o, "} %" PRIu32 "\n", n);
+    }
+}
+
 static void add_partitions(struct flv_out *o, const struct flv_server *s)
 {
     uint64_t n = 0;
@@ -428,6 +443,10 @@ static void add_partitions(struct flv_out *o, const struct flv_server *s)
                     "1 for what is wrong with a partition; none when all is "
                     "well.");
     each_partition(o, s, part_trouble, NULL);
+    flv_expo_family(o, DAMAGES, "gauge",
+                    "Damaged segments that a reader or the scrub met; none "
+                    "when all is well.");
+    each_partition(o, s, part_damages, NULL);
     single(o, "fluvio_server_topics", "gauge", "Topics.",
            s->topics.len > 0 ? s->topics.len - 1 : 0); /* one is our own */
     single(o, "fluvio_server_partitions", "gauge",

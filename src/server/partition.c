@@ -12,8 +12,8 @@
 #define NAME_MAX_BYTES 80
 #define TAIL_IDLE_MS 10000
 #define LOG_EVERY_MS 1000
-/* Damaged segments that are told apart. */
-#define DAMAGES_MAX 8
+/* Damaged segments that are told apart: 32 KiB of offsets. */
+#define DAMAGES_MAX 4096
 
 enum { JOB_COMMIT, JOB_SYNC, JOB_UPKEEP, JOB_COUNT };
 
@@ -50,9 +50,10 @@ struct flv_partition {
     struct flv_log_keep keep;
     enum flv_durability durability;
     struct flv_part_counts counts;
-    struct flv_err damage;        /* of the newest segment: the last to go */
-    int64_t damaged[DAMAGES_MAX]; /* first offsets of segments */
-    uint32_t damage_count;
+    struct flv_err damage; /* of the newest segment: the last to go */
+    int64_t *damaged;      /* owned; first offsets of segments */
+    uint32_t damage_count, damage_cap;
+    bool damage_more; /* there are some that could not be kept apart */
     struct flv_tail tail;
     uint32_t holds;
     uint64_t written_ms, logged_ms;
@@ -373,6 +374,23 @@ static void kick_soon(struct flv_partition *p)
 
 /* ---- damage ---- */
 
+static bool keep_damage(struct flv_partition *p, int64_t segment)
+{
+    if (p->damage_count == p->damage_cap) {
+        uint32_t cap = p->damage_cap > 0 ? 2 * p->damage_cap : 8;
+        int64_t *more = cap <= DAMAGES_MAX
+                            ? flv_realloc(p->damaged, cap * sizeof *more)
+                            : NULL;
+        if (more == NULL) {
+            return false;
+        }
+        p->damaged = more;
+        p->damage_cap = cap;
+    }
+    p->damaged[p->damage_count++] = segment;
+    return true;
+}
+
 void flv_partition_note_damage(struct flv_partition *p,
                                int64_t segment,
                                const struct flv_err *err)
@@ -384,11 +402,16 @@ void flv_partition_note_damage(struct flv_partition *p,
         }
         newest = p->damaged[i] > newest ? p->damaged[i] : newest;
     }
-    if (p->damage_count < DAMAGES_MAX) {
-        p->damaged[p->damage_count++] = segment;
-        if (segment >= newest) {
-            p->damage = *err;
-        }
+    if (keep_damage(p, segment)) {
+        p->damage = segment >= newest ? *err : p->damage;
+    } else if (p->damage_more) {
+        return; /* perhaps it was told before */
+    } else {
+        p->damage_more = true;
+        flv_log_error("partition",
+                      "more segments are damaged than are told one by one",
+                      FLV_KV_STR("partition", p->name),
+                      FLV_KV_U64("told", p->damage_count));
     }
     flv_log_error("partition", "stored records are damaged",
                   FLV_KV_STR("partition", p->name), FLV_KV_ERR(err));
@@ -403,6 +426,7 @@ static void forget_damage(struct flv_partition *p)
             p->damaged[kept++] = p->damaged[i];
         }
     }
+    p->damage_more = p->damage_more && kept == p->damage_count;
     p->damage_count = kept;
 }
 
@@ -553,6 +577,7 @@ static void close_over(struct flv_partition *p)
     void *ctx = p->closed_ctx;
     flv_loop_undefer(p->env->loop, &p->kick);
     flv_tail_clear(&p->tail);
+    flv_free(p->damaged);
     flv_free(p);
     closed(ctx);
 }
@@ -676,6 +701,11 @@ enum flv_part_health flv_partition_health(const struct flv_partition *p)
            : info.state == FLV_LOG_DAMAGED || p->damage_count > 0
                ? FLV_HEALTH_DAMAGED
                : FLV_HEALTH_OK;
+}
+
+uint32_t flv_partition_damages(const struct flv_partition *p)
+{
+    return p->damage_count;
 }
 
 const char *flv_health_word(enum flv_part_health h)

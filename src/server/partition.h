@@ -135,11 +135,13 @@ enum flv_part_health {
                           * the start: it takes nothing more, too */
 };
 enum flv_part_health flv_partition_health(const struct flv_partition *p);
-/* Damage was met in the segment with that first offset: shown and logged, once
- * for each, until the segment is gone. */
+/* Damage was met in the segment with that first offset: shown, logged and
+ * counted once for each, until the segment is gone. Only behind the first 4,096
+ * of a partition one is logged for all that are met. */
 void flv_partition_note_damage(struct flv_partition *p,
                                int64_t segment,
                                const struct flv_err *err);
+uint32_t flv_partition_damages(const struct flv_partition *p);
 const char *flv_health_word(enum flv_part_health h);
 
 /* Since the partition was opened. */

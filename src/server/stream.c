@@ -431,13 +431,15 @@ fit(struct flv_stream *s, struct flv_chunk *chunk, size_t len)
 
 static struct flv_wire_error read_error(const struct flv_stream *s)
 {
-    if (s->read_err.rc == FLV_E_CORRUPT && s->partition != NULL) {
+    bool damage = s->read_err.rc == FLV_E_CORRUPT && s->partition != NULL;
+    if (damage) { /* is told once for each segment */
         flv_partition_note_damage(s->partition, s->read.segment_base,
                                   &s->read_err);
     }
-    flv_log_warn("stream", "cannot read", FLV_KV_STR("topic", s->topic),
-                 FLV_KV_U64("partition", s->index),
-                 FLV_KV_I64("offset", position(s)), FLV_KV_ERR(&s->read_err));
+    FLV_LOG_AT(damage ? FLV_LEVEL_DEBUG : FLV_LEVEL_WARN, "stream",
+               "cannot read", FLV_KV_STR("topic", s->topic),
+               FLV_KV_U64("partition", s->index),
+               FLV_KV_I64("offset", position(s)), FLV_KV_ERR(&s->read_err));
     return flv_wire_error_text(FLV_WIRE_OTHER, s->read_err.text);
 }
 

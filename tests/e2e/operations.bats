@@ -305,3 +305,30 @@ PY
     [ "${lines[0]}" = "record 1" ]
     [[ ${lines[-1]} == *"at byte "* ]]
 }
+
+passes_are() {
+    [ "$(metric fluvio_server_scrub_passes_total)" -ge "$1" ]
+}
+
+@test "many damaged segments are logged once each, and counted" {
+    export FLV_SERVER_OPTIONS="--scrub-after 0s --scrub-every 100ms --scrub-rate 1Gi"
+    fluvio cluster start --metrics-addr 127.0.0.1:0
+    fluvio topic create t --segment-size 4096
+    for _ in $(seq 14); do
+        head -c 3000 /dev/zero | tr '\0' x | fluvio produce t --raw
+    done
+    local file passes
+    local many='fluvio_partition_damaged_segments{topic="t",partition="0"}'
+    run ! metric "$many"
+    for file in $(find "$HOME/.fluvio/data/topics/2" -name '*.log' | sort | head -12); do
+        flip "$file" 0.6
+    done
+    until_true 20 metric_is "$many" 12
+    passes=$(metric fluvio_server_scrub_passes_total)
+    until_true 20 passes_are "$((passes + 3))"
+    for _ in 1 2 3; do
+        run -1 fluvio consume t -B -d
+    done
+    [ "$(grep -c 'stored records are damaged' "$HOME/.fluvio/log/fluvio-server.log")" = 12 ]
+    run ! grep 'cannot read' "$HOME/.fluvio/log/fluvio-server.log"
+}
