@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -45,17 +46,20 @@ static void let_signals_be(void)
     }
 }
 
-/* Until the child ends; others that end were orphans. */
-static int wait_for_child(void)
+/* Until the child ends, which is left to be buried; others that end were
+ * orphans. */
+static void wait_for_child(void)
 {
     for (;;) {
-        int status = 0;
-        pid_t pid = waitpid(-1, &status, 0);
-        if (pid == child) {
-            return status;
-        }
-        if (pid < 0 && errno == ECHILD) {
-            return 0;
+        siginfo_t info = {.si_pid = 0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) != 0) {
+            if (errno == ECHILD) {
+                return;
+            }
+        } else if (info.si_pid == child) {
+            return;
+        } else {
+            (void)waitpid(info.si_pid, NULL, 0);
         }
     }
 }
@@ -127,31 +131,79 @@ static struct flv_guard_note *make_note(void)
     return page != MAP_FAILED ? page : &alone;
 }
 
-/* One life: the status of the child's end in the parent; -1 in the child. */
-static int live_once(void)
+/* The guard hears its signals only where it waits, so that none falls between
+ * a look at `asked` and a wait, reaches a child that still has the guard's
+ * handlers, or is passed on to one that is buried. Returns what was heard. */
+static void hear_nothing(sigset_t *out_before)
 {
-    sigset_t ours, before;
+    sigset_t ours;
     (void)sigemptyset(&ours);
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         (void)sigaddset(&ours, signals[i]);
     }
-    /* What comes meanwhile must neither be noted by the child alone nor reach
-     * one that still has the guard's handlers. */
-    (void)sigprocmask(SIG_BLOCK, &ours, &before);
+    (void)sigprocmask(SIG_BLOCK, &ours, out_before);
+}
+
+/* The child: a hangup waits until the program can do something about it. */
+static void be_the_program(const sigset_t *before)
+{
+    sigset_t mask = *before;
+    let_signals_be();
+    (void)sigaddset(&mask, SIGHUP);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+void flv_guard_hear_hangup(void)
+{
+    sigset_t hangup;
+    (void)sigemptyset(&hangup);
+    (void)sigaddset(&hangup, SIGHUP);
+    (void)sigprocmask(SIG_UNBLOCK, &hangup, NULL);
+}
+
+/* One life: the status of the child's end in the parent; -1 in the child. */
+static int live_once(const struct flv_guard_conf *c,
+                     struct flv_guard_note *note,
+                     const sigset_t *before)
+{
+    int status = 1 << 8;
     pid_t pid = fork();
     if (pid == 0) {
-        let_signals_be();
-        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        be_the_program(before);
         return -1;
     }
+    if (pid < 0) {
+        snprintf(note->words, sizeof note->words,
+                 "cannot start a process for %s: %s", c->what, strerror(errno));
+        flv_log_error("guard", note->words);
+        return status;
+    }
     child = pid;
-    if (asked != 0 && pid > 0) {
+    if (asked != 0) {
         (void)kill(pid, asked); /* it came before there was a child */
     }
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    int status = pid > 0 ? wait_for_child() : 1 << 8;
+    (void)sigprocmask(SIG_SETMASK, before, NULL);
+    wait_for_child();
+    sigset_t heard;
+    hear_nothing(&heard);
     child = 0;
+    (void)waitpid(pid, &status, 0);
     return status;
+}
+
+/* Until the time is up, or somebody asks for the end. */
+static void pause_for(uint32_t wait_ms, const sigset_t *before)
+{
+    const uint64_t end_ms = flv_clock_mono_ms() + wait_ms;
+    uint64_t now_ms = end_ms - wait_ms;
+    while (asked == 0 && now_ms < end_ms) {
+        const uint64_t left_ms = end_ms - now_ms;
+        const struct timespec left = {.tv_sec = (time_t)(left_ms / 1000),
+                                      .tv_nsec =
+                                          (long)(left_ms % 1000 * 1000000)};
+        (void)ppoll(NULL, 0, &left, before);
+        now_ms = flv_clock_mono_ms();
+    }
 }
 
 struct flv_guard_note *flv_guard(const struct flv_guard_conf *c,
@@ -161,12 +213,14 @@ struct flv_guard_note *flv_guard(const struct flv_guard_conf *c,
     struct flv_guard_death d = {.row = 0};
     uint32_t wait_ms = 0;
     bool first = true;
+    sigset_t before;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    hear_nothing(&before);
     catch_signals();
     for (;;) {
         uint64_t start_ms = flv_clock_mono_ms();
         note->words[0] = '\0';
-        int status = live_once();
+        int status = live_once(c, note, &before);
         if (status == -1) {
             return note;
         }
@@ -189,7 +243,7 @@ struct flv_guard_note *flv_guard(const struct flv_guard_conf *c,
             return NULL;
         }
         wait_ms = next_wait_ms(c, &d, wait_ms);
-        (void)poll(NULL, 0, (int)wait_ms);
+        pause_for(wait_ms, &before);
         if (asked != 0 && !c->start_to_stop) {
             return NULL;
         }

@@ -49,9 +49,15 @@ struct flv_guard_conf {
     void *ctx;
 };
 
-/* Returns the note in the child, which is to become the program; NULL in the
- * parent at the end, with the exit status in *out_status. */
+/* Returns the note in the child, which is to become the program, and in which
+ * SIGHUP waits; NULL in the parent at the end, with the exit status in
+ * *out_status. One that ends with an exit status the first time is not started
+ * again: it said why. */
 struct flv_guard_note *flv_guard(const struct flv_guard_conf *c,
                                  int *out_status);
+
+/* The child catches SIGHUP now: one that came since its start comes now, too,
+ * instead of having been its end. Others lose nothing by the call. */
+void flv_guard_hear_hangup(void);
 
 #endif

@@ -235,6 +235,15 @@ static void on_ready(void *arg)
     tell_ready(p);
 }
 
+/* Nothing is read at the start alone, and the guard's child is no terminal's:
+ * a hangup is no reason to end. */
+static void on_hangup(void *arg, int signum)
+{
+    (void)arg;
+    (void)signum;
+    flv_log_info(TARGET, "has nothing to read again");
+}
+
 static flv_rc start(struct program *p, struct flv_err *err)
 {
     const struct conf *c = p->conf;
@@ -261,6 +270,10 @@ static flv_rc start(struct program *p, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         rc = flv_loop_on_signal(p->loop, SIGINT, on_signal, p, err);
+    }
+    if (rc == FLV_OK && p->guard > 0) {
+        rc = flv_loop_on_signal(p->loop, SIGHUP, on_hangup, p, err);
+        flv_guard_hear_hangup();
     }
     return rc == FLV_OK
                ? flv_manager_create(&p->manager, &conf, on_ready, p, err)

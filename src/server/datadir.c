@@ -345,9 +345,6 @@ flv_rc flv_datadir_open(struct flv_datadir *dir,
     if (rc == FLV_OK && mode == FLV_DATADIR_SERVE) {
         rc = mark(dir, &local);
     }
-    if (rc == FLV_OK && mode == FLV_DATADIR_SERVE) {
-        flv_datadir_forget_deaths(dir);
-    }
     if (rc != FLV_OK) {
         flv_datadir_close(dir);
         if (err != NULL) {

@@ -72,7 +72,8 @@ FLV_CHECKED flv_rc flv_datadir_each_topic(const struct flv_datadir *dir,
 FLV_CHECKED flv_rc flv_datadir_claim(const struct flv_datadir *dir,
                                      struct flv_err *err);
 
-/* Replaces DIR/guard.json, which the next flv_datadir_open() removes. */
+/* Replaces DIR/guard.json, which stays until a server that was started anew
+ * serves, or ends in good order. */
 struct flv_guard_death;
 void flv_datadir_note_death(const struct flv_datadir *dir,
                             const struct flv_guard_death *d);

@@ -452,6 +452,9 @@ static flv_rc start(struct program *p, struct conf *c, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = flv_loop_on_signal(p->loop, SIGHUP, on_hangup, p, err);
     }
+    if (rc == FLV_OK) {
+        flv_guard_hear_hangup();
+    }
     if (rc == FLV_OK && p->note != NULL) {
         p->note->ports[0] = flv_server_sc_port(p->server);
         p->note->ports[1] = flv_server_spu_port(p->server);
@@ -527,7 +530,7 @@ static int serve_guarded(struct program *p, struct conf *c)
     if (p->note != NULL) {
         return serve(p, c);
     }
-    if (!g.given_up) {
+    if (status == EXIT_OK && !g.given_up) {
         flv_datadir_forget_deaths(&p->dir);
     }
     flv_datadir_close(&p->dir);

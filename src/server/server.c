@@ -353,6 +353,9 @@ static flv_rc open_all(struct flv_server *s, struct flv_err *err)
     if (rc == FLV_OK) {
         rc = flv_scrub_start(&s->scrub, s, err);
     }
+    if (rc == FLV_OK && s->conf.deaths == 0) {
+        flv_datadir_forget_deaths(&s->dir); /* of those before this start */
+    }
     return rc;
 }
 

@@ -234,11 +234,17 @@ pending_term() {
     run -1 --separate-stderr fluvio cluster status
     [[ $stderr == *"SC is not reachable"* ]]
     [[ $stderr == *"Server died 8 times in a row and was given up "*meta.db* ]]
+    # A start that fails changes nothing about that, one that does not does.
+    run -1 fluvio cluster start
+    run -1 --separate-stderr fluvio cluster status
+    [[ $stderr == *"Server died 8 times in a row and was given up "*meta.db* ]]
     rmdir "$HOME/.fluvio/data/meta.db"
     mv "$HOME/meta.db" "$HOME/.fluvio/data/meta.db"
     fluvio cluster start
     run -0 fluvio topic list
     [[ $output == *" t "* ]]
+    run -0 fluvio cluster status
+    [[ $output != *"Server died"* ]]
 }
 
 @test "shutdown ends a guard whose server is dead just now" {
