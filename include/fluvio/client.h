@@ -137,6 +137,9 @@ void flv_client_free(void *text);
 
 /* -------------------------------------------------------------- client */
 
+/* As a time in ms: without a limit. */
+#define FLV_FOREVER UINT32_MAX
+
 struct flv_client_conf {
     const char *address;   /* "host:port" of the SC */
     const char *client_id; /* NULL: "fluvio" */
@@ -148,7 +151,10 @@ struct flv_client_conf {
     uint32_t retry_min_ms;        /* first back-off; 0: 50 */
     uint32_t retry_max_ms;        /* longest back-off; 0: 5,000 */
     /* A server that is silent for so long is asked whether it is there, and
-     * given up when it is silent for as long again; 0: 15,000. */
+     * given up when it is silent for as long again: its connection is made
+     * anew, and producers send again what it had not acknowledged. 0:
+     * FLV_SERVER_QUIET (in seconds; 0 there: never), else 15,000;
+     * FLV_FOREVER: never, as where a disk may stand still for minutes. */
     uint32_t quiet_ms;
     /* From flv_client_connect() on: the connection to the SC broke, or one more
      * attempt to make it failed (err); NULL: it is there again. It is made

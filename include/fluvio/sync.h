@@ -53,8 +53,6 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-#define FLV_FOREVER UINT32_MAX
-
 struct flv_sync;
 struct flv_sync_producer;
 struct flv_sync_consumer;
@@ -73,6 +71,8 @@ struct flv_sync_conf {
     uint32_t wait_ms;          /* open: goes on trying that long; 0: one
                                 * attempt, so that "nobody listens" is told at
                                 * once */
+    uint32_t quiet_ms;         /* of the server's silence, as in
+                                * flv_client_conf; 0: its default */
 };
 
 /* Connects. conf NULL: as zeroed. FLV_E_NOT_FOUND: no such profile;

@@ -157,6 +157,16 @@ static uint32_t env_ms(const char *name, uint32_t unit, uint32_t fallback_ms)
     return (uint32_t)n * unit;
 }
 
+/* In seconds; 0: silence is no trouble. */
+static uint32_t env_quiet_ms(void)
+{
+    const char *text = getenv("FLV_SERVER_QUIET");
+
+    return text != NULL && strcmp(text, "0") == 0
+               ? FLV_FOREVER
+               : env_ms("FLV_SERVER_QUIET", 1000, QUIET_MS);
+}
+
 static uint32_t or_default(uint32_t value, uint32_t fallback)
 {
     return value != 0 ? value : fallback;
@@ -196,7 +206,10 @@ static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
     own->metadata_timeout_ms =
         or_default(conf->metadata_timeout_ms,
                    env_ms("FLV_METADATA_TIMEOUT", 1, REQUEST_TIMEOUT_MS));
-    own->quiet_ms = or_default(conf->quiet_ms, QUIET_MS);
+    own->quiet_ms = or_default(conf->quiet_ms, env_quiet_ms());
+    if (own->quiet_ms == FLV_FOREVER) {
+        own->quiet_ms = 0;
+    }
     own->retry_min_ms = or_default(conf->retry_min_ms, RETRY_MIN_MS);
     own->retry_max_ms = or_default(conf->retry_max_ms, RETRY_MAX_MS);
     if (own->retry_max_ms < own->retry_min_ms) {

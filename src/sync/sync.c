@@ -450,6 +450,7 @@ start(struct flv_sync *s, const struct flv_sync_conf *conf, struct flv_err *err)
                                         : CONNECT_TIMEOUT_MS;
         /* What is wrong with a topic is known before the time is up. */
         client.metadata_timeout_ms = s->timeout_ms - s->timeout_ms / 8;
+        client.quiet_ms = conf->quiet_ms;
         s->address = flv_strdup(client.address);
         rc = s->address != NULL
                  ? start_thread(s, &client, err)

@@ -274,6 +274,23 @@ static void a_server_that_says_nothing_is_given_up(void **state)
     rig_deinit(&r);
 }
 
+static void silence_is_set_by_the_environment(void **state)
+{
+    struct rig r;
+    struct note link = {.came = false};
+
+    (void)state;
+    rig_init(&r);
+    assert_int_equal(setenv("FLV_SERVER_QUIET", "1", 1), 0);
+    rig_client_link(&r, &link);
+    assert_int_equal(unsetenv("FLV_SERVER_QUIET"), 0);
+    assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
+    r.f.hello_sc = FAKE_HELLO_SILENT;
+    rig_wait(&r, &link);
+    assert_non_null(strstr(link.err.text, "not for 1000 ms when asked"));
+    rig_deinit(&r);
+}
+
 static void a_server_that_has_nothing_to_say_is_kept(void **state)
 {
     struct rig r;
@@ -496,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_plain_cluster_knows_no_creations),
         cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
         cmocka_unit_test(a_server_that_says_nothing_is_given_up),
+        cmocka_unit_test(silence_is_set_by_the_environment),
         cmocka_unit_test(a_server_that_has_nothing_to_say_is_kept),
         cmocka_unit_test(a_server_that_takes_a_request_slowly_is_kept),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
