@@ -795,8 +795,9 @@ struct flv_record_batch {
 /* What becomes of the offsets of a consumer with an id. It begins behind what
  * is stored in any case. Without an id nothing is stored. */
 enum flv_offset_strategy {
-    FLV_OFFSETS_MANUAL, /* what flv_consumer_commit() says, and at each
-                         * flv_consumer_flush() what was marked */
+    FLV_OFFSETS_MANUAL, /* what flv_consumer_commit() says; what was marked, at
+                         * each flv_consumer_flush() and every offset_flush_ms,
+                         * but not at close */
     FLV_OFFSETS_AUTO,   /* a record is handled when `batch` has returned from
                          * it: stored from time to time and at close, which
                          * therefore takes up to request_timeout_ms */
@@ -814,8 +815,9 @@ struct flv_consumer_conf {
     enum flv_isolation isolation;
     const char *consumer_id; /* NULL: no stored offsets */
     enum flv_offset_strategy offsets;
-    uint32_t offset_flush_ms; /* AUTO: between stores, 0: 10,000; MANUAL: what
-                               * is marked is stored so often, 0: never */
+    /* How often what was handled (AUTO) or marked (MANUAL) is stored. 0: AUTO
+     * every 10,000; MANUAL only when asked to. */
+    uint32_t offset_flush_ms;
     const struct flv_smartmodule_use *smartmodules; /* one behind the other */
     size_t smartmodule_count;                       /* at most 16 */
     void (*batch)(void *user, const struct flv_record_batch *batch);

@@ -206,7 +206,8 @@ FLV_CHECKED flv_rc flv_sync_next(struct flv_sync_consumer *k,
                                  struct flv_err *err);
 
 /* With FLV_OFFSETS_MANUAL: all that next has given of that partition, up to
- * and with that offset, was handled. Remembers it, no more: see commit. With
+ * and with that offset, was handled. Does not wait: it is stored by commit and,
+ * where offset_flush_ms is not 0, from time to time, but not at close. With
  * FLV_OFFSETS_AUTO there is no need: a record was handled when next is called
  * for the one behind it. FLV_E_INVALID: no consumer_id, or not a partition or
  * an offset that was given. */
@@ -217,7 +218,8 @@ FLV_CHECKED flv_rc flv_sync_mark(struct flv_sync_consumer *k,
 
 /* Stores what is marked, or, with FLV_OFFSETS_AUTO, what was handled; returns
  * when the server has made it durable. AUTO does it by itself too, every
- * offset_flush_ms and at close. FLV_E_TIMEOUT; FLV_E_INVALID: no consumer_id.
+ * offset_flush_ms (0: 10,000) and at close. FLV_E_TIMEOUT; FLV_E_INVALID: no
+ * consumer_id.
  */
 FLV_CHECKED flv_rc flv_sync_commit(struct flv_sync_consumer *k,
                                    uint32_t timeout_ms,

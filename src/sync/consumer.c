@@ -38,6 +38,7 @@ struct flv_sync_consumer {
     char topic[256];
     enum flv_offset_strategy offsets; /* NONE where there is no id */
     uint32_t flush_ms;
+    bool stores_marks; /* MANUAL: the client does, from time to time */
     struct flv_task resume, marker;
 
     pthread_cond_t came;
@@ -296,6 +297,14 @@ static void mark_handled(struct flv_sync_consumer *k)
     (void)pthread_mutex_unlock(&k->sync->lock);
 }
 
+/* With the lock: the loop looks at the marks. */
+static void tell_loop(struct flv_sync_consumer *k)
+{
+    if (!k->marking) {
+        k->marking = flv_loop_post(k->sync->loop, &k->marker) == FLV_OK;
+    }
+}
+
 /* AUTO: next is called. The loop is told now and then. */
 static void follow(struct flv_sync_consumer *k, bool tell)
 {
@@ -311,9 +320,7 @@ static void follow(struct flv_sync_consumer *k, bool tell)
     mark_handled(k);
     k->told_mono_ms = now;
     (void)pthread_mutex_lock(&k->sync->lock);
-    if (!k->marking) {
-        k->marking = flv_loop_post(k->sync->loop, &k->marker) == FLV_OK;
-    }
+    tell_loop(k);
     (void)pthread_mutex_unlock(&k->sync->lock);
 }
 
@@ -336,6 +343,9 @@ flv_rc flv_sync_mark(struct flv_sync_consumer *k,
     }
     (void)pthread_mutex_lock(&k->sync->lock);
     place->marked = offset > place->marked ? offset : place->marked;
+    if (k->stores_marks) {
+        tell_loop(k);
+    }
     (void)pthread_mutex_unlock(&k->sync->lock);
     return FLV_OK;
 }
@@ -620,6 +630,7 @@ static flv_rc create(struct flv_sync *s,
     k->offsets = conf->consumer_id != NULL ? conf->offsets : FLV_OFFSETS_NONE;
     k->flush_ms =
         conf->offset_flush_ms != 0 ? conf->offset_flush_ms : FLUSH_PERIOD_MS;
+    k->stores_marks = conf->offset_flush_ms != 0;
     k->told_mono_ms = flv_clock_mono_ms();
     rc = flv__sync_cond_init(&k->came, err);
     if (rc != FLV_OK) {

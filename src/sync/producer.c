@@ -2,8 +2,10 @@
  * the loop, several calls' at once. */
 #include "sync/sync_priv.h"
 
+#include "base/bytes.h"
 #include "base/field.h"
 #include "base/mem.h"
+#include "client/producer.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,16 +13,31 @@
 struct send_op;
 struct producer_op;
 
-/* One record between put and its acknowledgement. */
+/* In front of the key and the value of a record that waits for the loop. */
+struct head {
+    uint32_t key_len, value_len;
+    int32_t partition;
+    bool has_key;
+};
+
+/* The asynchronous producer is given records in groups: few enough that room
+ * comes back bit by bit, enough that one token for all of them is little. */
+#define GROUP_RECORDS 256
+#define GROUP_BYTES ((size_t)64 * 1024)
+/* A buffer that grew beyond this is let go when it is empty. */
+#define KEEP_BYTES ((size_t)1024 * 1024)
+
+struct group {
+    struct flv_send send;
+    struct flv_sync_producer *owner; /* borrowed */
+    size_t cost;
+};
+
+/* A record of one send call. */
 struct item {
     struct flv_send send;
-    struct item *next;
-    struct flv_sync_producer *owner; /* borrowed */
-    struct send_op *op;              /* who waits for it; NULL: nobody */
-    size_t index;                    /* place in that call */
+    struct send_op *op; /* borrowed */
     size_t cost;
-    struct flv_msg msg;
-    uint8_t bytes[]; /* key and value */
 };
 
 struct flv_sync_producer {
@@ -30,64 +47,41 @@ struct flv_sync_producer {
     struct flv_task kick;
     struct producer_op *closing; /* owned; for the last call */
     size_t buffer_max, request_max;
-    char topic[64]; /* for texts; cut */
+    char topic[64];       /* for texts; cut */
+    struct flv_buf taken; /* loop: what it is giving to its producer */
 
     pthread_cond_t room;
-    size_t waiting;            /* lock: threads that wait for room */
-    size_t pending;            /* lock: bytes accepted and not settled */
-    struct item *first, *last; /* lock: not with the loop yet */
-    bool kicked;               /* lock: the loop has been told */
-    struct flv_err failed;     /* lock: the first failure nobody was told */
-    struct flv_err trouble;    /* lock: what is being repeated now */
+    size_t waiting;         /* lock: threads that wait for room */
+    size_t pending;         /* lock: bytes accepted and not settled */
+    struct flv_buf put;     /* lock: records not with the loop yet */
+    bool kicked;            /* lock: the loop has been told */
+    struct flv_err failed;  /* lock: the first failure nobody was told */
+    struct flv_err trouble; /* lock: what is being repeated now */
 };
 
 struct send_op {
     struct flv__sync_op op;
     struct flv_sync_producer *owner;
-    struct item *items;           /* owned, until run() hands them over */
-    size_t cost;                  /* of them */
+    struct flv_buf records;       /* owned, until run() hands them over */
+    struct item *items;           /* owned; one per record */
+    size_t cost;                  /* of them, until run() */
     size_t left;                  /* loop: records without an answer */
     struct flv_err first;         /* loop: the first failure */
     struct flv_sync_place *place; /* owned; one per record */
 };
 
-/* ------------------------------------------------------------------ items */
+/* ---------------------------------------------------------------- records */
 
-static void items_free(struct item *first)
+/* At least what the asynchronous producer counts, so that it has room for what
+ * was accepted here. */
+static size_t record_cost(const struct flv_msg *msg)
 {
-    while (first != NULL) {
-        struct item *next = first->next;
-
-        flv_free(first);
-        first = next;
-    }
+    return sizeof(struct head) + flv__lane_record_cost(msg);
 }
 
-static struct item *item_create(struct flv_sync_producer *p,
-                                const struct flv_msg *msg)
+static size_t key_len_of(const struct flv_msg *msg)
 {
-    const size_t key_len = msg->has_key ? msg->key.len : 0;
-    struct item *i = NULL;
-
-    if (key_len > p->request_max || msg->value.len > p->request_max) {
-        return NULL;
-    }
-    i = flv_zalloc(1, sizeof(*i) + key_len + msg->value.len);
-    if (i == NULL) {
-        return NULL;
-    }
-    if (key_len > 0) {
-        memcpy(i->bytes, msg->key.data, key_len);
-    }
-    if (msg->value.len > 0) {
-        memcpy(i->bytes + key_len, msg->value.data, msg->value.len);
-    }
-    i->owner = p;
-    i->cost = sizeof(*i) + key_len + msg->value.len;
-    i->msg = *msg;
-    i->msg.key = flv_slice(i->bytes, key_len);
-    i->msg.value = flv_slice(i->bytes + key_len, msg->value.len);
-    return i;
+    return msg->has_key ? msg->key.len : 0;
 }
 
 static flv_rc check(const struct flv_sync_producer *p,
@@ -102,7 +96,7 @@ static flv_rc check(const struct flv_sync_producer *p,
         return flv_fail(err, FLV_E_INVALID, "there is no record to send");
     }
     for (size_t i = 0; i < count; i++) {
-        const size_t key_len = msgs[i].has_key ? msgs[i].key.len : 0;
+        const size_t key_len = key_len_of(&msgs[i]);
 
         if (msgs[i].value.len > p->request_max ||
             key_len > p->request_max - msgs[i].value.len) {
@@ -111,7 +105,7 @@ static flv_rc check(const struct flv_sync_producer *p,
                             "maximum request size (%zu bytes)",
                             key_len, msgs[i].value.len, p->request_max);
         }
-        cost += sizeof(struct item) + key_len + msgs[i].value.len;
+        cost += record_cost(&msgs[i]);
     }
     if (cost > p->buffer_max) {
         return flv_fail(err, FLV_E_LIMIT,
@@ -123,45 +117,92 @@ static flv_rc check(const struct flv_sync_producer *p,
     return FLV_OK;
 }
 
-static flv_rc items_create(struct flv_sync_producer *p,
-                           const struct flv_msg *msgs,
-                           size_t count,
-                           struct item **out_first,
-                           struct item **out_last,
-                           struct flv_err *err)
+/* All of them or none: cost is more than they take here. */
+static flv_rc write_records(struct flv_buf *to,
+                            const struct flv_msg *msgs,
+                            size_t count,
+                            size_t cost)
 {
-    struct item *first = NULL;
-    struct item *last = NULL;
+    flv_rc rc = flv_buf_reserve(to, cost);
 
-    for (size_t i = 0; i < count; i++) {
-        struct item *one = item_create(p, &msgs[i]);
+    for (size_t i = 0; i < count && rc == FLV_OK; i++) {
+        const struct head head = {.key_len = (uint32_t)key_len_of(&msgs[i]),
+                                  .value_len = (uint32_t)msgs[i].value.len,
+                                  .partition = msgs[i].partition,
+                                  .has_key = msgs[i].has_key};
 
-        if (one == NULL) {
-            items_free(first);
-            return flv_fail(err, FLV_E_NOMEM, "out of memory for a record");
+        rc = flv_buf_add(to, &head, sizeof(head));
+        if (rc == FLV_OK) {
+            rc = flv_buf_add(to, msgs[i].key.data, head.key_len);
         }
-        one->index = i;
-        if (last == NULL) {
-            first = one;
-        } else {
-            last->next = one;
+        if (rc == FLV_OK) {
+            rc = flv_buf_add(to, msgs[i].value.data, head.value_len);
         }
-        last = one;
     }
-    *out_first = first;
-    *out_last = last;
-    return FLV_OK;
+    return rc;
+}
+
+/* The first one, off the front. */
+static struct flv_msg read_record(struct flv_slice *from)
+{
+    struct head head;
+    struct flv_msg msg;
+
+    assert(from->len >= sizeof(head));
+    memcpy(&head, from->data, sizeof(head));
+    msg = (struct flv_msg){
+        .key = flv_slice(from->data + sizeof(head), head.key_len),
+        .value =
+            flv_slice(from->data + sizeof(head) + head.key_len, head.value_len),
+        .has_key = head.has_key,
+        .partition = head.partition,
+    };
+    *from = flv_slice(msg.value.data + msg.value.len,
+                      from->len - sizeof(head) - head.key_len - head.value_len);
+    return msg;
 }
 
 /* ------------------------------------------------------- loop: settlement */
 
-static void send_settled(struct item *i, const struct flv_err *err)
+/* A failure that no call waits for is kept for the next flush. */
+static void settle(struct flv_sync_producer *p,
+                   size_t cost,
+                   const struct flv_err *err,
+                   const struct flv__sync_op *op)
 {
-    struct send_op *o = i->op;
+    struct flv_sync *s = p->sync;
 
+    (void)pthread_mutex_lock(&s->lock);
+    assert(p->pending >= cost);
+    p->pending -= cost;
+    if (err != NULL && p->failed.rc == FLV_OK &&
+        (op == NULL || op->left_behind)) {
+        p->failed = *err;
+    }
+    if (p->waiting > 0) {
+        (void)pthread_cond_broadcast(&p->room);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void group_settled(struct flv_send *send, const struct flv_err *err)
+{
+    struct group *g = FLV_OWNER_OF(send, struct group, send);
+
+    settle(g->owner, g->cost, err, NULL);
+    flv_free(g);
+}
+
+static void item_settled(struct flv_send *send, const struct flv_err *err)
+{
+    struct item *i = FLV_OWNER_OF(send, struct item, send);
+    struct send_op *o = i->op;
+    const size_t index = (size_t)(i - o->items);
+
+    settle(o->owner, i->cost, err, &o->op);
     if (err == NULL) {
-        o->place[i->index].offset = i->send.offset;
-        o->place[i->index].partition = i->send.partition;
+        o->place[index].offset = send->offset;
+        o->place[index].partition = send->partition;
     } else if (o->first.rc == FLV_OK) {
         o->first = *err;
     }
@@ -171,59 +212,94 @@ static void send_settled(struct item *i, const struct flv_err *err)
     }
 }
 
-static void settle(struct item *i, const struct flv_err *err)
-{
-    struct flv_sync_producer *p = i->owner;
-    struct flv_sync *s = p->sync;
+/* --------------------------------------------------------- loop: hand over */
 
-    (void)pthread_mutex_lock(&s->lock);
-    assert(p->pending >= i->cost);
-    p->pending -= i->cost;
-    if (err != NULL && p->failed.rc == FLV_OK &&
-        (i->op == NULL || i->op->op.left_behind)) {
-        p->failed = *err;
+static flv_rc send_group(struct flv_sync_producer *p,
+                         const struct flv_msg *msgs,
+                         size_t count,
+                         size_t cost,
+                         struct flv_err *err)
+{
+    struct group *g = flv_zalloc(1, sizeof(*g));
+    flv_rc rc = FLV_OK;
+
+    if (g == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a record");
     }
-    if (p->waiting > 0) {
-        (void)pthread_cond_broadcast(&p->room);
+    g->send.done = group_settled;
+    g->owner = p;
+    g->cost = cost;
+    rc = flv_producer_send(p->producer, msgs, count, &g->send, err);
+    if (rc != FLV_OK) {
+        flv_free(g);
     }
-    (void)pthread_mutex_unlock(&s->lock);
-    if (i->op != NULL) {
-        send_settled(i, err);
-    }
-    flv_free(i);
+    return rc;
 }
 
-static void acknowledged(struct flv_send *send, const struct flv_err *err)
+/* Where a group is refused, its records go alone: one that cannot be taken
+ * costs the others nothing. */
+static void hand_over_group(struct flv_sync_producer *p,
+                            const struct flv_msg *msgs,
+                            size_t count,
+                            size_t cost)
 {
-    settle(FLV_OWNER_OF(send, struct item, send), err);
-}
+    struct flv_err err;
 
-static void hand_over(struct flv_sync_producer *p, struct item *i)
-{
-    while (i != NULL) {
-        struct item *next = i->next;
-        struct flv_err err;
+    if (send_group(p, msgs, count, cost, &err) == FLV_OK) {
+        return;
+    }
+    if (count == 1) {
+        settle(p, cost, &err, NULL);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t one = record_cost(&msgs[i]);
 
-        i->send.done = acknowledged;
-        if (flv_producer_send(p->producer, &i->msg, 1, &i->send, &err) !=
-            FLV_OK) {
-            settle(i, &err);
+        if (send_group(p, &msgs[i], 1, one, &err) != FLV_OK) {
+            settle(p, one, &err, NULL);
         }
-        i = next;
     }
 }
 
-/* All that was put. */
-static void take_items(struct flv_sync_producer *p)
+static void hand_over(struct flv_sync_producer *p, struct flv_slice records)
 {
-    struct item *first = NULL;
+    struct flv_msg msgs[GROUP_RECORDS];
 
+    while (records.len > 0) {
+        size_t count = 0;
+        size_t cost = 0;
+
+        do {
+            msgs[count] = read_record(&records);
+            cost += record_cost(&msgs[count]);
+            count++;
+        } while (records.len > 0 && count < GROUP_RECORDS &&
+                 cost < GROUP_BYTES);
+        hand_over_group(p, msgs, count, cost);
+    }
+}
+
+static void let_go(struct flv_buf *b)
+{
+    flv_buf_reset(b);
+    if (b->cap > KEEP_BYTES) {
+        flv_buf_deinit(b);
+    }
+}
+
+/* All that was put. The two buffers change places: none is made anew. */
+static void take_records(struct flv_sync_producer *p)
+{
+    struct flv_buf put;
+
+    assert(p->taken.len == 0);
     (void)pthread_mutex_lock(&p->sync->lock);
-    first = p->first;
-    p->first = NULL;
-    p->last = NULL;
+    put = p->put;
+    p->put = p->taken;
+    p->taken = put;
     (void)pthread_mutex_unlock(&p->sync->lock);
-    hand_over(p, first);
+    hand_over(p, flv_buf_slice(&p->taken));
+    let_go(&p->taken);
 }
 
 static void kicked(struct flv_task *t)
@@ -234,7 +310,7 @@ static void kicked(struct flv_task *t)
     (void)pthread_mutex_lock(&p->sync->lock);
     p->kicked = false;
     (void)pthread_mutex_unlock(&p->sync->lock);
-    take_items(p);
+    take_records(p);
 }
 
 static void on_trouble(void *user, const struct flv_err *err)
@@ -278,6 +354,43 @@ wait_for_room(struct flv_sync_producer *p, size_t cost, flv__deadline at)
     return p->pending <= p->buffer_max - cost;
 }
 
+/* With the lock: the loop looks at what was put. A full mailbox: the next put
+ * or flush tells it. */
+static void tell_loop(struct flv_sync_producer *p)
+{
+    if (!p->kicked) {
+        p->kicked = flv_loop_post(p->sync->loop, &p->kick) == FLV_OK;
+    }
+}
+
+flv_rc flv_sync_put(struct flv_sync_producer *p,
+                    const struct flv_msg *msgs,
+                    size_t count,
+                    uint32_t timeout_ms,
+                    struct flv_err *err)
+{
+    size_t cost = 0;
+    flv_rc rc = check(p, msgs, count, &cost, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&p->sync->lock);
+    rc = FLV_E_BUSY;
+    if (wait_for_room(p, cost, flv__sync_deadline(timeout_ms))) {
+        rc = write_records(&p->put, msgs, count, cost);
+    }
+    if (rc == FLV_OK) {
+        p->pending += cost;
+        tell_loop(p);
+    }
+    (void)pthread_mutex_unlock(&p->sync->lock);
+    if (rc == FLV_E_BUSY) {
+        return late(p, rc, "no room for a record", err);
+    }
+    return rc == FLV_OK ? rc : flv_fail(err, rc, "out of memory for a record");
+}
+
 /* Takes room for so many bytes. */
 static flv_rc reserve(struct flv_sync_producer *p,
                       size_t cost,
@@ -293,117 +406,78 @@ static flv_rc reserve(struct flv_sync_producer *p,
     return got ? FLV_OK : late(p, FLV_E_BUSY, "no room for a record", err);
 }
 
-static void
-append(struct flv_sync_producer *p, struct item *first, struct item *last)
-{
-    struct flv_sync *s = p->sync;
-
-    (void)pthread_mutex_lock(&s->lock);
-    if (p->last == NULL) {
-        p->first = first;
-    } else {
-        p->last->next = first;
-    }
-    p->last = last;
-    /* A full mailbox: the next put or flush tells the loop. */
-    if (!p->kicked) {
-        p->kicked = flv_loop_post(s->loop, &p->kick) == FLV_OK;
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-/* Checked and copied, with room for them. */
-static flv_rc prepare(struct flv_sync_producer *p,
-                      const struct flv_msg *msgs,
-                      size_t count,
-                      flv__deadline at,
-                      struct item *out[2],
-                      size_t *out_cost,
-                      struct flv_err *err)
-{
-    flv_rc rc = check(p, msgs, count, out_cost, err);
-
-    if (rc == FLV_OK) {
-        rc = items_create(p, msgs, count, &out[0], &out[1], err);
-    }
-    if (rc == FLV_OK) {
-        rc = reserve(p, *out_cost, at, err);
-        if (rc != FLV_OK) {
-            items_free(out[0]);
-        }
-    }
-    return rc;
-}
-
-flv_rc flv_sync_put(struct flv_sync_producer *p,
-                    const struct flv_msg *msgs,
-                    size_t count,
-                    uint32_t timeout_ms,
-                    struct flv_err *err)
-{
-    struct item *ends[2] = {NULL, NULL};
-    size_t cost = 0;
-    const flv_rc rc = prepare(p, msgs, count, flv__sync_deadline(timeout_ms),
-                              ends, &cost, err);
-
-    if (rc == FLV_OK) {
-        append(p, ends[0], ends[1]);
-    }
-    return rc;
-}
-
-static void give_back(struct flv_sync_producer *p, size_t cost)
-{
-    (void)pthread_mutex_lock(&p->sync->lock);
-    assert(p->pending >= cost);
-    p->pending -= cost;
-    (void)pthread_cond_broadcast(&p->room);
-    (void)pthread_mutex_unlock(&p->sync->lock);
-}
-
 static void send_drop(struct flv__sync_op *op)
 {
     struct send_op *o = FLV_OWNER_OF(op, struct send_op, op);
 
-    if (o->items != NULL) { /* never ran */
-        give_back(o->owner, o->cost);
-        items_free(o->items);
+    if (o->cost > 0) { /* never ran */
+        settle(o->owner, o->cost, NULL, NULL);
     }
+    flv_buf_deinit(&o->records);
+    flv_free(o->items);
     flv_free(o->place);
 }
 
 static void send_run(struct flv__sync_op *op)
 {
     struct send_op *o = FLV_OWNER_OF(op, struct send_op, op);
-    struct item *first = o->items;
+    struct flv_slice records = flv_buf_slice(&o->records);
 
-    o->items = NULL;
-    take_items(o->owner); /* what was put before goes before */
-    hand_over(o->owner, first);
+    o->cost = 0;
+    take_records(o->owner); /* what was put before goes before */
+    for (struct item *i = o->items; records.len > 0; i++) {
+        const struct flv_msg msg = read_record(&records);
+        struct flv_err err;
+
+        i->send.done = item_settled;
+        i->op = o;
+        i->cost = record_cost(&msg);
+        if (flv_producer_send(o->owner->producer, &msg, 1, &i->send, &err) !=
+            FLV_OK) {
+            item_settled(&i->send, &err);
+        }
+    }
+    flv_buf_deinit(&o->records);
 }
 
+/* Checked and copied, with room for them, in an op that is released by the
+ * caller. */
 static flv_rc send_create(struct flv_sync_producer *p,
+                          const struct flv_msg *msgs,
                           size_t count,
+                          flv__deadline at,
                           struct send_op **out,
                           struct flv_err *err)
 {
     struct send_op *o = NULL;
-    flv_rc rc = flv__sync_op_create(p->sync, sizeof(*o), send_run, &o, err);
+    size_t cost = 0;
+    flv_rc rc = check(p, msgs, count, &cost, err);
 
+    if (rc == FLV_OK) {
+        rc = flv__sync_op_create(p->sync, sizeof(*o), send_run, &o, err);
+    }
     if (rc != FLV_OK) {
         return rc;
     }
+    flv_buf_init(&o->records, cost);
     o->op.drop = send_drop;
     o->owner = p;
     o->left = count;
+    o->items = flv_zalloc(count, sizeof(*o->items));
     o->place = flv_zalloc(count, sizeof(*o->place));
-    if (o->place == NULL) {
-        flv__sync_op_release(&o->op);
-        return flv_fail(err, FLV_E_NOMEM, "out of memory for offsets");
+    if (o->items == NULL || o->place == NULL ||
+        write_records(&o->records, msgs, count, cost) != FLV_OK) {
+        rc = flv_fail(err, FLV_E_NOMEM, "out of memory for a record");
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && rc == FLV_OK; i++) {
         o->place[i].offset = -1;
     }
+    rc = rc == FLV_OK ? reserve(p, cost, at, err) : rc;
+    if (rc != FLV_OK) {
+        flv__sync_op_release(&o->op);
+        return rc;
+    }
+    o->cost = cost;
     *out = o;
     return FLV_OK;
 }
@@ -416,25 +490,12 @@ flv_rc flv_sync_send(struct flv_sync_producer *p,
                      struct flv_err *err)
 {
     const flv__deadline at = flv__sync_deadline(timeout_ms);
-    struct item *ends[2] = {NULL, NULL};
     struct send_op *o = NULL;
-    size_t cost = 0;
-    flv_rc rc = prepare(p, msgs, count, at, ends, &cost, err);
+    flv_rc rc = send_create(p, msgs, count, at, &o, err);
 
     if (rc != FLV_OK) {
         return rc;
     }
-    rc = send_create(p, count, &o, err);
-    if (rc != FLV_OK) {
-        give_back(p, cost);
-        items_free(ends[0]);
-        return rc;
-    }
-    for (struct item *i = ends[0]; i != NULL; i = i->next) {
-        i->op = o;
-    }
-    o->items = ends[0];
-    o->cost = cost;
     rc = flv__sync_call(&o->op, at, "sending", err);
     if (flv__sync_is_left(&o->op)) {
         rc = late(p, FLV_E_TIMEOUT, "not acknowledged in time", err);
@@ -486,7 +547,7 @@ static void flush_run(struct flv__sync_op *op)
     struct producer_op *o = FLV_OWNER_OF(op, struct producer_op, op);
     struct flv_err err;
 
-    take_items(o->owner);
+    take_records(o->owner);
     if (flv_producer_flush(o->owner->producer, flushed, o, &err) != FLV_OK) {
         flv__sync_done(op, &err);
     }
@@ -569,13 +630,15 @@ static void close_run(struct flv__sync_op *op)
         flv__sync_done(op, NULL);
         return;
     }
-    take_items(o->owner);
+    take_records(o->owner);
     flv_producer_close(o->owner->producer, o->drain_ms, closed, o);
 }
 
 static void producer_free(struct flv_sync_producer *p)
 {
     (void)pthread_cond_destroy(&p->room);
+    flv_buf_deinit(&p->put);
+    flv_buf_deinit(&p->taken);
     flv_free(p);
 }
 
@@ -638,7 +701,9 @@ static flv_rc create(struct flv_sync *s,
     p->sync = s;
     p->child.close = close_child;
     flv_task_init(&p->kick, kicked);
-    p->buffer_max = conf->buffer_bytes_max;
+    p->buffer_max = conf->buffer_bytes_max > 0 ? conf->buffer_bytes_max : 1;
+    flv_buf_init(&p->put, p->buffer_max);
+    flv_buf_init(&p->taken, p->buffer_max);
     p->request_max = conf->request_size_bytes_max;
     (void)snprintf(p->topic, sizeof(p->topic), "%s", conf->topic);
     rc = flv__sync_cond_init(&p->room, err);

@@ -2,6 +2,7 @@
 #include <fluvio/sync.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "cm.h"
 #include "real.h"
 #include <pthread.h>
@@ -26,15 +27,19 @@ static struct flv_err err; /* of the test's own thread */
         }                                                                      \
     } while (0)
 
-static void open_rig(struct rig *r, uint32_t timeout_ms)
+static void open_with(struct rig *r, struct flv_sync_conf conf)
 {
-    struct flv_sync_conf conf = {.timeout_ms = timeout_ms};
     char address[32];
 
     (void)snprintf(address, sizeof(address), "127.0.0.1:%s",
                    r->server.ports[0]);
     conf.address = address;
     ok(flv_sync_open(&r->s, &conf, &err));
+}
+
+static void open_rig(struct rig *r, uint32_t timeout_ms)
+{
+    open_with(r, (struct flv_sync_conf){.timeout_ms = timeout_ms});
 }
 
 static void rig_init(struct rig *r, uint32_t timeout_ms)
@@ -205,6 +210,53 @@ static void a_failed_put_is_told_by_one_flush(void **state)
     ok(flv_sync_flush(p, LIMIT_MS, &err));
     ok(flv_sync_put(p, &bad, 1, LIMIT_MS, &err));
     assert_int_equal(flv_sync_producer_close(p, LIMIT_MS, &err), FLV_E_INVALID);
+    rig_deinit(&r);
+}
+
+static void a_record_that_fails_costs_the_others_nothing(void **state)
+{
+    const struct flv_consumer_conf conf = from_the_beginning("events");
+    const struct flv_msg msgs[] = {text_msg("0", -1), text_msg("1", 7),
+                                   text_msg("2", 0), text_msg("3", 9),
+                                   text_msg("4", -1)};
+    struct flv_sync_producer *p = NULL;
+    struct flv_sync_consumer *k = NULL;
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 0);
+    make_topic(&r, "events", 1);
+    p = producer(&r, "events");
+    ok(flv_sync_put(p, msgs, COUNT(msgs), LIMIT_MS, &err));
+    assert_int_equal(flv_sync_flush(p, LIMIT_MS, &err), FLV_E_INVALID);
+    assert_non_null(strstr(err.text, "no partition 7"));
+    ok(flv_sync_flush(p, LIMIT_MS, &err));
+    k = consumer(&r, &conf);
+    for (int i = 0; i < 5; i += 2) {
+        assert_int_equal(number_of(next(k)), i);
+    }
+    assert_null(next(k));
+    rig_deinit(&r);
+}
+
+static void puts_make_nothing_for_each_record(void **state)
+{
+    const int count = 10000;
+    struct flv_sync_producer *p = NULL;
+    uint64_t made = 0;
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 0);
+    make_topic(&r, "events", 1);
+    p = producer(&r, "events");
+    (void)flv__mem_fail_at(0);
+    put_numbers(p, count);
+    made = flv__mem_fail_at(0);
+    if (made > (uint64_t)count / 2) {
+        fail_msg("%llu allocations for %d records", (unsigned long long)made,
+                 count);
+    }
     rig_deinit(&r);
 }
 
@@ -449,6 +501,30 @@ static void a_frozen_server_is_told_in_time_and_waited_for(void **state)
     rig_deinit(&r);
 }
 
+static void silence_is_as_long_as_it_is_set(void **state)
+{
+    const struct flv_msg msg = text_msg("0", -1);
+    const uint64_t end_ms = flv_clock_mono_ms() + LIMIT_MS;
+    struct flv_sync_producer *p = NULL;
+    struct rig r;
+
+    (void)state;
+    server_init(&r.server);
+    open_with(&r, (struct flv_sync_conf){.quiet_ms = 100});
+    make_topic(&r, "events", 1);
+    p = producer(&r, "events");
+    ok(flv_sync_send(p, &msg, 1, NULL, LIMIT_MS, &err)); /* it is connected */
+    assert_int_equal(kill(r.server.pid, SIGSTOP), 0);
+    ok(flv_sync_put(p, &msg, 1, 0, &err));
+    do { /* by itself it would be after twice 15 seconds */
+        assert_true(flv_clock_mono_ms() < end_ms);
+        assert_int_not_equal(flv_sync_flush(p, 50, &err), FLV_OK);
+    } while (strstr(err.text, "says nothing any more, not for 100 ms") == NULL);
+    assert_int_equal(kill(r.server.pid, SIGCONT), 0);
+    ok(flv_sync_flush(p, LIMIT_MS, &err));
+    rig_deinit(&r);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     const struct flv_producer_conf pconf = flv_producer_conf_default("none");
@@ -562,6 +638,34 @@ static void manual_offsets_store_what_was_marked(void **state)
     rig_deinit(&r);
 }
 
+static void marks_are_stored_from_time_to_time_where_asked(void **state)
+{
+    struct flv_consumer_conf conf = from_the_beginning("events");
+    const uint64_t end_ms = flv_clock_mono_ms() + LIMIT_MS;
+    struct flv_consumer_stats stats = {.commits = 0};
+    struct flv_sync_consumer *k = NULL;
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 0);
+    make_topic(&r, "events", 1);
+    put_numbers(producer(&r, "events"), 3);
+    conf.consumer_id = "me";
+    conf.offset_flush_ms = 20;
+    k = consumer(&r, &conf);
+    assert_int_equal(number_of(next(k)), 0);
+    assert_int_equal(number_of(next(k)), 1);
+    ok(flv_sync_mark(k, 0, 0, &err));
+    while (stats.commits == 0) {
+        assert_true(flv_clock_mono_ms() < end_ms);
+        ok(flv_sync_consumer_stats(k, &stats, &err));
+    }
+    ok(flv_sync_consumer_close(k, LIMIT_MS, &err));
+    k = consumer(&r, &conf);
+    assert_int_equal(number_of(next(k)), 1);
+    rig_deinit(&r);
+}
+
 static void automatic_offsets_follow_next(void **state)
 {
     struct flv_consumer_conf conf = from_the_beginning("events");
@@ -641,15 +745,19 @@ int main(void)
         cmocka_unit_test(topics_are_made_listed_and_deleted),
         cmocka_unit_test(send_returns_where_each_record_went),
         cmocka_unit_test(a_failed_put_is_told_by_one_flush),
+        cmocka_unit_test(a_record_that_fails_costs_the_others_nothing),
+        cmocka_unit_test(puts_make_nothing_for_each_record),
         cmocka_unit_test(all_partitions_come_in_one_stream),
         cmocka_unit_test(threads_share_a_producer),
         cmocka_unit_test(signals_stay_as_they_are),
         cmocka_unit_test(next_errs_in_time_and_names_the_address),
         cmocka_unit_test(a_call_without_a_server_says_why),
         cmocka_unit_test(a_frozen_server_is_told_in_time_and_waited_for),
+        cmocka_unit_test(silence_is_as_long_as_it_is_set),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(manual_offsets_store_what_was_marked),
+        cmocka_unit_test(marks_are_stored_from_time_to_time_where_asked),
         cmocka_unit_test(automatic_offsets_follow_next),
         cmocka_unit_test(the_active_profile_says_where),
     };
