@@ -539,8 +539,8 @@ static void show_unit(const struct cli_local *l)
     }
     step("", "   unit  %s", l->server_unit);
     if (cli_systemd_leaves()) {
-        fprintf(stderr, "the cluster ends when you log out; `loginctl "
-                        "enable-linger` lets it go on\n");
+        fprintf(stderr, "the cluster ends when you log out; `sudo loginctl "
+                        "enable-linger $USER` lets it go on\n");
     }
 }
 

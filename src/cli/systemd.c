@@ -15,9 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -192,28 +190,24 @@ static bool runtime_dir(char *out, size_t size, struct flv_err *err)
     return len > 0 && (size_t)len < size;
 }
 
-/* Costs no process where there is none. */
-static flv_rc knock(struct flv_err *err)
+/* Costs no process where there is none. One that is not answered is found by
+ * the question after its version. */
+static flv_rc find_socket(struct flv_err *err)
 {
     char dir[PATH_MAX];
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    char path[PATH_MAX + 32];
+    struct stat st;
     if (!runtime_dir(dir, sizeof dir, err)) {
         return FLV_E_UNSUPPORTED;
     }
-    int len =
-        snprintf(to.sun_path, sizeof to.sun_path, "%.90s/systemd/private", dir);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool open = fd >= 0 && len > 0 && (size_t)len < sizeof to.sun_path &&
-                connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
-    int sys = errno;
-    if (fd >= 0) {
-        close(fd);
+    snprintf(path, sizeof path, "%s/systemd/private", dir);
+    if (stat(path, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        return flv_fail(err, FLV_E_UNSUPPORTED,
+                        "no systemd of this user runs: there is no socket "
+                        "%.100s; start with --supervisor guard",
+                        path);
     }
-    return open ? FLV_OK
-                : flv_fail_sys(err, FLV_E_UNSUPPORTED, sys,
-                               "no systemd of this user answers at %s; start "
-                               "with --supervisor guard",
-                               to.sun_path);
+    return FLV_OK;
 }
 
 static flv_rc check_version(struct flv_err *err)
@@ -280,7 +274,7 @@ flv_rc cli_supervisor_choose(enum cli_supervisor asked,
         return FLV_OK;
     }
     flv_rc rc = unit[0] != '\0'
-                    ? knock(err)
+                    ? find_socket(err)
                     : flv_fail(err, FLV_E_UNSUPPORTED,
                                "the path of the data folder is too long for "
                                "a unit of systemd, or has a '$'; start with "
