@@ -177,7 +177,7 @@ is_new_manager() {
     [[ $stderr == *"XDG_RUNTIME_DIR is not set"*"--supervisor guard"* ]]
     export XDG_RUNTIME_DIR=$HOME
     run -1 --separate-stderr fluvio cluster start --supervisor systemd
-    [[ $stderr == *"answers at $HOME/systemd/private"*"--supervisor guard"* ]]
+    [[ $stderr == *"no socket $HOME/systemd/private"*"--supervisor guard"* ]]
     if [ "$(id -u)" -ne 0 ]; then
         # What su leaves behind.
         XDG_RUNTIME_DIR=/ run -1 --separate-stderr fluvio cluster start --supervisor systemd
@@ -329,6 +329,78 @@ arrived() {
     fluvio cluster start --data-dir "$HOME/\$a/data"
     [ -n "$(sed -n 's/.*"guard":\([1-9][0-9]*\).*/\1/p' "$HOME/\$a/data/server.json")" ]
     fluvio cluster delete --force
+}
+
+# ---- the units of the package ----
+
+# packaged UNIT...: the user's units, for the programs and the folders of here.
+packaged() {
+    local name
+    for name in "$@"; do
+        sed "s,^ExecStart=,&$FLV_BIN/,; s,%h/,$HOME/,; s,:9003,:$FLV_SC_PORT," \
+            "$ROOT/packaging/systemd/user/fluvio-$name.service" \
+            >"$XDG_RUNTIME_DIR/systemd/user/fluvio-$name.service"
+    done
+    systemctl --user daemon-reload
+}
+
+packaged_down() {
+    systemctl --user stop fluvio-manager fluvio-server
+    rm "$XDG_RUNTIME_DIR"/systemd/user/fluvio-{manager,server}.service
+    systemctl --user daemon-reload
+}
+
+@test "the units of the package are what systemd understands" {
+    command -v systemd-analyze >/dev/null || skip "systemd is not installed"
+    local file
+    for file in fluvio-server.service user/fluvio-server.service user/fluvio-manager.service; do
+        sed "s,^ExecStart=,&$FLV_BIN/," "$ROOT/packaging/systemd/$file" >"${file##*/}"
+        run -0 systemd-analyze verify --man=no "$PWD/${file##*/}"
+        [ -z "$output" ]
+    done
+}
+
+@test "under the locks of the package's units server, connectors and SmartModules work" {
+    need_systemd
+    [ -f "$SYSTEMD_HOME/pid" ] || skip "the session has units of its own"
+    mkdir -p "$XDG_RUNTIME_DIR/systemd/user"
+    packaged server manager
+    export FLUVIO_SERVER_OPTIONS="--sc-port $FLV_SC_PORT --spu-port $FLV_SPU_PORT"
+    systemctl --user import-environment FLUVIO_SERVER_OPTIONS
+    systemctl --user start fluvio-server fluvio-manager
+    fluvio profile add local "$(address)"
+    local pid
+    pid=$(server_pid)
+    [ "$(awk '/^Seccomp:/ { print $2 }' "/proc/$pid/status")" = 2 ]
+    [ "$(awk '/^Seccomp:/ { print $2 }' "/proc/$(manager_pid)/status")" = 2 ]
+    cat >c.yml <<YML
+version: latest
+name: c
+type: test-connector
+topic: c
+create_topic: true
+parameters:
+  timeout: 50ms
+  filter: $FLV_SMARTMODULES/contains.wasm
+  smartmodule-parameters: ["text:Fluvio"]
+YML
+    fluvio connector create -c c.yml
+    until_true 20 is_state c Running
+    until_true 20 eval 'fluvio consume c -B -d | grep -q Fluvio'
+    fluvio smartmodule create contains --wasm-file "$FLV_SMARTMODULES/contains.wasm"
+    run -0 fluvio consume c -B -d --smartmodule contains -e text=nowhere
+    [ -z "$output" ]
+    grep -q wasmtime "/proc/$pid/maps"
+    systemctl --user reload fluvio-server
+    kill -9 "$pid"
+    until_true 20 is_new "$pid"
+    [ "$(systemctl --user show -P NRestarts fluvio-server)" = 1 ]
+    # What watches and ends clusters works with these, too.
+    run -0 fluvio cluster status
+    run -1 --separate-stderr fluvio cluster start
+    [[ $stderr == *"runs already: pid $(server_pid)"* ]]
+    packaged_down
+    run ! pgrep -f "fluvio-.*$HOME/"
 }
 
 # ---- the end of the machine ----
