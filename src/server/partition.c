@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define NAME_MAX_BYTES 80
+#define SYNCS_PER_TICK 256
 #define TAIL_IDLE_MS 10000
 #define LOG_EVERY_MS 1000
 /* Damaged segments that are told apart: 32 KiB of offsets. */
@@ -57,6 +58,7 @@ struct flv_partition {
     struct flv_tail tail;
     uint32_t holds;
     uint64_t written_ms, logged_ms;
+    uint32_t dirty_ticks; /* since the last sync */
     flv_rc logged_rc;
     struct flv_work close_work;
     struct flv_task close_late;
@@ -338,7 +340,9 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
                (kind == JOB_COMMIT && p->durability == FLV_DURABLE_DISK);
     j->work.run = job_run;
     j->work.done = job_done;
-    if (flv_pool_submit(p->env->commit_pool, &j->work) != FLV_OK) {
+    struct flv_pool *pool =
+        flv_log_job_syncs(job) ? p->env->commit_pool : p->env->write_pool;
+    if (flv_pool_submit(pool, &j->work) != FLV_OK) {
         /* No thread to be had: slow is better than not at all. */
         job_run(&j->work);
         flv_loop_defer(p->env->loop, &j->late);
@@ -446,6 +450,25 @@ static void retain(struct flv_partition *p)
     }
 }
 
+/* What was written to the page cache, once a second; where that would be more
+ * than SYNCS_PER_TICK, in so many seconds that it is not. */
+static void sync_in_turn(struct flv_partition *p)
+{
+    struct flv_log_job *job;
+    if (flv_log_hw(p->log) == flv_log_leo(p->log)) {
+        p->dirty_ticks = 0;
+        return;
+    }
+    p->env->dirty++;
+    p->dirty_ticks++;
+    if ((uint64_t)p->dirty_ticks * SYNCS_PER_TICK >= p->env->dirty_before &&
+        p->jobs[JOB_SYNC].job == NULL &&
+        (job = flv_log_sync_job(p->log)) != NULL) {
+        submit(p, JOB_SYNC, job);
+        p->dirty_ticks = 0;
+    }
+}
+
 void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
 {
     if (LIST_EMPTY(&p->readers) || now_ms - p->written_ms > TAIL_IDLE_MS) {
@@ -454,12 +477,7 @@ void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
     if (p->state != FLV_PART_ONLINE || p->log == NULL) {
         return;
     }
-    struct flv_log_job *job = NULL;
-    if (flv_log_hw(p->log) < flv_log_leo(p->log) &&
-        p->jobs[JOB_SYNC].job == NULL &&
-        (job = flv_log_sync_job(p->log)) != NULL) {
-        submit(p, JOB_SYNC, job);
-    }
+    sync_in_turn(p);
     retain(p);
 }
 

@@ -45,10 +45,12 @@ struct flv_sync_times {
 struct flv_part_env {
     struct flv_loop *loop;        /* borrowed */
     struct flv_pool *commit_pool; /* borrowed: write + sync */
+    struct flv_pool *write_pool;  /* borrowed: write to the page cache */
     struct flv_pool *read_pool;   /* borrowed: reads, open, close */
     struct flv_io *io;            /* borrowed; NULL: the real disk */
     struct flv_tail_pool tails;
     struct flv_sync_times syncs;
+    uint32_t dirty, dirty_before; /* not synced, in this tick and the last */
     uint64_t disk_errors; /* jobs that the disk refused */
 };
 

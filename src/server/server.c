@@ -72,6 +72,8 @@ static void tick(struct flv_timer *timer)
 {
     struct flv_server *s = FLV_OWNER_OF(timer, struct flv_server, tick);
     uint64_t now_ms = flv_loop_now_ms(s->loop);
+    s->part_env.dirty_before = s->part_env.dirty;
+    s->part_env.dirty = 0;
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
         for (uint32_t p = 0; p < t->partition_count; p++) {
@@ -179,12 +181,19 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
     const struct flv_pool_conf commit = {.name = "commit",
                                          .threads_max = COMMIT_THREADS,
                                          .queue_max = WORKS_MAX};
+    /* One thread: while it is awake, groups of other partitions join its queue
+     * and wake nobody. */
+    const struct flv_pool_conf write = {
+        .name = "write", .threads_max = 1, .queue_max = WORKS_MAX};
     const struct flv_pool_conf read = {
         .name = "read", .threads_max = READ_THREADS, .queue_max = WORKS_MAX};
     const struct flv_pool_conf meta = {
         .name = "meta", .threads_max = 1, .queue_max = WORKS_MAX};
     flv_rc rc =
         flv_pool_create(&s->part_env.commit_pool, s->loop, &commit, err);
+    if (rc == FLV_OK) {
+        rc = flv_pool_create(&s->part_env.write_pool, s->loop, &write, err);
+    }
     if (rc == FLV_OK) {
         rc = flv_pool_create(&s->read_pool, s->loop, &read, err);
     }
@@ -519,6 +528,7 @@ void flv_server_destroy(struct flv_server *s)
     flv_smart_deinit(&s->smart);
     flv_pool_destroy(s->meta_pool);
     flv_pool_destroy(s->read_pool);
+    flv_pool_destroy(s->part_env.write_pool);
     flv_pool_destroy(s->part_env.commit_pool);
     flv_metadb_destroy(s->db);
     flv_datadir_close(&s->dir);

@@ -198,6 +198,12 @@ flv_rc flv__log_refuse(const struct flv_log *log, struct flv_err *err)
                     log->cause.text);
 }
 
+bool flv_log_job_syncs(const struct flv_log_job *job)
+{
+    return job != &job->log->commit || job->roll || job->settle ||
+           job->log->conf.durability == FLV_DURABLE_DISK;
+}
+
 void flv_log_job_run(struct flv_log_job *job)
 {
     assert(job->out && !job->ran);

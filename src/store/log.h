@@ -213,6 +213,9 @@ struct flv_log_job *flv_log_sync_job(struct flv_log *log);
  * after every job_finish, read_finish and trim; it costs nothing. */
 struct flv_log_job *flv_log_upkeep_job(struct flv_log *log);
 
+/* Whether it waits for the disk; otherwise it writes to the page cache. */
+bool flv_log_job_syncs(const struct flv_log_job *job);
+
 /* Any thread, blocks. */
 void flv_log_job_run(struct flv_log_job *job);
 

@@ -949,6 +949,46 @@ static void page_cache_topic_acknowledges_and_commits(void **state)
     flv_buf_deinit(&buf);
 }
 
+/* More than are synced in one turn: it takes several, and none is left out. */
+static void every_page_cache_partition_is_synced_in_its_turn(void **state)
+{
+    enum { MANY = 600 };
+    struct both *b = *state;
+    struct flv_wire_topic_create_ext req = {
+        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE, .create = plain("t")};
+    struct flv_wire_status status;
+    struct flv_wire_partition_watch parts;
+    struct flv_buf buf;
+    uint32_t synced = 0;
+    int32_t asked;
+    req.create.spec.compression = FLV_WIRE_COMPRESSION_ANY;
+    req.create.spec.replicas.computed.partitions = MANY;
+    link_call(&b->sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
+              &flv_wire_topic_create_ext_schema, &req, &flv_wire_status_schema,
+              &status);
+    assert_int_equal(status.error.code, 0);
+    struct flv_slice records = batch_of(&buf, 1);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            assert_int_equal(rig_produce(&b->spu, "t", i, records, NULL), 0);
+        }
+    }
+    flv_buf_deinit(&buf);
+    asked = watch(&b->sc, "Partition");
+    while (synced < MANY) {
+        assert_int_equal(link_next(&b->sc), asked);
+        link_read(&b->sc, 19, &flv_wire_partition_watch_schema, &parts,
+                  "Partition");
+        for (uint32_t i = 0; i < parts.all.len; i++) {
+            synced += parts.all.at[i].status.leader.hw == 2;
+        }
+        for (uint32_t i = 0; i < parts.changes.len; i++) {
+            synced += parts.changes.at[i].item.status.leader.hw == 2;
+        }
+    }
+    assert_int_equal(synced, MANY);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -984,6 +1024,7 @@ int main(void)
         T(second_server_is_told_the_pid_of_the_first),
         T(port_in_use_is_a_sentence),
         T(page_cache_topic_acknowledges_and_commits),
+        T(every_page_cache_partition_is_synced_in_its_turn),
     };
     cmocka_set_test_filter(getenv("RIG_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
