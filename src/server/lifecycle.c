@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define UNKEPT_BYTES (1ull << 30)
+#define UNKEPT_MIN (1ull << 20)
+#define UNKEPT_MAX (64ull << 20)
+
 /* One create, grow or delete under way. Which one, the topic's state tells:
  * CREATING, growing, DELETING. */
 struct flv_topic_op {
@@ -18,6 +22,7 @@ struct flv_topic_op {
     struct flv_server *s;
     struct flv_topic *t;
     uint32_t first, count; /* partitions first..count-1 are new */
+    size_t partitions;     /* of all topics, with them */
     flv_rc rc;
     struct flv_err err;
     bool in_doubt; /* it failed and may be found at the next start */
@@ -262,12 +267,26 @@ static void put_done(struct flv_work *w, flv_rc rc)
     }
 }
 
+/* What all partitions of the server together have written since their last
+ * checkpoints is read at a start after a kill: half of this, on average. */
+static struct flv_part_conf part_conf(const struct flv_server *s,
+                                      const struct flv_topic *t,
+                                      size_t partitions)
+{
+    struct flv_part_conf conf =
+        flv_topic_part_conf(t, (uint32_t)s->conf.batch_bytes_max);
+    uint64_t share = UNKEPT_BYTES / (partitions > 0 ? partitions : 1);
+    conf.checkpoint_bytes = share < UNKEPT_MIN   ? UNKEPT_MIN
+                            : share > UNKEPT_MAX ? UNKEPT_MAX
+                                                 : share;
+    return conf;
+}
+
 static void logs_run(struct flv_work *w)
 {
     struct flv_topic_op *op = (struct flv_topic_op *)w;
     const struct flv_datadir *dir = &op->s->dir;
-    struct flv_part_conf conf =
-        flv_topic_part_conf(op->t, (uint32_t)op->s->conf.batch_bytes_max);
+    struct flv_part_conf conf = part_conf(op->s, op->t, op->partitions);
     conf.create = true;
     op->rc = flv_datadir_make_topic(dir, op->t->id, &op->err);
     for (uint32_t i = op->first; i < op->count && op->rc == FLV_OK; i++) {
@@ -325,6 +344,7 @@ static struct flv_topic_op *op_new(struct flv_server *s,
 static void op_start(struct flv_topic_op *op)
 {
     struct flv_topic *t = op->t;
+    op->partitions = op->s->topics.partition_count + op->count - op->first;
     op->rc = flv_topic_reserve(t, op->count, &op->err);
     for (uint32_t i = op->first; i < op->count && op->rc == FLV_OK; i++) {
         char name[FLV_TOPIC_NAME_MAX + 16];
@@ -560,7 +580,7 @@ static flv_rc open_one(struct flv_server *s,
                    : flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     o->p = t->partitions[index];
-    o->conf = flv_topic_part_conf(t, (uint32_t)s->conf.batch_bytes_max);
+    o->conf = part_conf(s, t, s->topics.partition_count);
     o->work.run = opener_run;
     o->work.done = opener_done;
     flv_datadir_log_path(&s->dir, t->id, index, o->path);

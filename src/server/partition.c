@@ -11,6 +11,8 @@
 
 #define NAME_MAX_BYTES 80
 #define SYNCS_PER_TICK 256
+#define UPKEEPS_MAX 8
+#define REST_MS 5000
 #define TAIL_IDLE_MS 10000
 #define LOG_EVERY_MS 1000
 /* Damaged segments that are told apart: 32 KiB of offsets. */
@@ -39,7 +41,8 @@ struct flv_partition {
     struct flv_part_env *env; /* borrowed */
     struct flv_log *log;      /* owned; NULL: bare, or not open */
     enum flv_part_state state;
-    bool bare, changed, kicked;
+    bool bare, changed, in_line;
+    TAILQ_ENTRY(flv_partition) line;
     bool orderly, closing_log; /* of close */
     struct flv_err trouble;    /* of OFFLINE */
     struct job jobs[JOB_COUNT];
@@ -68,6 +71,7 @@ struct flv_partition {
 };
 
 static void kick_soon(struct flv_partition *p);
+static void upkeep_over(struct flv_part_env *env);
 static void close_if_quiet(struct flv_partition *p);
 
 /* ---- readers ---- */
@@ -297,6 +301,9 @@ static void job_over(struct job *j)
     struct flv_err err = {0};
     struct flv_log_job *job = j->job;
     j->job = NULL;
+    if (j->kind == JOB_UPKEEP) {
+        upkeep_over(p->env);
+    }
     if (j->syncs) {
         count_sync(&p->env->syncs, j->took_ns);
     }
@@ -349,6 +356,45 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
     }
 }
 
+/* Few at once: a commit must find a thread, however many partitions want a
+ * checkpoint at the same time. */
+static void upkeep_in_turn(struct flv_partition *p)
+{
+    struct flv_part_env *env = p->env;
+    struct flv_log_job *job;
+    if (p->jobs[JOB_UPKEEP].job != NULL || !flv_log_upkeep_due(p->log)) {
+        return;
+    }
+    if (env->upkeeps == UPKEEPS_MAX) {
+        if (!p->in_line) {
+            TAILQ_INSERT_TAIL(&env->upkeep_line, p, line);
+            p->in_line = true;
+        }
+    } else if ((job = flv_log_upkeep_job(p->log)) != NULL) {
+        env->upkeeps++;
+        submit(p, JOB_UPKEEP, job);
+    }
+}
+
+static void leave_line(struct flv_partition *p)
+{
+    if (p->in_line) {
+        TAILQ_REMOVE(&p->env->upkeep_line, p, line);
+        p->in_line = false;
+    }
+}
+
+static void upkeep_over(struct flv_part_env *env)
+{
+    struct flv_partition *next = TAILQ_FIRST(&env->upkeep_line);
+    assert(env->upkeeps > 0);
+    env->upkeeps--;
+    if (next != NULL) {
+        leave_line(next);
+        kick_soon(next);
+    }
+}
+
 static void kick(struct flv_task *t)
 {
     struct flv_partition *p = FLV_OWNER_OF(t, struct flv_partition, kick);
@@ -364,10 +410,7 @@ static void kick(struct flv_task *t)
         (job = flv_log_sync_job(p->log)) != NULL) {
         submit(p, JOB_SYNC, job);
     }
-    if (p->jobs[JOB_UPKEEP].job == NULL &&
-        (job = flv_log_upkeep_job(p->log)) != NULL) {
-        submit(p, JOB_UPKEEP, job);
-    }
+    upkeep_in_turn(p);
 }
 
 /* At the end of the turn: what arrives in one turn forms one group. */
@@ -478,6 +521,12 @@ void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
         return;
     }
     sync_in_turn(p);
+    if (now_ms - p->written_ms > REST_MS) {
+        flv_log_rest(p->log);
+    }
+    if (flv_log_upkeep_due(p->log)) {
+        kick_soon(p);
+    }
     retain(p);
 }
 
@@ -531,6 +580,7 @@ flv_rc flv_partition_open_log(struct flv_partition *p,
         .durability = conf->durability,
         .segment_bytes = conf->segment_bytes,
         .batch_bytes_max = conf->batch_bytes_max,
+        .checkpoint_bytes = conf->checkpoint_bytes,
         .note = note,
         .note_user = p,
     };
@@ -646,6 +696,7 @@ void flv_partition_close(struct flv_partition *p,
 {
     assert(p->state != FLV_PART_CLOSING && closed != NULL);
     p->state = FLV_PART_CLOSING;
+    leave_line(p);
     p->orderly = orderly;
     p->closed = closed;
     p->closed_ctx = ctx;

@@ -51,6 +51,8 @@ struct flv_part_env {
     struct flv_tail_pool tails;
     struct flv_sync_times syncs;
     uint32_t dirty, dirty_before; /* not synced, in this tick and the last */
+    uint32_t upkeeps;             /* under way */
+    TAILQ_HEAD(flv_part_line, flv_partition) upkeep_line; /* wait for that */
     uint64_t disk_errors; /* jobs that the disk refused */
 };
 
@@ -89,7 +91,8 @@ struct flv_part_conf {
     enum flv_durability durability;
     uint32_t segment_bytes; /* 0: the store's default */
     uint32_t batch_bytes_max;
-    struct flv_log_keep keep; /* what retention leaves */
+    uint64_t checkpoint_bytes; /* 0: the store's default */
+    struct flv_log_keep keep;  /* what retention leaves */
 };
 
 enum flv_part_state {

@@ -211,6 +211,7 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
         rc = flv_smart_init(&s->smart, s, &smart, err);
     }
     s->part_env.loop = s->loop;
+    TAILQ_INIT(&s->part_env.upkeep_line);
     s->part_env.io = s->conf.io;
     s->part_env.read_pool = s->read_pool;
     return rc;

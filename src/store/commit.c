@@ -204,6 +204,8 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
                    job->roll ? log->leo : active->head.base_offset);
     }
     job->room_end = room_end(log, job);
+    job->again_from = log->again_from;
+    job->again_end = log->again_end;
     job->segment = active;
     job->segment->holds++;
     job->out = true;
@@ -279,6 +281,7 @@ static void publish(struct flv_log *log, struct flv_log_job *job)
 static void publish_roll(struct flv_log *log, struct flv_log_job *job)
 {
     assert(job->fresh->head.base_offset == log->leo);
+    flv__log_wrote_again(log);
     log->hw = log->leo; /* the old one was synced on the way */
     log->synced = log->next_group - 1;
     job->segment->index_unsaved = true;

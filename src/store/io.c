@@ -2,6 +2,10 @@
 
 #include <assert.h>
 
+#include "base/mem.h"
+
+#define COPY_BYTES (64u << 10)
+
 const char *flv_sync_text(enum flv_sync site)
 {
 #define TEXT(name, text) [FLV_SYNC_##name] = (text),
@@ -79,4 +83,39 @@ flv_rc flv_io_read_full(struct flv_file *file,
     }
     *done = total;
     return FLV_OK;
+}
+
+flv_rc flv_io_copy(struct flv_file *from,
+                   const char *path,
+                   uint64_t pos,
+                   uint64_t end,
+                   struct flv_file *to,
+                   uint64_t to_pos,
+                   struct flv_err *err)
+{
+    uint8_t *buf = flv_alloc(COPY_BYTES);
+    flv_rc rc = FLV_OK;
+
+    if (buf == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "no memory to copy %s", path);
+    }
+    while (rc == FLV_OK && pos < end) {
+        size_t want = end - pos < COPY_BYTES ? (size_t)(end - pos) : COPY_BYTES;
+        size_t got = 0;
+
+        rc = flv_io_read_full(from, buf, want, pos, &got, err);
+        if (rc == FLV_OK && got < want) {
+            rc = flv_fail(err, FLV_E_IO, "%s became shorter while it was read",
+                          path);
+        }
+        if (rc == FLV_OK) {
+            struct iovec iov = {buf, got};
+
+            rc = flv_io_write_all(to, &iov, 1, to_pos, err);
+        }
+        pos += got;
+        to_pos += got;
+    }
+    flv_free(buf);
+    return rc;
 }

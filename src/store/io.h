@@ -144,5 +144,14 @@ FLV_CHECKED flv_rc flv_io_read_full(struct flv_file *file,
                                     uint64_t pos,
                                     size_t *done,
                                     struct flv_err *err);
+/* Writes bytes [pos, end) of `from` at to_pos of `to`, which may be the same
+ * file; `path` is that of `from`. IO if it ends before that, NOMEM. */
+FLV_CHECKED flv_rc flv_io_copy(struct flv_file *from,
+                               const char *path,
+                               uint64_t pos,
+                               uint64_t end,
+                               struct flv_file *to,
+                               uint64_t to_pos,
+                               struct flv_err *err);
 
 #endif

@@ -23,6 +23,18 @@ static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
     assert(job->err.rc != FLV_OK);
 }
 
+/* Before a sync that has to cover what was there at open: what an earlier one
+ * failed to write is in memory, where it counts as written, and nowhere
+ * else. */
+static flv_rc write_again(struct flv_log_job *job, struct flv_file *file)
+{
+    if (job->again_from == job->again_end) {
+        return FLV_OK;
+    }
+    return flv_io_copy(file, job->log->dir, job->again_from, job->again_end,
+                       file, job->again_from, &job->err);
+}
+
 /* A segment that others follow ends with its last group. */
 static flv_rc cut_room(struct flv_log_job *job, struct flv_file *file)
 {
@@ -39,8 +51,15 @@ static bool roll(struct flv_log_job *job)
 {
     struct flv_io *io = job->log->io;
     struct flv_file *old = job->segment->file;
-    flv_rc rc = cut_room(job, old);
+    flv_rc rc = write_again(job, old);
 
+    if (rc == FLV_E_NOSPACE || rc == FLV_E_NOMEM) {
+        roll_back_or_poison(job, rc);
+        return false;
+    }
+    if (rc == FLV_OK) {
+        rc = cut_room(job, old);
+    }
     if (rc == FLV_OK) {
         rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
     }
@@ -222,14 +241,28 @@ static void remove_segments(struct flv_log_job *job)
     }
 }
 
+static bool flush(struct flv_log_job *job, struct flv_file *file)
+{
+    flv_rc rc = write_again(job, file);
+
+    if (rc == FLV_OK) {
+        rc = file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err);
+        if (rc == FLV_OK) {
+            return true;
+        }
+        poison(job);
+        return false;
+    }
+    roll_back_or_poison(job, rc); /* or it is tried again */
+    return false;
+}
+
 void flv__job_upkeep(struct flv_log_job *job)
 {
     struct flv_log *log = job->log;
     struct flv_file *file = job->segment->file;
 
-    if (job->flush &&
-        file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err) != FLV_OK) {
-        poison(job);
+    if (job->flush && !flush(job, file)) {
         return;
     }
     if (!job->keep) {

@@ -212,6 +212,11 @@ struct flv_log_job *flv_log_sync_job(struct flv_log *log);
 /* Checkpoint, indexes, removal of trimmed segments, when due, else NULL. Ask
  * after every job_finish, read_finish and trim; it costs nothing. */
 struct flv_log_job *flv_log_upkeep_job(struct flv_log *log);
+/* Whether there will be one, now or when the job that is out is over. */
+bool flv_log_upkeep_due(const struct flv_log *log);
+/* Nothing is appended at the moment: makes a checkpoint due, if it spares the
+ * next open more than a little reading. */
+void flv_log_rest(struct flv_log *log);
 
 /* Whether it waits for the disk; otherwise it writes to the page cache. */
 bool flv_log_job_syncs(const struct flv_log_job *job);

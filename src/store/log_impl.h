@@ -66,6 +66,9 @@ struct flv_log_job {
     bool settle;                /* the file was cut back and not synced since */
     struct flv__segment *fresh; /* owned until published */
 
+    /* what recovery kept and nobody has synced: to be written again first */
+    uint64_t again_from, again_end; /* positions in `segment` */
+
     /* sync and upkeep */
     bool flush; /* sync the segment's file first */
     bool keep;  /* write indexes and checkpoint, remove trimmed segments */
@@ -111,6 +114,9 @@ struct flv_log {
     bool closing;   /* canceled: no more appends */
     bool roll_due;  /* the active segment is old enough */
     bool unsettled; /* the active file's end may not be on disk */
+    /* Of a page-cache topic: what was there at open and nothing proved to be
+     * synced, in the active segment; both the same: nothing. */
+    uint64_t again_from, again_end;
     struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
 };
 
@@ -153,6 +159,12 @@ static inline void flv__queue_move(struct flv__queue *to,
         to->tail = from->tail;
         flv__queue_init(from);
     }
+}
+
+/* What was to be written again is on disk. */
+static inline void flv__log_wrote_again(struct flv_log *log)
+{
+    log->again_from = log->again_end = 0;
 }
 
 /* log.c */

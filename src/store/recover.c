@@ -12,9 +12,15 @@
 #include "store/log_impl.h"
 #include "store/scan.h"
 
-#define COPY_BYTES (64u << 10)
 #define SEGMENTS_MAX (1u << 20)
 #define TORN_NAMES 100
+
+/* The first kept group that nothing proves to be synced. */
+struct unproven {
+    uint64_t pos; /* 0: not even the file's header is */
+    uint64_t group;
+    int64_t offset;
+};
 
 struct recovery {
     struct flv_log *log;
@@ -33,9 +39,10 @@ struct recovery {
     struct flv__segment *scanned; /* borrowed; the one being scanned */
     bool torn_rolls;              /* files that never got a header, marked */
     bool damaged;
-    uint32_t damaged_at;   /* segment to read up to its damage, ... */
-    bool none_readable;    /* ... if it can be read at all */
-    struct flv__scan tail; /* where the scan of the newest one ended */
+    uint32_t damaged_at;      /* segment to read up to its damage, ... */
+    bool none_readable;       /* ... if it can be read at all */
+    struct flv__scan tail;    /* where the scan of the newest one ended */
+    struct unproven unproven; /* left to the next sync; pos 0: nothing */
     struct flv_err why;
 };
 
@@ -710,15 +717,6 @@ static flv_rc accept_damage(struct recovery *r, struct flv_err *err)
 
 /* ---- repairs ---- */
 
-/* Copies [pos, end) of `from` to `to` at to_pos. */
-static flv_rc copy(const struct recovery *r,
-                   struct flv_file *from,
-                   uint64_t pos,
-                   uint64_t end,
-                   struct flv_file *to,
-                   uint64_t to_pos,
-                   struct flv_err *err);
-
 static flv_rc create_torn(const struct recovery *r,
                           char **path,
                           struct flv_file **file,
@@ -754,7 +752,7 @@ set_aside(struct recovery *r, struct flv_file *log_file, struct flv_err *err)
     flv_rc rc = create_torn(r, &path, &file, err);
 
     if (rc == FLV_OK) {
-        rc = copy(r, log_file, pos, end, file, 0, err);
+        rc = flv_io_copy(log_file, r->tail.path, pos, end, file, 0, err);
     }
     if (rc == FLV_OK) {
         rc = io->ops->sync(file, FLV_SYNC_TORN_FILE, err);
@@ -779,60 +777,26 @@ set_aside(struct recovery *r, struct flv_file *log_file, struct flv_err *err)
     return rc;
 }
 
-static flv_rc copy(const struct recovery *r,
-                   struct flv_file *from,
-                   uint64_t pos,
-                   uint64_t end,
-                   struct flv_file *to,
-                   uint64_t to_pos,
-                   struct flv_err *err)
-{
-    uint8_t *buf = flv_alloc(COPY_BYTES);
-    flv_rc rc = buf == NULL ? no_memory(r, err) : FLV_OK;
-
-    while (rc == FLV_OK && pos < end) {
-        size_t want = end - pos < COPY_BYTES ? (size_t)(end - pos) : COPY_BYTES;
-        size_t got = 0;
-
-        rc = flv_io_read_full(from, buf, want, pos, &got, err);
-        if (rc == FLV_OK && got < want) {
-            rc = flv_fail(err, FLV_E_IO, "%s became shorter while it was read",
-                          r->tail.path);
-        }
-        if (rc == FLV_OK) {
-            struct iovec iov = {buf, got};
-
-            rc = flv_io_write_all(to, &iov, 1, to_pos, err);
-        }
-        pos += got;
-        to_pos += got;
-    }
-    flv_free(buf);
-    return rc;
-}
-
-/* Position of the first kept group that nothing proves to be synced. */
 static flv_rc find_unproven(const struct recovery *r,
                             struct flv_file *file,
-                            uint64_t *out,
+                            struct unproven *out,
                             struct flv_err *err)
 {
     const struct flv__segment *s = r->scanned;
-    uint64_t pos = FLV__SEGMENT_HEAD, group = s->head.first_group;
+    struct unproven u = {FLV__SEGMENT_HEAD, s->head.first_group,
+                         s->head.base_offset};
 
     if (r->have_ck && r->ck.segment_base == s->head.base_offset) {
-        pos = r->ck.pos;
-        group = r->ck.next_group;
-    } else if (r->tail.synced < group) {
-        pos = 0; /* not even the file's header */
-        group = r->tail.next_group;
+        u = (struct unproven){r->ck.pos, r->ck.next_group, r->ck.next_offset};
+    } else if (r->tail.synced < u.group) {
+        u.pos = 0;
     }
-    while (pos < r->tail.pos && group <= r->tail.synced) {
+    while (u.pos > 0 && u.pos < r->tail.pos && u.group <= r->tail.synced) {
         uint8_t bytes[FLV__GROUP_HEAD];
         struct flv__group_head head;
         size_t got = 0;
         flv_rc rc =
-            flv_io_read_full(file, bytes, sizeof(bytes), pos, &got, err);
+            flv_io_read_full(file, bytes, sizeof(bytes), u.pos, &got, err);
 
         if (rc != FLV_OK) {
             return rc;
@@ -842,10 +806,11 @@ static flv_rc find_unproven(const struct recovery *r,
             return flv_fail(err, FLV_E_IO, "%s changed while it was read",
                             r->tail.path);
         }
-        pos += sizeof(bytes) + head.bytes;
-        group++;
+        u.pos += sizeof(bytes) + head.bytes;
+        u.group++;
+        u.offset = head.next_offset;
     }
-    *out = pos;
+    *out = u;
     return FLV_OK;
 }
 
@@ -904,30 +869,50 @@ static flv_rc remove_torn_rolls(const struct recovery *r, struct flv_err *err)
     return rc;
 }
 
+/* Of a disk topic, what is kept and not proven to be synced is written again
+ * and synced before anybody is served. Of a page-cache topic it was served so
+ * before, and the next sync does that. */
+static flv_rc settle_tail(struct recovery *r,
+                          struct flv_file *file,
+                          bool cut,
+                          struct flv_err *err)
+{
+    struct unproven from = {0};
+    flv_rc rc = find_unproven(r, file, &from, err);
+    bool all = from.pos == r->tail.pos;
+
+    if (rc == FLV_OK && r->conf->durability != FLV_DURABLE_DISK &&
+        from.pos > 0 && !cut) {
+        r->unproven = from;
+        return make_names_durable(r, false, err);
+    }
+    if (rc == FLV_OK && !all) {
+        rc = flv_io_copy(file, r->tail.path, from.pos, r->tail.pos, file,
+                         from.pos, err);
+    }
+    if (rc == FLV_OK && (cut || !all)) {
+        rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);
+    }
+    if (rc == FLV_OK) {
+        rc = make_names_durable(r, from.pos == 0, err);
+    }
+    return rc;
+}
+
 static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
 {
     struct flv_file *file = r->scanned->file;
-    uint64_t from = 0;
     bool torn = r->tail.pos < r->tail.file_bytes;
     bool cut = torn || (r->scanned->room_end > 0 &&
                         r->conf->durability != FLV_DURABLE_DISK);
-    flv_rc rc = find_unproven(r, file, &from, err);
+    flv_rc rc = torn ? set_aside(r, file, err) : FLV_OK;
 
-    if (rc == FLV_OK && torn) {
-        rc = set_aside(r, file, err);
-    }
     if (rc == FLV_OK && cut) {
         r->scanned->room_end = 0;
         rc = file->io->ops->truncate(file, r->tail.pos, err);
     }
-    if (rc == FLV_OK && from < r->tail.pos) {
-        rc = copy(r, file, from, r->tail.pos, file, from, err);
-    }
-    if (rc == FLV_OK && (cut || from < r->tail.pos)) {
-        rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);
-    }
     if (rc == FLV_OK) {
-        rc = make_names_durable(r, from == 0, err);
+        rc = settle_tail(r, file, cut, err);
     }
     if (rc == FLV_OK) {
         rc = remove_torn_rolls(r, err);
@@ -982,6 +967,13 @@ static void finish(struct recovery *r)
     log->hw_base = flv__active(log)->head.base_offset;
     log->hw_pos = flv__active(log)->bytes;
     log->synced = log->next_group - 1;
+    if (r->unproven.pos > 0 && r->unproven.pos < log->hw_pos) {
+        log->again_from = r->unproven.pos;
+        log->again_end = log->hw_pos;
+        log->hw = r->unproven.offset;
+        log->hw_pos = r->unproven.pos;
+        log->synced = r->unproven.group - 1;
+    }
     /* Whoever wrote before may have cut back and not synced. */
     log->unsettled = !report->created;
     log->unkept_bytes = report->bytes_read;

@@ -6,7 +6,8 @@
 
 #include "wire/crc32c.h"
 
-#define READ_AHEAD (256u << 10)
+/* Fits a cache, and the allocator keeps it. */
+#define READ_AHEAD (64u << 10)
 
 void flv__scan_init(struct flv__scan *s,
                     struct flv_file *file,

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "store/log_impl.h"
 
+#define REST_PART 256 /* so much of checkpoint_bytes is worth one at rest */
+
 static bool begin_upkeep(struct flv_log *log)
 {
     struct flv_log_job *job = &log->upkeep;
@@ -32,6 +34,8 @@ static struct flv_log_job *send_upkeep(struct flv_log *log)
         .next_offset = log->leo,
         .next_group = log->next_group,
     };
+    job->again_from = log->again_from;
+    job->again_end = log->again_end;
     job->segment = flv__active(log);
     job->segment->holds++;
     job->out = true;
@@ -119,14 +123,24 @@ static void drop_upkeep(struct flv_log *log, struct flv_log_job *job)
     job->trimmed_count = 0;
 }
 
+bool flv_log_upkeep_due(const struct flv_log *log)
+{
+    return log->state == FLV_LOG_OK &&
+           (log->keep_due || log->unkept_bytes >= log->conf.checkpoint_bytes);
+}
+
+void flv_log_rest(struct flv_log *log)
+{
+    if (log->unkept_bytes > log->conf.checkpoint_bytes / REST_PART) {
+        log->keep_due = true;
+    }
+}
+
 struct flv_log_job *flv_log_upkeep_job(struct flv_log *log)
 {
     struct flv_log_job *job = &log->upkeep;
 
-    if (!log->keep_due && log->unkept_bytes < log->conf.checkpoint_bytes) {
-        return NULL;
-    }
-    if (!begin_upkeep(log)) {
+    if (!flv_log_upkeep_due(log) || !begin_upkeep(log)) {
         return NULL;
     }
     flv_buf_init(&job->checkpoint, FLV__CHECKPOINT_MAX);
@@ -157,7 +171,9 @@ flv_rc flv__upkeep_finish(struct flv_log *log,
 {
     if (job->outcome == FLV__FAILED) {
         flv__log_poison(log, &job->err);
-    } else if (job->flush && job->at.next_offset > log->hw) {
+    } else if (job->outcome == FLV__DONE && job->flush &&
+               job->at.next_offset > log->hw) {
+        flv__log_wrote_again(log);
         log->hw = job->at.next_offset;
         log->hw_base = job->at.segment_base;
         log->hw_pos = job->at.pos;

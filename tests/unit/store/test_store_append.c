@@ -334,6 +334,61 @@ static void a_page_cache_log_tells_after_the_write(void **state)
     assert_int_equal(read_once(w->log, &rd), FLV_OK);
 }
 
+static void reopen(struct world *w, struct flv_log_report *report)
+{
+    flv_log_abandon(w->log);
+    w->log = open_log(&w->conf, report);
+}
+
+/* The end of the process took nothing, and no sync has covered it since. */
+static void a_page_cache_log_is_served_at_once_and_synced_later(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_read rd = {.offset = 1, .isolation = FLV_READ_COMMITTED};
+
+    w->conf.durability = FLV_DURABLE_PAGE_CACHE;
+    reopen(w, NULL);
+    append_plain(w->log, 10);
+    assert_int_equal(run_job(flv_log_sync_job(w->log)), FLV_OK);
+    append_plain(w->log, 10);
+    append_plain(w->log, 10);
+    reopen(w, NULL);
+    assert_int_equal(flv_log_leo(w->log), 3);
+    assert_int_equal(flv_log_hw(w->log), 1);
+    assert_int_equal(read_once(w->log, &rd), FLV_E_CLOSED);
+    append_plain(w->log, 10);
+    assert_int_equal(run_job(flv_log_sync_job(w->log)), FLV_OK);
+    assert_int_equal(flv_log_hw(w->log), 4);
+    flv_log_abandon(w->log);
+    sim_power_cut(&w->disk);
+    w->log = open_log(&w->conf, NULL);
+    assert_int_equal(flv_log_leo(w->log), 4);
+}
+
+static void a_log_at_rest_makes_a_checkpoint(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_report report;
+
+    w->conf.checkpoint_bytes = 100000;
+    reopen(w, NULL);
+    assert_int_equal(run_job(flv_log_upkeep_job(w->log)), FLV_OK); /* first */
+    append_plain(w->log, 10);
+    flv_log_rest(w->log);
+    assert_false(flv_log_upkeep_due(w->log)); /* not worth it */
+    for (int i = 0; i < 3; i++) {
+        append_plain(w->log, 300);
+    }
+    assert_null(flv_log_upkeep_job(w->log));
+    flv_log_rest(w->log);
+    assert_true(flv_log_upkeep_due(w->log));
+    assert_int_equal(run_job(flv_log_upkeep_job(w->log)), FLV_OK);
+    assert_false(flv_log_upkeep_due(w->log));
+    reopen(w, &report);
+    assert_int_equal(report.bytes_read, 0);
+    assert_int_equal(report.next_offset, 4);
+}
+
 /* A callback may stage again, and close nothing. */
 static struct world *again_world;
 static struct sent again_next;
@@ -387,6 +442,8 @@ int main(void)
         TEST(a_failed_write_poisons),
         TEST(canceling_ends_what_waits),
         TEST(a_page_cache_log_tells_after_the_write),
+        TEST(a_page_cache_log_is_served_at_once_and_synced_later),
+        TEST(a_log_at_rest_makes_a_checkpoint),
         TEST(a_callback_may_stage_again),
     };
 
