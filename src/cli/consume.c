@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/commits.h"
 #include "cli/format.h"
+#include "cli/keys.h"
 #include "cli/sink.h"
 #include "cli/smart.h"
 
@@ -193,7 +194,9 @@ struct consume {
     int64_t end_offset; /* -1: none */
     bool reached;       /* a record at or behind it came */
     bool paused;
+    struct cli_keys keys;
     bool screen;   /* the terminal shows the table that is kept */
+    bool has_keys; /* and somebody may press some */
     bool dirty;    /* and not as it is now */
     bool ended;    /* the consumer has nothing more for us */
     bool stopping; /* a signal came */
@@ -413,8 +416,9 @@ static void redraw(struct consume *k)
         return;
     }
     size_t columns = terminal_size(&lines);
-    const struct cli_grid *g = &k->formatter.grid;
-    int n = snprintf(title, sizeof title, "(Ctrl-C to exit) | Items: %zu",
+    struct cli_grid *g = &k->formatter.grid;
+    int n = snprintf(title, sizeof title, "(%s) | Items: %zu",
+                     k->has_keys ? "q to exit, c to clear" : "Ctrl-C to exit",
                      g->row_count);
     if (k->formatter.no_rows > 0) {
         snprintf(title + n, sizeof title - (size_t)n,
@@ -536,13 +540,51 @@ static void on_signal(void *ctx, int signum)
     end(k, NULL);
 }
 
-/* The terminal has another size. */
+/* The terminal has another size, or is ours again. */
 static void on_resize(void *ctx, int signum)
 {
     struct consume *k = ctx;
     (void)signum;
+    cli_keys_again(&k->keys);
     k->dirty = true;
     redraw(k);
+}
+
+static void on_key(void *user, enum cli_key key)
+{
+    static const enum cli_grid_way ways[] = {
+        [CLI_KEY_UP] = CLI_GRID_UP,
+        [CLI_KEY_DOWN] = CLI_GRID_DOWN,
+        [CLI_KEY_FIRST] = CLI_GRID_FIRST,
+        [CLI_KEY_LAST] = CLI_GRID_LAST,
+        [CLI_KEY_PAGE_UP] = CLI_GRID_PAGE_UP,
+        [CLI_KEY_PAGE_DOWN] = CLI_GRID_PAGE_DOWN,
+    };
+    struct consume *k = user;
+    if (key == CLI_KEY_QUIT) {
+        on_signal(k, SIGINT);
+        return;
+    }
+    if (key == CLI_KEY_CLEAR) {
+        cli_grid_clear(&k->formatter.grid);
+    } else {
+        cli_grid_move(&k->formatter.grid, ways[key]);
+    }
+    k->dirty = true;
+    redraw(k);
+}
+
+static flv_rc open_screen(struct consume *k, struct flv_err *err)
+{
+    struct flv_loop *loop = k->cli->loop;
+    k->keys.pressed = on_key;
+    k->keys.user = k;
+    k->has_keys = cli_keys_open(&k->keys, loop);
+    cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
+    cli_sink_kick(&k->sink); /* the empty table follows */
+    flv_rc rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
+    return rc == FLV_OK ? flv_loop_on_signal(loop, SIGCONT, on_resize, k, err)
+                        : rc;
 }
 
 static void consumer_closed(void *user)
@@ -599,12 +641,8 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     rc = rc == FLV_OK ? flv_loop_on_signal(loop, SIGTERM, on_signal, k, err)
                       : rc;
     if (rc == FLV_OK && k->screen) {
-        rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
-    }
-    if (k->screen) {
-        cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
-        cli_sink_kick(&k->sink); /* the empty table follows */
-    } else {
+        rc = open_screen(k, err);
+    } else if (rc == FLV_OK) {
         print_notice(k, cc.start);
     }
     rc = rc == FLV_OK
@@ -655,6 +693,7 @@ static flv_rc load_format(struct consume *k, struct flv_err *err)
 
 static void close_all(struct consume *k)
 {
+    cli_keys_close(&k->keys);
     if (k->cli->leave) {
         return;
     }
@@ -663,6 +702,7 @@ static void close_all(struct consume *k)
         cli_ignore(flv_loop_on_signal(k->cli->loop, SIGTERM, NULL, NULL, NULL));
         cli_ignore(
             flv_loop_on_signal(k->cli->loop, SIGWINCH, NULL, NULL, NULL));
+        cli_ignore(flv_loop_on_signal(k->cli->loop, SIGCONT, NULL, NULL, NULL));
     }
     cli_commits_stop(&k->commits);
     cli_sink_deinit(&k->sink);

@@ -12,12 +12,13 @@
 #define ITEMS_MAX 1024  /* of one list */
 #define WIDTH_MAX 64    /* of a column, unless its format says more */
 #define NESTING_MAX 8   /* of a key path */
+#define NONE SIZE_MAX   /* no row is selected */
 /* Of one record; it is no longer than this, nor are its texts. */
 #define CELLS_BYTES_MAX ((size_t)64 << 20)
 
 void cli_grid_init(struct cli_grid *g)
 {
-    *g = (struct cli_grid){.fixed = false};
+    *g = (struct cli_grid){.selected = NONE};
     flv_buf_init(&g->cells, CELLS_BYTES_MAX);
 }
 
@@ -30,12 +31,19 @@ void cli_grid_deinit(struct cli_grid *g)
         flv_free(g->columns[i].key);
         flv_free(g->columns[i].label);
     }
+    cli_grid_clear(g);
+    flv_free(g->rows);
+    flv_buf_deinit(&g->cells);
+    *g = (struct cli_grid){.selected = NONE};
+}
+
+void cli_grid_clear(struct cli_grid *g)
+{
     for (size_t i = 0; i < g->row_count; i++) {
         flv_free(g->rows[i].cells);
     }
-    flv_free(g->rows);
-    flv_buf_deinit(&g->cells);
-    *g = (struct cli_grid){.fixed = false};
+    g->row_count = g->row_first = g->top = 0;
+    g->selected = NONE;
 }
 
 static flv_rc no_memory(struct flv_err *err)
@@ -463,6 +471,9 @@ static struct cli_grid_row *new_row(struct cli_grid *g)
         struct cli_grid_row *oldest = &g->rows[g->row_first];
         g->row_first = (g->row_first + 1) % CLI_GRID_ROWS_MAX;
         g->dropped++;
+        /* Places count from the oldest: the selected row stays selected. */
+        g->selected -= g->selected != NONE && g->selected > 0;
+        g->top -= g->top > 0;
         return oldest;
     }
     if (g->row_count == g->row_cap) {
@@ -538,7 +549,76 @@ static flv_rc put_header(const struct cli_grid *g,
     return rc == FLV_OK ? flv_buf_add_str(out, "\033[K\r\n") : rc;
 }
 
-flv_rc cli_grid_draw(const struct cli_grid *g,
+static size_t moved(const struct cli_grid *g, enum cli_grid_way way)
+{
+    const size_t last = g->row_count - 1;
+    const size_t page = g->page > 1 ? g->page - 1 : 1;
+    const size_t at = g->selected;
+    if (at == NONE || way == CLI_GRID_FIRST || way == CLI_GRID_LAST) {
+        return way == CLI_GRID_UP || way == CLI_GRID_PAGE_UP ||
+                       way == CLI_GRID_LAST
+                   ? last
+                   : 0;
+    }
+    switch (way) {
+    case CLI_GRID_UP:
+        return at > 0 ? at - 1 : last;
+    case CLI_GRID_DOWN:
+        return at < last ? at + 1 : 0;
+    case CLI_GRID_PAGE_UP:
+        return at > page ? at - page : 0;
+    default:
+        return last - at > page ? at + page : last;
+    }
+}
+
+void cli_grid_move(struct cli_grid *g, enum cli_grid_way way)
+{
+    if (g->row_count == 0) {
+        return;
+    }
+    if (g->selected == NONE) { /* from what is shown */
+        g->top = g->row_count > g->page ? g->row_count - g->page : 0;
+    }
+    g->selected = moved(g, way);
+}
+
+/* The first of the rows that are shown, where so many fit. */
+static size_t first_shown(struct cli_grid *g, size_t fit)
+{
+    const size_t newest = g->row_count > fit ? g->row_count - fit : 0;
+    g->page = fit;
+    if (g->selected == NONE) {
+        return newest;
+    }
+    g->top = g->selected < g->top ? g->selected : g->top;
+    g->top = g->selected - g->top >= fit ? g->selected - fit + 1 : g->top;
+    g->top = g->top < newest ? g->top : newest;
+    return g->top;
+}
+
+/* A row, marked where it is the selected one. */
+static flv_rc put_row(const struct cli_grid *g,
+                      size_t index,
+                      const size_t *widths,
+                      size_t room,
+                      bool colour,
+                      struct flv_buf *out)
+{
+    const bool selected = index == g->selected;
+    flv_rc rc = selected && colour ? flv_buf_add_str(out, "\033[7m") : FLV_OK;
+    const size_t from = out->len;
+    rc = rc == FLV_OK ? put_line(g, widths, row_at(g, index)->cells, room, out)
+                      : rc;
+    if (rc == FLV_OK && selected && out->len > from) {
+        out->data[from] = '>';
+    }
+    rc = rc == FLV_OK && selected && colour ? flv_buf_add_str(out, "\033[0m")
+                                            : rc;
+    return rc == FLV_OK ? flv_buf_add_str(out, "\033[K\r\n") : rc;
+}
+
+flv_rc cli_grid_draw(struct cli_grid *g,
                      const char *title,
                      size_t lines,
                      size_t columns,
@@ -547,12 +627,13 @@ flv_rc cli_grid_draw(const struct cli_grid *g,
 {
     size_t widths[CLI_GRID_COLUMNS_MAX] = {0};
     size_t fit = lines > 3 ? lines - 3 : 1;
-    size_t first = g->row_count > fit ? g->row_count - fit : 0;
+    size_t first = first_shown(g, fit);
+    size_t end = g->row_count - first > fit ? first + fit : g->row_count;
     for (size_t i = 0; i < g->column_count; i++) {
         widths[i] = g->columns[i].width;
     }
     widen(g, NULL, WIDTH_MAX, widths);
-    for (size_t i = first; i < g->row_count; i++) {
+    for (size_t i = first; i < end; i++) {
         widen(g, row_at(g, i)->cells, WIDTH_MAX, widths);
     }
     flv_rc rc = flv_buf_add_str(out, "\033[H");
@@ -560,9 +641,8 @@ flv_rc cli_grid_draw(const struct cli_grid *g,
                       : rc;
     rc = rc == FLV_OK ? flv_buf_add_str(out, "\033[K\r\n") : rc;
     rc = rc == FLV_OK ? put_header(g, widths, columns, colour, out) : rc;
-    for (size_t i = first; i < g->row_count && rc == FLV_OK; i++) {
-        rc = put_line(g, widths, row_at(g, i)->cells, columns, out);
-        rc = rc == FLV_OK ? flv_buf_add_str(out, "\033[K\r\n") : rc;
+    for (size_t i = first; i < end && rc == FLV_OK; i++) {
+        rc = put_row(g, i, widths, columns, colour, out);
     }
     return rc == FLV_OK ? flv_buf_add_str(out, "\033[J") : rc;
 }

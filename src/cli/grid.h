@@ -53,6 +53,9 @@ struct cli_grid {
     bool has_header; /* printed, and widths with it */
     struct cli_grid_row *rows;
     size_t row_count, row_cap, row_first; /* a ring once it is full */
+    size_t selected; /* from the oldest; SIZE_MAX: none, the newest are shown */
+    size_t top;      /* the first that is shown while one is selected */
+    size_t page;     /* how many were shown last */
     uint64_t dropped;
     struct flv_buf cells; /* of the record at hand */
     size_t cell_max;      /* printed rows have whole cells */
@@ -76,9 +79,22 @@ FLV_CHECKED flv_rc cli_grid_print(struct cli_grid *g,
 FLV_CHECKED flv_rc cli_grid_keep(struct cli_grid *g,
                                  struct flv_slice record,
                                  struct flv_err *err);
+/* Drops the kept rows; the columns stay. */
+void cli_grid_clear(struct cli_grid *g);
+/* Selects a kept row; with none selected the first one, or the last. Up and
+ * down go around the ends, pages stop there. */
+enum cli_grid_way {
+    CLI_GRID_UP,
+    CLI_GRID_DOWN,
+    CLI_GRID_PAGE_UP,
+    CLI_GRID_PAGE_DOWN,
+    CLI_GRID_FIRST,
+    CLI_GRID_LAST,
+};
+void cli_grid_move(struct cli_grid *g, enum cli_grid_way way);
 /* A terminal of that size: clears it, and shows the title, the header and the
- * newest rows. */
-FLV_CHECKED flv_rc cli_grid_draw(const struct cli_grid *g,
+ * newest rows, or those around the selected one. */
+FLV_CHECKED flv_rc cli_grid_draw(struct cli_grid *g,
                                  const char *title,
                                  size_t lines,
                                  size_t columns,

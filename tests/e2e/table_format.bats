@@ -171,6 +171,49 @@ assert os.waitstatus_to_exitcode(status) == 0, status
 PY
 }
 
+@test "keys select, clear and leave, and the terminal is what it was" {
+    fluvio topic create keys
+    seq 1 40 | sed 's/.*/{"n":&}/' | fluvio produce keys
+    timeout 60 python3 - <<'PY'
+import fcntl, os, pty, struct, termios
+
+def until(text):
+    global seen
+    while text not in seen:
+        seen += os.read(fd, 4096)
+    seen = seen[seen.index(text) + len(text):]
+
+for last in (b"q", b"\x1b"):
+    seen = b""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 13, 60, 0, 0))
+        # What is typed comes from the terminal, whatever stdin is.
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.execvp("fluvio", ["fluvio", "consume", "keys", "-B", "-O",
+                             "full_table"])
+    before = termios.tcgetattr(fd)[3]
+    until(b"(q to exit, c to clear) | Items: 40")
+    os.write(fd, b"\x1b[A")
+    until(b"\x1b[7m>40 ")
+    os.write(fd, b"\x1b[H")
+    until(b"\x1b[7m>1  ")
+    os.write(fd, b"\x1bOB\x1bOB")
+    until(b"\x1b[7m>3  ")
+    os.write(fd, b"\x1b[6~")
+    until(b"\x1b[7m>12 ")
+    os.write(fd, b"c")
+    until(b"| Items: 0")
+    assert termios.tcgetattr(fd)[3] != before
+    os.write(fd, last)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, status
+    assert termios.tcgetattr(fd)[3] == before
+    os.close(fd)
+PY
+}
+
 @test "on a terminal the full table replaces rows of the same key" {
     fluvio table-format create -c "$HOME/prices.yml"
     run -0 on_terminal fluvio consume rows -B -d -O full_table \
@@ -178,7 +221,7 @@ PY
     last=${output##*$'\033[H'}
     last=${last//$'\r'/}
     last=${last//$'\033[K'/}
-    [[ $last == "(Ctrl-C to exit) | Items: 2 | records th"* ]]
+    [[ $last == "(q to exit, c to clear) | Items: 2 | rec"* ]]
     [[ $last == *$'\033[1;32;44m Item     Price \033[0m\n pen          3 \n ink          2 \n'* ]]
     fluvio topic create empty
     run -0 on_terminal fluvio consume empty -B -d -O full_table \

@@ -430,6 +430,77 @@ static void rows_of_the_same_keys_are_replaced_on_the_screen(void **state)
     cli_grid_deinit(&g);
 }
 
+/* The rows that a screen of two rows shows. */
+static void expect_rows(struct cli_grid *g, const char *expected)
+{
+    static const char head[] = "\033[Ht\033[K\r\n n \033[K\r\n";
+    struct flv_buf out;
+    flv_buf_init(&out, 1 << 16);
+    assert_int_equal(cli_grid_draw(g, "t", 5, 80, false, &out), FLV_OK);
+    const char *text = flv_buf_str(&out);
+    assert_memory_equal(text, head, strlen(head));
+    text += strlen(head);
+    for (; *expected != '\0'; expected += 2) {
+        char line[16];
+        (void)snprintf(line, sizeof line, "%.2s \033[K\r\n", expected);
+        assert_memory_equal(text, line, strlen(line));
+        text += strlen(line);
+    }
+    assert_string_equal(text, "\033[J");
+    flv_buf_deinit(&out);
+}
+
+static void keep_number(struct cli_grid *g, int n)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "{\"n\":%d}", n);
+    assert_int_equal(cli_grid_keep(g, flv_slice_str(text), NULL), FLV_OK);
+}
+
+static void a_selected_row_stays_where_it_is_and_is_shown(void **state)
+{
+    struct cli_grid g;
+    (void)state;
+    cli_grid_init(&g);
+    cli_grid_move(&g, CLI_GRID_UP); /* there is none */
+    for (int i = 0; i < 5; i++) {
+        keep_number(&g, i);
+    }
+    expect_rows(&g, " 3 4");
+    cli_grid_move(&g, CLI_GRID_UP);
+    expect_rows(&g, " 3>4");
+    cli_grid_move(&g, CLI_GRID_UP);
+    cli_grid_move(&g, CLI_GRID_UP);
+    expect_rows(&g, ">2 3");
+    /* New rows come at the end and move nothing. */
+    keep_number(&g, 5);
+    expect_rows(&g, ">2 3");
+    cli_grid_move(&g, CLI_GRID_DOWN);
+    expect_rows(&g, " 2>3");
+    cli_grid_move(&g, CLI_GRID_DOWN);
+    expect_rows(&g, " 3>4");
+    cli_grid_move(&g, CLI_GRID_FIRST);
+    expect_rows(&g, ">0 1");
+    cli_grid_move(&g, CLI_GRID_UP); /* around the end */
+    expect_rows(&g, " 4>5");
+    cli_grid_move(&g, CLI_GRID_DOWN);
+    expect_rows(&g, ">0 1");
+    cli_grid_move(&g, CLI_GRID_PAGE_UP);
+    expect_rows(&g, ">0 1");
+    cli_grid_move(&g, CLI_GRID_LAST);
+    cli_grid_move(&g, CLI_GRID_PAGE_DOWN);
+    expect_rows(&g, " 4>5");
+    cli_grid_move(&g, CLI_GRID_PAGE_UP);
+    expect_rows(&g, ">4 5");
+    cli_grid_clear(&g);
+    expect_rows(&g, "");
+    keep_number(&g, 7);
+    expect_rows(&g, " 7");
+    cli_grid_move(&g, CLI_GRID_DOWN);
+    expect_rows(&g, ">7");
+    cli_grid_deinit(&g);
+}
+
 static void the_oldest_row_goes_when_there_are_too_many(void **state)
 {
     struct cli_grid g;
@@ -448,6 +519,15 @@ static void the_oldest_row_goes_when_there_are_too_many(void **state)
     assert_string_equal(flv_buf_str(&out), "\033[H\033[K\r\n n    \033[K\r\n"
                                            " 5001 \033[K\r\n"
                                            " 5002 \033[K\r\n\033[J");
+    /* A row that is selected is followed until it goes itself. */
+    cli_grid_move(&g, CLI_GRID_FIRST);
+    cli_grid_move(&g, CLI_GRID_DOWN);
+    assert_int_equal(cli_grid_keep(&g, flv_slice_str("{\"n\":1}"), NULL),
+                     FLV_OK);
+    assert_int_equal(g.selected, 0);
+    flv_buf_reset(&out);
+    assert_int_equal(cli_grid_draw(&g, "", 5, 80, true, &out), FLV_OK);
+    assert_non_null(strstr(flv_buf_str(&out), "\033[7m>4 \033[0m\033[K"));
     flv_buf_deinit(&out);
     cli_grid_deinit(&g);
 }
@@ -474,6 +554,7 @@ int main(void)
         SHOWN(table_format_says_columns_and_looks),
         SHOWN(a_header_does_not_move_the_cursor),
         cmocka_unit_test(rows_of_the_same_keys_are_replaced_on_the_screen),
+        cmocka_unit_test(a_selected_row_stays_where_it_is_and_is_shown),
         cmocka_unit_test(the_oldest_row_goes_when_there_are_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
