@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/field.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/out.h"
@@ -21,8 +22,9 @@
 #define PERIOD_MS 1000
 
 struct http_place {
-    char path[PATH_MAX], tmp[PATH_MAX + 8], dir[PATH_MAX];
-    char *endpoint; /* owned */
+    char path[PATH_MAX], dir[PATH_MAX];
+    char name[PATH_MAX], aside[PATH_MAX + 8]; /* in dir */
+    char *endpoint;                           /* owned */
     struct flv_pool *pool;
     struct flv_timer timer; /* armed: a write is not due yet */
     struct flv_work work;
@@ -107,43 +109,19 @@ static flv_rc read_text(const struct http_place *p,
 /* --- writing ---------------------------------------------------------------
  */
 
-static bool sync_dir(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return ok;
-}
-
-static bool write_all(int fd, struct flv_slice text)
-{
-    while (text.len > 0) {
-        ssize_t n = write(fd, text.data, text.len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        size_t done = n > 0 ? (size_t)n : 0;
-        text = flv_slice(text.data + done, text.len - done);
-    }
-    return true;
-}
-
 /* On the worker. */
 static void write_file(struct flv_work *w)
 {
     struct http_place *p = FLV_OWNER_OF(w, struct http_place, work);
-    int fd = open(p->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool ok =
-        fd >= 0 && write_all(fd, flv_buf_slice(&p->writing)) && fsync(fd) == 0;
-    p->failed = ok ? 0 : errno;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    if (ok && (rename(p->tmp, p->path) != 0 || !sync_dir(p->dir))) {
+    int fd = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
         p->failed = errno;
+        return;
     }
+    const struct flv_file_replace r = {
+        .dir_fd = fd, .name = p->name, .aside = p->aside, .durable = true};
+    p->failed = flv_file_replace(&r, flv_buf_slice(&p->writing));
+    (void)close(fd);
 }
 
 static void write_next(struct http_place *p)
@@ -211,7 +189,9 @@ static flv_rc set_paths(struct http_place *p, const char *path)
         return FLV_E_LIMIT;
     }
     (void)snprintf(p->path, sizeof(p->path), "%s", path);
-    (void)snprintf(p->tmp, sizeof(p->tmp), "%s.new", path);
+    (void)snprintf(copy, sizeof(copy), "%s", path);
+    (void)snprintf(p->name, sizeof(p->name), "%s", basename(copy));
+    (void)snprintf(p->aside, sizeof(p->aside), "%s.new", p->name);
     (void)snprintf(copy, sizeof(copy), "%s", path);
     (void)snprintf(p->dir, sizeof(p->dir), "%s", dirname(copy));
     return FLV_OK;

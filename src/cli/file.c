@@ -1,5 +1,7 @@
 #include "cli/file.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -43,20 +45,6 @@ flv_rc cli_file_read(const char *path, struct flv_buf *out, struct flv_err *err)
     return rc;
 }
 
-static bool write_all(int fd, struct flv_slice bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        if (n > 0) {
-            bytes = flv_slice(bytes.data + n, bytes.len - (size_t)n);
-        }
-    }
-    return true;
-}
-
 flv_rc cli_file_write(const char *path,
                       struct flv_slice bytes,
                       bool replace,
@@ -72,14 +60,17 @@ flv_rc cli_file_write(const char *path,
     if (fd < 0) {
         return flv_fail_sys(err, FLV_E_IO, errno, "cannot write %.120s", path);
     }
-    bool ok = write_all(fd, bytes);
-    ok = close(fd) == 0 && ok;
-    ok = ok && (replace ? rename(aside, path) : link(aside, path)) == 0;
-    int sys = errno;
-    if (!ok || !replace) {
+    int sys = flv_file_write_all(fd, bytes);
+    if (close(fd) != 0 && sys == 0) {
+        sys = errno;
+    }
+    if (sys == 0 && (replace ? rename(aside, path) : link(aside, path)) != 0) {
+        sys = errno;
+    }
+    if (sys != 0 || !replace) {
         unlink(aside);
     }
-    if (ok) {
+    if (sys == 0) {
         return FLV_OK;
     }
     return sys == EEXIST

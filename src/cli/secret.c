@@ -1,6 +1,7 @@
 /* fluvio secret: values that connector files only name. */
 #include "cli/cli.h"
 
+#include "base/file.h"
 #include "cli/local.h"
 #include "cli/output.h"
 #include "cli/rest.h"
@@ -114,44 +115,18 @@ static void write_line(void *arg, const char *name, const char *value)
     }
 }
 
-static bool write_all(int fd, const struct flv_buf *text)
-{
-    size_t at = 0;
-    while (at < text->len) {
-        ssize_t n = write(fd, text->data + at, text->len - at);
-        if (n < 0 && errno != EINTR) {
-            return false;
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
 /* Whole or not at all, on disk, and nobody else's business at any time. */
 static flv_rc
 put_file(const struct store *s, const struct flv_buf *text, struct flv_err *err)
 {
-    int fd =
-        openat(s->folder_fd, FRESH_FILE,
-               O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, text) &&
-              fsync(fd) == 0;
-    int sys = errno;
-    if (fd >= 0 && close(fd) != 0 && ok) {
-        ok = false;
-        sys = errno;
-    }
-    if (ok &&
-        (renameat(s->folder_fd, FRESH_FILE, s->folder_fd, SECRETS_FILE) != 0 ||
-         fsync(s->folder_fd) != 0)) {
-        ok = false;
-        sys = errno;
-    }
-    if (!ok) {
-        (void)unlinkat(s->folder_fd, FRESH_FILE, 0);
-        return flv_fail_sys(err, FLV_E_IO, sys, "cannot write %.120s", s->path);
-    }
-    return FLV_OK;
+    const struct flv_file_replace r = {.dir_fd = s->folder_fd,
+                                       .name = SECRETS_FILE,
+                                       .aside = FRESH_FILE,
+                                       .durable = true};
+    int sys = flv_file_replace(&r, flv_buf_slice(text));
+    return sys == 0 ? FLV_OK
+                    : flv_fail_sys(err, FLV_E_IO, sys, "cannot write %.120s",
+                                   s->path);
 }
 
 /* Stores everything but `name`, and then `name` with a value unless NULL. */

@@ -1,6 +1,7 @@
 #include <fluvio/client.h>
 
 #include "base/container.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "client/toml.h"
 #include <assert.h>
@@ -149,36 +150,16 @@ static flv_rc make_parents(const char *path, struct flv_err *err)
     return rc;
 }
 
-static flv_rc write_all(int fd, struct flv_slice text)
-{
-    size_t done = 0;
-
-    while (done < text.len) {
-        const ssize_t n = write(fd, text.data + done, text.len - done);
-
-        if (n < 0 && errno != EINTR) {
-            return FLV_E_IO;
-        }
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return FLV_OK;
-}
-
 static void sync_parent(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *dir = slash == NULL || slash == path
                     ? flv_strdup(slash == NULL ? "." : "/")
                     : flv_strndup(path, (size_t)(slash - path));
-    int fd = -1;
 
-    if (dir == NULL) {
-        return;
-    }
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd); /* the rename is atomic with or without it */
-        (void)close(fd);
+    if (dir != NULL) {
+        /* The rename is atomic with or without it. */
+        (void)!flv_file_sync_dir(dir);
     }
     flv_free(dir);
 }
@@ -191,14 +172,17 @@ static flv_rc replace_file(const char *path,
                            struct flv_err *err)
 {
     const int fd = mkostemp(tmp, O_CLOEXEC);
+    int sys = 0;
 
     if (fd < 0) {
         return flv_fail_sys(err, FLV_E_IO, errno, "cannot write beside %s",
                             path);
     }
-    if (write_all(fd, text) != FLV_OK || fsync(fd) != 0) {
-        const int sys = errno;
-
+    sys = flv_file_write_all(fd, text);
+    if (sys == 0 && fsync(fd) != 0) {
+        sys = errno;
+    }
+    if (sys != 0) {
         (void)close(fd);
         (void)unlink(tmp);
         return flv_fail_sys(err, sys == ENOSPC ? FLV_E_NOSPACE : FLV_E_IO, sys,
@@ -206,8 +190,7 @@ static flv_rc replace_file(const char *path,
     }
     (void)close(fd);
     if (rename(tmp, path) != 0) {
-        const int sys = errno;
-
+        sys = errno;
         (void)unlink(tmp);
         return flv_fail_sys(err, FLV_E_IO, sys, "cannot replace %s", path);
     }

@@ -1,6 +1,7 @@
 #include "server/datadir.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/guard.h"
 #include "base/text.h"
 
@@ -178,15 +179,8 @@ static flv_rc read_marker(const struct flv_datadir *dir, struct flv_err *err)
 
 static flv_rc sync_dir(const char *path, struct flv_err *err)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return io_fail("open folder", path, err);
-    }
-    int failed = fsync(fd);
-    int sys = errno;
-    close(fd);
-    errno = sys;
-    return failed != 0 ? io_fail("sync folder", path, err) : FLV_OK;
+    errno = flv_file_sync_dir(path);
+    return errno == 0 ? FLV_OK : io_fail("sync folder", path, err);
 }
 
 /* Whole file or nothing; when durable, also after a crash. */
@@ -196,25 +190,13 @@ static flv_rc replace_file(const struct flv_datadir *dir,
                            bool durable,
                            struct flv_err *err)
 {
-    char temporary[64];
-    snprintf(temporary, sizeof temporary, "%s.new", name);
-    int fd = openat(dir->fd, temporary,
-                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return io_fail("write into data directory", dir->path, err);
-    }
-    size_t len = strlen(text);
-    errno = EIO;
-    bool ok =
-        write(fd, text, len) == (ssize_t)len && (!durable || fsync(fd) == 0);
-    int sys = errno;
-    close(fd);
-    errno = sys;
-    if (!ok || renameat(dir->fd, temporary, dir->fd, name) != 0 ||
-        (durable && fsync(dir->fd) != 0)) {
-        return io_fail("write into data directory", dir->path, err);
-    }
-    return FLV_OK;
+    char aside[64];
+    snprintf(aside, sizeof aside, "%s.new", name);
+    const struct flv_file_replace r = {
+        .dir_fd = dir->fd, .name = name, .aside = aside, .durable = durable};
+    errno = flv_file_replace(&r, flv_slice_str(text));
+    return errno == 0 ? FLV_OK
+                      : io_fail("write into data directory", dir->path, err);
 }
 
 static flv_rc recognise(struct flv_datadir *dir,

@@ -1,6 +1,7 @@
 #include "smartmodule/cache.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/rand.h"
 #include "base/sha256.h"
 #include <dirent.h>
@@ -186,25 +187,6 @@ static wasmtime_module_t *load(struct flv_sm_engine *e, const char *path)
     return m;
 }
 
-static bool write_all(int fd, const void *data, size_t len)
-{
-    const uint8_t *p = data;
-
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        p += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 static bool
 keep(struct flv_sm_engine *e, const char *path, const wasm_byte_vec_t *code)
 {
@@ -223,8 +205,8 @@ keep(struct flv_sm_engine *e, const char *path, const wasm_byte_vec_t *code)
         return false;
     }
     put_trailer(flv_slice(code->data, code->size), trailer);
-    ok = write_all(fd, code->data, code->size) &&
-         write_all(fd, trailer, sizeof(trailer));
+    ok = flv_file_write_all(fd, flv_slice(code->data, code->size)) == 0 &&
+         flv_file_write_all(fd, flv_slice(trailer, sizeof(trailer))) == 0;
     ok = close(fd) == 0 && ok && rename(made, path) == 0;
     if (!ok) {
         (void)unlink(made);
