@@ -13,6 +13,7 @@
 #ifndef FLV_HTTP_MICROHTTPD_H
 #define FLV_HTTP_MICROHTTPD_H
 
+#include "base/dyn.h"
 #include <fluvio/err.h>
 #include <microhttpd.h>
 
@@ -35,13 +36,9 @@
     X(MHD_stop_daemon)                                                         \
     X(MHD_suspend_connection)
 
-/* Declares a pointer; parentheses would make it something else.
- * NOLINTNEXTLINE(bugprone-macro-parentheses) */
-#define FLV__MHD_FIELD(name) __typeof__(&name) name;
 struct flv__mhd {
-    FLV__MHD_MAP(FLV__MHD_FIELD)
+    FLV__MHD_MAP(FLV_DYN_FIELD)
 };
-#undef FLV__MHD_FIELD
 
 /* Valid after flv__mhd_load() succeeded once. */
 extern struct flv__mhd flv__mhd;

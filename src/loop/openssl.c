@@ -1,9 +1,7 @@
 #include "loop/openssl.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <string.h>
 
 #define SONAME "libssl.so.3"
 
@@ -12,37 +10,28 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool loaded; /* under lock */
 
 /* The names as they are written in the library. */
-static const char *const names[] = {
-#define FLV__SSL_NAME(name) #name,
-    FLV__SSL_MAP(FLV__SSL_NAME)
-#undef FLV__SSL_NAME
-};
+static const char *const names[] = {FLV__SSL_MAP(FLV_DYN_NAME)};
 
 static flv_rc load(struct flv_err *err)
 {
-    struct flv__ssl found;
-    unsigned char *p = (unsigned char *)&found;
+    const char *missing = NULL;
+    const char *why = NULL;
     /* Finds libcrypto's functions, too: libssl needs them. */
-    void *dl = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
+    void *dl = flv_dyn_open(SONAME, &why);
 
-    _Static_assert(sizeof(found) == sizeof(names), "one pointer per function");
+    _Static_assert(sizeof(flv__ssl) == sizeof(names),
+                   "one pointer per function");
     if (dl == NULL) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
                         "TLS needs OpenSSL 3, and " SONAME
                         " cannot be loaded: %.120s",
-                        dlerror());
+                        why);
     }
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        void *f = dlsym(dl, names[i]);
-
-        if (f == NULL) {
-            return flv_fail(err, FLV_E_UNSUPPORTED,
-                            SONAME " is not OpenSSL 3: it has no %s", names[i]);
-        }
-        memcpy(p + i * sizeof(f), &f, sizeof(f));
-    }
-    flv__ssl = found;
-    return FLV_OK;
+    missing = FLV_DYN_FILL(dl, names, &flv__ssl);
+    return missing == NULL
+               ? FLV_OK
+               : flv_fail(err, FLV_E_UNSUPPORTED,
+                          SONAME " is not OpenSSL 3: it has no %s", missing);
 }
 
 flv_rc flv__ssl_load(struct flv_err *err)

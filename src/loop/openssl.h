@@ -12,6 +12,7 @@
 #ifndef FLV_LOOP_OPENSSL_H
 #define FLV_LOOP_OPENSSL_H
 
+#include "base/dyn.h"
 #include <fluvio/err.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -75,13 +76,9 @@
     X(X509_get_subject_name)                                                   \
     X(X509_verify_cert_error_string)
 
-/* Declares a pointer; parentheses would make it something else.
- * NOLINTNEXTLINE(bugprone-macro-parentheses) */
-#define FLV__SSL_FIELD(name) __typeof__(&name) name;
 struct flv__ssl {
-    FLV__SSL_MAP(FLV__SSL_FIELD)
+    FLV__SSL_MAP(FLV_DYN_FIELD)
 };
-#undef FLV__SSL_FIELD
 
 /* Valid after flv__ssl_load() succeeded once. */
 extern struct flv__ssl flv__ssl;

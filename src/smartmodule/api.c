@@ -1,7 +1,6 @@
 #include "smartmodule/api.h"
 
 #include "base/bytes.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,41 +15,30 @@ static bool loaded; /* under lock */
 
 static flv_rc resolve(void *dl, const char *path, struct flv_err *err)
 {
-    static const char *const names[] = {
-#define NAME(name) #name,
-        FLV__WT_MAP(NAME)
-#undef NAME
-    };
-    struct flv__wt wt;
-    unsigned char *p = (unsigned char *)&wt;
+    static const char *const names[] = {FLV__WT_MAP(FLV_DYN_NAME)};
+    const char *missing = FLV_DYN_FILL(dl, names, &flv__wt);
 
-    _Static_assert(sizeof(wt) == sizeof(names), "one pointer per function");
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        void *f = dlsym(dl, names[i]);
-
-        if (f == NULL) {
-            return flv_fail(err, FLV_E_UNSUPPORTED,
-                            "%s is not Wasmtime " WASMTIME_VERSION
-                            ": it has no %s",
-                            path, names[i]);
-        }
-        memcpy(p + i * sizeof(f), &f, sizeof(f));
-    }
-    flv__wt = wt;
-    return FLV_OK;
+    _Static_assert(sizeof(flv__wt) == sizeof(names),
+                   "one pointer per function");
+    return missing == NULL ? FLV_OK
+                           : flv_fail(err, FLV_E_UNSUPPORTED,
+                                      "%s is not Wasmtime " WASMTIME_VERSION
+                                      ": it has no %s",
+                                      path, missing);
 }
 
 /* A path, or with a bare name what the system finds. */
 static void *try_open(const char *path, char why[FLV_ERR_TEXT_MAX])
 {
+    const char *said = NULL;
     void *dl;
 
     if (strchr(path, '/') != NULL && access(path, F_OK) != 0) {
         return NULL;
     }
-    dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    dl = flv_dyn_open(path, &said);
     if (dl == NULL) {
-        snprintf(why, FLV_ERR_TEXT_MAX, "%s", dlerror());
+        snprintf(why, FLV_ERR_TEXT_MAX, "%s", said);
     }
     return dl;
 }

@@ -13,6 +13,7 @@
 #ifndef FLV_SMARTMODULE_API_H
 #define FLV_SMARTMODULE_API_H
 
+#include "base/dyn.h"
 #include <fluvio/err.h>
 #include <wasmtime.h>
 
@@ -77,13 +78,9 @@
     X(wasmtime_trap_code)                                                      \
     X(wasmtime_trap_new)
 
-/* Declares a pointer; parentheses would make it something else.
- * NOLINTNEXTLINE(bugprone-macro-parentheses) */
-#define FLV__WT_FIELD(name) __typeof__(&name) name;
 struct flv__wt {
-    FLV__WT_MAP(FLV__WT_FIELD)
+    FLV__WT_MAP(FLV_DYN_FIELD)
 };
-#undef FLV__WT_FIELD
 
 /* Valid after flv__wt_load() succeeded once. */
 extern struct flv__wt flv__wt;
