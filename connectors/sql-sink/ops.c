@@ -53,67 +53,6 @@ string_span(struct json *j, struct flv_slice *out_raw, bool *out_escaped)
     j->p++;
 }
 
-static uint32_t hex4(const uint8_t *p)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++) {
-        uint8_t c = p[i];
-        uint8_t digit =
-            c <= '9' ? (uint8_t)(c - '0') : (uint8_t)((c | 0x20) - 'a' + 10);
-        v = v << 4 | digit;
-    }
-    return v;
-}
-
-static size_t put_utf8(uint8_t *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (uint8_t)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (uint8_t)(0xC0 | c >> 6);
-        out[1] = (uint8_t)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (uint8_t)(0xE0 | c >> 12);
-        out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        out[2] = (uint8_t)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xF0 | c >> 18);
-    out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-    out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-    out[3] = (uint8_t)(0x80 | (c & 0x3F));
-    return 4;
-}
-
-/* The character of \uXXXX, *at behind the u; a pair of halves is one. False:
- * half a pair. */
-static bool unicode(struct flv_slice raw, size_t *at_hex, uint32_t *out)
-{
-    uint32_t c = hex4(raw.data + *at_hex);
-    *at_hex += 4;
-    if (c >= 0xDC00 && c <= 0xDFFF) {
-        return false;
-    }
-    if (c >= 0xD800 && c <= 0xDBFF) {
-        if (raw.len - *at_hex < 6 || raw.data[*at_hex] != '\\' ||
-            raw.data[*at_hex + 1] != 'u') {
-            return false;
-        }
-        uint32_t low = hex4(raw.data + *at_hex + 2);
-        *at_hex += 6;
-        if (low < 0xDC00 || low > 0xDFFF) {
-            return false;
-        }
-        c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-    }
-    *out = c;
-    return true;
-}
-
 static uint8_t plain_escape(uint8_t c)
 {
     static const char from[] = "bfnrt";
@@ -144,13 +83,17 @@ static flv_rc unescape(struct json *j,
             text[len++] = plain_escape(c);
             continue;
         }
-        uint32_t point;
-        if (!unicode(raw, &i, &point)) {
+        uint32_t point = 0;
+        size_t n =
+            flv_text_json_u(flv_slice(raw.data + i, raw.len - i), &point);
+        assert(n > 0); /* it is JSON */
+        if (flv_text_is_surrogate(point)) {
             return flv_fail(err, FLV_E_INVALID,
                             "a text has half of a surrogate pair, which is "
                             "no character");
         }
-        len += put_utf8(text + len, point);
+        i += n;
+        len += flv_text_put_utf8(point, text + len);
     }
     assert(len <= raw.len);
     *out = flv_slice(text, len);

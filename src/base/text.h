@@ -60,6 +60,10 @@ void flv_text_format_size(uint64_t bytes, char out[FLV_TEXT_FORMAT_MAX]);
 size_t flv_text_utf8_prefix(struct flv_slice s);
 bool flv_text_is_utf8(struct flv_slice s);
 
+/* The bytes of a character (none above U+10FFFF); returns how many. */
+#define FLV_TEXT_UTF8_MAX 4
+size_t flv_text_put_utf8(uint32_t c, uint8_t out[FLV_TEXT_UTF8_MAX]);
+
 /* Each control character, which could move a terminal's cursor or worse,
  * becomes blank: those below 0x20, DEL, and U+0080 to U+009F in UTF-8. A text
  * from outside is one line then, of as many bytes as before. */
@@ -72,6 +76,15 @@ bool flv_text_is_tidy(struct flv_slice s);
  * becomes U+FFFD. */
 FLV_CHECKED flv_rc flv_text_json(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_json_str(struct flv_buf *b, const char *text);
+
+/* What stands behind "\u" in a JSON string: the character of four hex digits,
+ * or of a pair of surrogates with the second "\u". Returns how many bytes that
+ * is; 0: no four hex digits. Half of a pair is returned as it is: see below. */
+size_t flv_text_json_u(struct flv_slice s, uint32_t *out);
+static inline bool flv_text_is_surrogate(uint32_t c)
+{
+    return c >= 0xd800 && c < 0xe000;
+}
 
 /* Is all of s one JSON text (RFC 8259), valid UTF-8, nested at most
  * FLV_TEXT_JSON_DEPTH_MAX deep? Nothing is converted: what passes may be

@@ -106,6 +106,57 @@ bool flv_text_is_tidy(struct flv_slice s)
     return true;
 }
 
+size_t flv_text_put_utf8(uint32_t c, uint8_t out[FLV_TEXT_UTF8_MAX])
+{
+    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+    assert(c <= 0x10ffff);
+    for (size_t i = n - 1; i > 0; i--) {
+        out[i] = (uint8_t)(0x80 | (c & 0x3f));
+        c >>= 6;
+    }
+    out[0] = (uint8_t)(lead[n] | c);
+    return n;
+}
+
+/* -1: no four hex digits. */
+static int32_t four_hex(struct flv_slice s)
+{
+    int32_t v = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        const int digit = i < s.len ? flv_text_hex_digit((char)s.data[i]) : -1;
+
+        if (digit < 0) {
+            return -1;
+        }
+        v = v << 4 | digit;
+    }
+    return v;
+}
+
+size_t flv_text_json_u(struct flv_slice s, uint32_t *out)
+{
+    const int32_t high = four_hex(s);
+    int32_t low = -1;
+
+    if (high < 0) {
+        return 0;
+    }
+    if (high >= 0xd800 && high < 0xdc00 && s.len >= 10 && s.data[4] == '\\' &&
+        s.data[5] == 'u') {
+        low = four_hex(flv_slice(s.data + 6, s.len - 6));
+    }
+    if (low < 0xdc00 || low >= 0xe000) {
+        *out = (uint32_t)high;
+        return 4;
+    }
+    *out =
+        0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00);
+    return 10;
+}
+
 static flv_rc add_escape(struct flv_buf *b, uint8_t c)
 {
     static const char digits[] = "0123456789abcdef";

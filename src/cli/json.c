@@ -1,5 +1,7 @@
 #include "cli/json.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -386,44 +388,8 @@ flv_rc cli_json_items(struct flv_slice text,
 
 /* ---- Escapes ------------------------------------------------------------- */
 
-static flv_rc put_utf8(struct flv_buf *out, uint32_t c)
-{
-    uint8_t b[4];
-    size_t n = 0;
-    if (c < 0x80) {
-        b[n++] = (uint8_t)c;
-    } else if (c < 0x800) {
-        b[n++] = (uint8_t)(0xc0 | c >> 6);
-        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        b[n++] = (uint8_t)(0xe0 | c >> 12);
-        b[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
-    } else {
-        b[n++] = (uint8_t)(0xf0 | c >> 18);
-        b[n++] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (c & 0x3f));
-    }
-    return flv_buf_add(out, b, n);
-}
-
-/* Four digits at `at`, or -1 where there are none. */
-static int32_t four_hex(struct flv_slice s, size_t at)
-{
-    int32_t v = 0;
-    if (s.len < at + 4) {
-        return -1;
-    }
-    for (size_t i = at; i < at + 4; i++) {
-        int c = s.data[i];
-        if (!is_hex(c)) {
-            return -1;
-        }
-        v = v * 16 + (is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return v;
-}
+/* U+FFFD, for what is no character. */
+#define STRANGE 0xfffdu
 
 /* The escape behind the backslash at *pos, which moves behind it. */
 static flv_rc put_escape(struct flv_slice s, size_t *pos, struct flv_buf *out)
@@ -436,18 +402,12 @@ static flv_rc put_escape(struct flv_slice s, size_t *pos, struct flv_buf *out)
         return flv_buf_add_u8(out,
                               (uint8_t)(known != NULL ? to[known - from] : c));
     }
-    int32_t high = four_hex(s, *pos);
-    uint32_t code = high >= 0 ? (uint32_t)high : 0xfffd;
-    *pos += high >= 0 ? 4 : 0;
-    if (code >= 0xd800 && code < 0xdc00 && s.len >= *pos + 2 &&
-        s.data[*pos] == '\\' && s.data[*pos + 1] == 'u') {
-        int32_t low = four_hex(s, *pos + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-            *pos += 6;
-            code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-        }
-    }
-    return put_utf8(out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+    uint8_t bytes[FLV_TEXT_UTF8_MAX];
+    uint32_t code = STRANGE;
+    *pos += flv_text_json_u(flv_slice(s.data + *pos, s.len - *pos), &code);
+    size_t n =
+        flv_text_put_utf8(flv_text_is_surrogate(code) ? STRANGE : code, bytes);
+    return flv_buf_add(out, bytes, n);
 }
 
 flv_rc cli_json_text(struct flv_slice string, struct flv_buf *out)

@@ -90,44 +90,14 @@ static flv_rc add_code_point(struct parser *ps,
                              struct flv_buf *out,
                              struct flv_err *err)
 {
-    uint8_t b[4] = {0};
-    size_t n = 0;
+    uint8_t b[FLV_TEXT_UTF8_MAX];
 
-    if (cp == 0 || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff)) {
+    if (cp == 0 || cp > 0x10ffff || flv_text_is_surrogate(cp)) {
         return flv_fail(err, FLV_E_INVALID,
                         "line %u: character U+%04X is not allowed", ps->line,
                         (unsigned)cp);
     }
-    if (cp < 0x80) {
-        b[n++] = (uint8_t)cp;
-    } else if (cp < 0x800) {
-        b[n++] = (uint8_t)(0xc0 | cp >> 6);
-        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
-    } else if (cp < 0x10000) {
-        b[n++] = (uint8_t)(0xe0 | cp >> 12);
-        b[n++] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
-    } else {
-        b[n++] = (uint8_t)(0xf0 | cp >> 18);
-        b[n++] = (uint8_t)(0x80 | (cp >> 12 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (cp & 0x3f));
-    }
-    return flv_buf_add(out, b, n);
-}
-
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
+    return flv_buf_add(out, b, flv_text_put_utf8(cp, b));
 }
 
 static flv_rc
@@ -138,7 +108,7 @@ parse_unicode(struct parser *ps, struct flv_buf *out, struct flv_err *err)
 
     ps->pos++;
     for (int i = 0; i < digits; i++) {
-        const int d = hex_digit(peek(ps));
+        const int d = flv_text_hex_digit((char)peek(ps));
 
         if (d < 0) {
             return flv_fail(err, FLV_E_INVALID,

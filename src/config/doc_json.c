@@ -80,61 +80,17 @@ node_new(struct json *j, enum flv_node_kind kind, struct flv_node **out)
 
 /* --- strings ------------------------------------------------------------- */
 
-static int hex4(const char *p)
-{
-    int v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0) {
-            return -1;
-        }
-        v = v * 16 + digit;
-    }
-    return v;
-}
-
-static char *put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xc0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xe0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else {
-        *out++ = (char)(0xf0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    }
-    return out;
-}
-
 /* Behind "\u"; half of a pair alone becomes U+FFFD. */
 static flv_rc take_unicode(struct json *j, char **out)
 {
-    int c = j->end - j->p >= 4 ? hex4(j->p) : -1;
-    if (c < 0) {
+    uint32_t code = 0;
+    size_t n = flv_text_json_u(flv_slice(j->p, (size_t)(j->end - j->p)), &code);
+    if (n == 0) {
         return fail(j, "\\u needs four hex digits");
     }
-    j->p += 4;
-    uint32_t code = (uint32_t)c;
-    if (code >= 0xd800 && code < 0xdc00 && j->end - j->p >= 6 &&
-        j->p[0] == '\\' && j->p[1] == 'u') {
-        int low = hex4(j->p + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-            j->p += 6;
-            code = 0x10000 + ((code - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-        }
-    }
-    *out = put_utf8(*out, code >= 0xd800 && code < 0xe000 ? 0xfffd : code);
+    j->p += n;
+    *out += flv_text_put_utf8(flv_text_is_surrogate(code) ? 0xfffd : code,
+                              (uint8_t *)*out);
     return FLV_OK;
 }
 

@@ -272,6 +272,61 @@ static void json_strings_are_escaped(void **state)
     flv_buf_deinit(&b);
 }
 
+static void characters_become_utf8(void **state)
+{
+    static const struct {
+        uint32_t c;
+        const char *bytes;
+    } rows[] = {{'A', "A"},
+                {0x7f, "\x7f"},
+                {0x80, "\xc2\x80"},
+                {0x7ff, "\xdf\xbf"},
+                {0x800, "\xe0\xa0\x80"},
+                {0xffff, "\xef\xbf\xbf"},
+                {0x10000, "\xf0\x90\x80\x80"},
+                {0x10ffff, "\xf4\x8f\xbf\xbf"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint8_t out[FLV_TEXT_UTF8_MAX];
+        const size_t n = flv_text_put_utf8(rows[i].c, out);
+
+        assert_int_equal(n, strlen(rows[i].bytes));
+        assert_memory_equal(out, rows[i].bytes, n);
+        assert_true(flv_text_is_utf8(flv_slice(out, n)));
+    }
+}
+
+static void json_characters_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t taken;
+        uint32_t c;
+    } rows[] = {{"00e9", 4, 0xe9},
+                {"20AC and more", 4, 0x20ac},
+                {"d83d\\ude00", 10, 0x1f600},
+                {"dbff\\udfff!", 10, 0x10ffff},
+                {"d83d", 4, 0xd83d},
+                {"d83d\\u0041", 4, 0xd83d},
+                {"d83d\\ude0", 4, 0xd83d},
+                {"d83d\\n1234", 4, 0xd83d},
+                {"ude00", 0, 0},
+                {"de00\\ud83d", 4, 0xde00},
+                {"12", 0, 0},
+                {"", 0, 0},
+                {"12x4", 0, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint32_t c = 0;
+
+        assert_int_equal(flv_text_json_u(flv_slice_str(rows[i].text), &c),
+                         rows[i].taken);
+        assert_int_equal(c, rows[i].c);
+    }
+}
+
 static void control_characters_become_blanks(void **state)
 {
     static const char text[] = "a\x1b[2J\n\0\x7f\xc2\x9bz\xc2\xa0\xc3\xa9\xc2";
@@ -419,6 +474,8 @@ int main(void)
         cmocka_unit_test(sizes_are_shown_with_one_decimal),
         cmocka_unit_test(invalid_utf8_is_found),
         cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(characters_become_utf8),
+        cmocka_unit_test(json_characters_are_read),
         cmocka_unit_test(control_characters_become_blanks),
         cmocka_unit_test(errors_hold_no_control_characters),
         cmocka_unit_test(a_full_buffer_keeps_what_it_had),
