@@ -351,26 +351,34 @@ static const char *noun(enum flv_wire_object object)
                                              : "SmartModule name";
 }
 
-flv_rc flv__admin_remove(struct admin_op *o,
-                         enum flv_wire_object object,
-                         const char *name,
-                         bool force,
+flv_rc flv__admin_remove(struct flv_client *c,
+                         const struct remove_ask *ask,
+                         flv_done_fn done,
+                         void *user,
                          struct flv_err *err)
 {
-    flv_rc rc = flv__name_copy(o->name, name, noun(object), err);
+    struct admin_op *o = NULL;
+    flv_rc rc = flv__admin_new(c, user, &o, err);
 
+    assert(done != NULL);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = flv__name_copy(o->name, ask->name, noun(ask->object), err);
     if (rc != FLV_OK) {
         flv__admin_drop(o);
         return rc;
     }
+    o->fn.done = done;
+    o->deliver = flv__admin_deliver;
     o->call.done = flv__admin_status;
     o->body.remove.key = flv_slice_str(o->name);
-    o->body.remove.force = force;
+    o->body.remove.force = ask->force;
     o->call.api = FLV_API_SC_DELETE;
     o->call.message =
         (struct flv_wire_message){.schema = &flv_wire_delete_request_schema,
                                   .body = &o->body,
-                                  .label = flv_wire_object_label(object)};
+                                  .label = flv_wire_object_label(ask->object)};
     return flv__admin_submit(o, err);
 }
 
@@ -381,16 +389,10 @@ flv_rc flv_client_topic_delete(struct flv_client *c,
                                void *user,
                                struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct remove_ask ask = {
+        .object = FLV_WIRE_TOPIC, .name = name, .force = force};
 
-    assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.done = done;
-    o->deliver = flv__admin_deliver;
-    return flv__admin_remove(o, FLV_WIRE_TOPIC, name, force, err);
+    return flv__admin_remove(c, &ask, done, user, err);
 }
 
 /* ---------------------------------------------------------------- lists */
@@ -486,30 +488,46 @@ static void list_done(struct flv__call *call,
     }
 }
 
-flv_rc flv__admin_list(struct admin_op *o,
-                       const struct list_kind *kind,
-                       const char *name,
-                       struct flv_err *err)
+static flv_rc
+fill_filter(struct admin_op *o, const char *name, struct flv_err *err)
 {
+    struct flv_slice *filter = FLV_ARENA_NEW(&o->arena, struct flv_slice, 1);
     flv_rc rc = FLV_OK;
 
-    o->list = kind;
-    o->call.done = list_done;
-    if (name != NULL) {
-        struct flv_slice *filter =
-            FLV_ARENA_NEW(&o->arena, struct flv_slice, 1);
-
-        rc = filter == NULL
-                 ? flv_fail(err, FLV_E_NOMEM, "out of memory for a request")
-                 : flv__name_copy(o->name, name, noun(kind->object), err);
-        if (rc != FLV_OK) {
-            flv__admin_drop(o);
-            return rc;
-        }
-        *filter = flv_slice_str(o->name);
-        o->body.list.name_filters.at = filter;
-        o->body.list.name_filters.len = 1;
+    if (filter == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
     }
+    rc = flv__name_copy(o->name, name, noun(o->list->object), err);
+    *filter = flv_slice_str(o->name);
+    o->body.list.name_filters.at = filter;
+    o->body.list.name_filters.len = 1;
+    return rc;
+}
+
+flv_rc flv__admin_list(struct flv_client *c,
+                       const struct list_kind *kind,
+                       const struct list_ask *ask,
+                       union admin_fn fn,
+                       void *user,
+                       struct flv_err *err)
+{
+    struct admin_op *o = NULL;
+    flv_rc rc = flv__admin_new(c, user, &o, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    o->fn = fn;
+    o->list = kind;
+    o->deliver = kind->deliver;
+    o->call.done = list_done;
+    rc = ask->name != NULL ? fill_filter(o, ask->name, err) : FLV_OK;
+    if (rc != FLV_OK) {
+        flv__admin_drop(o);
+        return rc;
+    }
+    o->body.list.system = ask->system;
+    o->body.list.summary = ask->summary;
     o->call.api = FLV_API_SC_LIST;
     o->call.message =
         (struct flv_wire_message){.schema = &flv_wire_list_request_schema,
@@ -655,6 +673,7 @@ static const struct list_kind topic_list = {
     .wire_size = sizeof(struct flv_wire_topic),
     .info_size = sizeof(struct flv_topic_info),
     .fill = fill_topic,
+    .deliver = deliver_topics,
 };
 
 flv_rc flv_client_topics(struct flv_client *c,
@@ -664,17 +683,11 @@ flv_rc flv_client_topics(struct flv_client *c,
                          void *user,
                          struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct list_ask ask = {.name = name, .system = system};
 
     assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.topics = done;
-    o->deliver = deliver_topics;
-    o->body.list.system = system;
-    return flv__admin_list(o, &topic_list, name, err);
+    return flv__admin_list(c, &topic_list, &ask,
+                           (union admin_fn){.topics = done}, user, err);
 }
 
 static const char *mirror_name(struct admin_op *o,
@@ -757,6 +770,7 @@ static const struct list_kind partition_list = {
     .wire_size = sizeof(struct flv_wire_partition),
     .info_size = sizeof(struct flv_partition_info),
     .fill = fill_partition,
+    .deliver = deliver_partitions,
 };
 
 flv_rc flv_client_partitions(struct flv_client *c,
@@ -765,17 +779,11 @@ flv_rc flv_client_partitions(struct flv_client *c,
                              void *user,
                              struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct list_ask ask = {.system = system};
 
     assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.partitions = done;
-    o->deliver = deliver_partitions;
-    o->body.list.system = system;
-    return flv__admin_list(o, &partition_list, NULL, err);
+    return flv__admin_list(c, &partition_list, &ask,
+                           (union admin_fn){.partitions = done}, user, err);
 }
 
 static flv_rc fill_spu(struct admin_op *o,
@@ -830,6 +838,7 @@ static const struct list_kind spu_list = {
     .wire_size = sizeof(struct flv_wire_spu),
     .info_size = sizeof(struct flv_spu_info),
     .fill = fill_spu,
+    .deliver = deliver_spus,
 };
 
 flv_rc flv_client_spus(struct flv_client *c,
@@ -837,16 +846,11 @@ flv_rc flv_client_spus(struct flv_client *c,
                        void *user,
                        struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct list_ask ask = {.name = NULL};
 
     assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.spus = done;
-    o->deliver = deliver_spus;
-    return flv__admin_list(o, &spu_list, NULL, err);
+    return flv__admin_list(c, &spu_list, &ask, (union admin_fn){.spus = done},
+                           user, err);
 }
 
 /* --------------------------------------------------------- SmartModules */
@@ -893,16 +897,10 @@ flv_rc flv_client_smartmodule_delete(struct flv_client *c,
                                      void *user,
                                      struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct remove_ask ask = {.object = FLV_WIRE_SMARTMODULE,
+                                   .name = name};
 
-    assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.done = done;
-    o->deliver = flv__admin_deliver;
-    return flv__admin_remove(o, FLV_WIRE_SMARTMODULE, name, false, err);
+    return flv__admin_remove(c, &ask, done, user, err);
 }
 
 static flv_rc fill_module(struct admin_op *o,
@@ -929,6 +927,7 @@ static const struct list_kind module_list = {
     .wire_size = sizeof(struct flv_wire_smartmodule),
     .info_size = sizeof(struct flv_smartmodule_info),
     .fill = fill_module,
+    .deliver = deliver_modules,
 };
 
 flv_rc flv_client_smartmodules(struct flv_client *c,
@@ -938,17 +937,11 @@ flv_rc flv_client_smartmodules(struct flv_client *c,
                                void *user,
                                struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct list_ask ask = {.name = name, .summary = !with_bytes};
 
     assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.modules = done;
-    o->deliver = deliver_modules;
-    o->body.list.summary = !with_bytes;
-    return flv__admin_list(o, &module_list, name, err);
+    return flv__admin_list(c, &module_list, &ask,
+                           (union admin_fn){.modules = done}, user, err);
 }
 
 /* ----------------------------------------------------- consumer offsets */

@@ -19,6 +19,17 @@
 
 struct admin_op;
 
+/* Who is told, in the shape of what was asked for. */
+union admin_fn {
+    flv_done_fn done;
+    flv_topics_fn topics;
+    flv_partitions_fn partitions;
+    flv_spus_fn spus;
+    flv_smartmodules_fn modules;
+    flv_table_formats_fn formats;
+    flv_offsets_fn offsets;
+};
+
 /* What is special to a list. */
 struct list_kind {
     enum flv_wire_object object;
@@ -30,6 +41,17 @@ struct list_kind {
                    void *info,
                    bool *keep,
                    struct flv_err *err);
+    /* See admin_op. */
+    void (*deliver)(struct admin_op *o,
+                    const struct flv_err *err,
+                    const void *infos,
+                    size_t count);
+};
+
+/* What is asked for of a list. */
+struct list_ask {
+    const char *name; /* NULL: all */
+    bool system, summary;
 };
 
 struct admin_op {
@@ -44,15 +66,7 @@ struct admin_op {
                     const struct flv_err *err,
                     const void *infos,
                     size_t count);
-    union {
-        flv_done_fn done;
-        flv_topics_fn topics;
-        flv_partitions_fn partitions;
-        flv_spus_fn spus;
-        flv_smartmodules_fn modules;
-        flv_table_formats_fn formats;
-        flv_offsets_fn offsets;
-    } fn;
+    union admin_fn fn;
     const struct list_kind *list; /* lists only */
     void *user;
     union {
@@ -77,16 +91,23 @@ FLV_CHECKED flv_rc flv__admin_new(struct flv_client *c,
 void flv__admin_drop(struct admin_op *o);
 /* Sends it to the metadata service; a failure drops it. */
 FLV_CHECKED flv_rc flv__admin_submit(struct admin_op *o, struct flv_err *err);
-/* Asks for a list, or deletes the object of that name; a failure drops the
- * op. */
-FLV_CHECKED flv_rc flv__admin_list(struct admin_op *o,
+/* Asks for a list. */
+FLV_CHECKED flv_rc flv__admin_list(struct flv_client *c,
                                    const struct list_kind *kind,
-                                   const char *name,
+                                   const struct list_ask *ask,
+                                   union admin_fn fn,
+                                   void *user,
                                    struct flv_err *err);
-FLV_CHECKED flv_rc flv__admin_remove(struct admin_op *o,
-                                     enum flv_wire_object object,
-                                     const char *name,
-                                     bool force,
+/* Deletes the object of that name. */
+struct remove_ask {
+    enum flv_wire_object object;
+    const char *name;
+    bool force;
+};
+FLV_CHECKED flv_rc flv__admin_remove(struct flv_client *c,
+                                     const struct remove_ask *ask,
+                                     flv_done_fn done,
+                                     void *user,
                                      struct flv_err *err);
 /* For call.done: the answer is a status. */
 void flv__admin_status(struct flv__call *call,

@@ -138,16 +138,10 @@ flv_rc flv_client_table_format_delete(struct flv_client *c,
                                       void *user,
                                       struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct remove_ask ask = {.object = FLV_WIRE_TABLE_FORMAT,
+                                   .name = name};
 
-    assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.done = done;
-    o->deliver = flv__admin_deliver;
-    return flv__admin_remove(o, FLV_WIRE_TABLE_FORMAT, name, false, err);
+    return flv__admin_remove(c, &ask, done, user, err);
 }
 
 /* ------------------------------------------------------------------ list */
@@ -235,6 +229,7 @@ static const struct list_kind format_list = {
     .wire_size = sizeof(struct flv_wire_table_format),
     .info_size = sizeof(struct flv_table_format),
     .fill = fill_format,
+    .deliver = deliver_formats,
 };
 
 flv_rc flv_client_table_formats(struct flv_client *c,
@@ -243,14 +238,9 @@ flv_rc flv_client_table_formats(struct flv_client *c,
                                 void *user,
                                 struct flv_err *err)
 {
-    struct admin_op *o = NULL;
-    const flv_rc rc = flv__admin_new(c, user, &o, err);
+    const struct list_ask ask = {.name = name};
 
     assert(done != NULL);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    o->fn.formats = done;
-    o->deliver = deliver_formats;
-    return flv__admin_list(o, &format_list, name, err);
+    return flv__admin_list(c, &format_list, &ask,
+                           (union admin_fn){.formats = done}, user, err);
 }
