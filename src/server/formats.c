@@ -206,65 +206,36 @@ int16_t flv_formats_check(const struct flv_formats *set,
 /* One create or delete under way. The disk decides: what is asked for behind
  * another one sees what that made. */
 struct op {
-    struct flv_work work; /* first */
+    struct flv_change c; /* first */
     struct flv_formats *set;
     struct flv_format *f; /* create: owned */
     bool hit;             /* created, or found and deleted */
-    flv_rc rc;
-    struct flv_err err;
-    flv_format_done_fn done;
-    void *ctx;
     char name[FLV_FORMAT_NAME_MAX + 1];
 };
 
+static void op_drop(struct flv_change *c)
+{
+    format_free(((struct op *)c)->f);
+}
+
 static struct op *op_new(struct flv_formats *set,
                          struct flv_slice name,
-                         flv_format_done_fn done,
+                         flv_change_done_fn done,
                          void *ctx)
 {
-    struct op *op = flv_zalloc(1, sizeof *op);
+    struct op *op = flv_change_create(sizeof *op, set->server, done, ctx);
     if (op != NULL) {
         assert(name.len > 0 && name.len <= FLV_FORMAT_NAME_MAX);
         memcpy(op->name, name.data, name.len);
+        op->c.drop = op_drop;
         op->set = set;
-        op->done = done;
-        op->ctx = ctx;
-        flv_server_began(set->server);
     }
     return op;
 }
 
-static void op_end(struct op *op, int16_t code, const char *why)
-{
-    struct flv_server *s = op->set->server;
-    op->done(op->ctx, code, why);
-    format_free(op->f);
-    flv_free(op);
-    flv_server_ended(s);
-}
-
-static void op_submit(struct op *op,
-                      void (*run)(struct flv_work *),
-                      void (*over)(struct flv_work *, flv_rc))
-{
-    op->work.run = run;
-    op->work.done = over;
-    flv_rc rc = flv_pool_submit(op->set->pool, &op->work);
-    if (rc != FLV_OK) {
-        over(&op->work, rc);
-    }
-}
-
 static flv_rc op_result(struct op *op, flv_rc rc, const char *what)
 {
-    if (rc != FLV_OK) {
-        op->rc = flv_fail(&op->err, rc, "no thread for the metadata");
-    }
-    if (op->rc != FLV_OK) {
-        flv_log_warn("table-format", what, FLV_KV_STR("name", op->name),
-                     FLV_KV_ERR(&op->err));
-    }
-    return op->rc;
+    return flv_change_result(&op->c, rc, "table-format", what, op->name);
 }
 
 static void create_run(struct flv_work *w)
@@ -275,7 +246,8 @@ static void create_run(struct flv_work *w)
         .spec_version = FLV_FORMAT_SPEC_VERSION,
         .spec = flv_buf_slice(&op->f->spec_bytes),
     };
-    op->rc = flv_metadb_put_table_format(op->set->db, &row, &op->hit, &op->err);
+    op->c.rc =
+        flv_metadb_put_table_format(op->set->db, &row, &op->hit, &op->c.err);
 }
 
 static void create_over(struct flv_work *w, flv_rc rc)
@@ -285,11 +257,11 @@ static void create_over(struct flv_work *w, flv_rc rc)
     assert(set->coming > 0);
     set->coming--;
     if (op_result(op, rc, "cannot store") != FLV_OK) {
-        op_end(op, FLV_WIRE_TABLE_FORMAT_ERROR, op->err.text);
+        flv_change_end(&op->c, FLV_WIRE_TABLE_FORMAT_ERROR, op->c.err.text);
         return;
     }
     if (!op->hit) {
-        op_end(op, FLV_WIRE_TABLE_FORMAT_ALREADY_EXISTS, EXISTS);
+        flv_change_end(&op->c, FLV_WIRE_TABLE_FORMAT_ALREADY_EXISTS, EXISTS);
         return;
     }
     struct flv_format *f = op->f;
@@ -297,7 +269,7 @@ static void create_over(struct flv_work *w, flv_rc rc)
     set_put(set, f);
     flv_log_info("table-format", "stored", FLV_KV_STR("name", f->name));
     flv_watch_format(set->server, f, false);
-    op_end(op, FLV_WIRE_NONE, NULL);
+    flv_change_end(&op->c, FLV_WIRE_NONE, NULL);
 }
 
 static flv_rc make_format(struct op *op,
@@ -306,24 +278,24 @@ static flv_rc make_format(struct op *op,
     const struct flv_wire_table_format_create stored = {.spec = *spec};
     op->f = format_new(flv_slice_str(op->name));
     if (op->f == NULL) {
-        return flv_fail(&op->err, FLV_E_NOMEM, "out of memory");
+        return flv_fail(&op->c.err, FLV_E_NOMEM, "out of memory");
     }
     flv_rc rc = flv_wire_table_format_create_encode(
-        FLV_FORMAT_SPEC_VERSION, &stored, &op->f->spec_bytes, &op->err);
+        FLV_FORMAT_SPEC_VERSION, &stored, &op->f->spec_bytes, &op->c.err);
     if (rc == FLV_E_LIMIT) {
-        return flv_fail(&op->err, rc, "a table format has at most %zu bytes",
+        return flv_fail(&op->c.err, rc, "a table format has at most %zu bytes",
                         FLV_FORMAT_SPEC_BYTES_MAX);
     }
     if (rc == FLV_OK) {
-        rc = adopt_spec(op->f, FLV_FORMAT_SPEC_VERSION, &op->err);
+        rc = adopt_spec(op->f, FLV_FORMAT_SPEC_VERSION, &op->c.err);
     }
-    return rc == FLV_OK ? set_reserve(op->set, &op->err) : rc;
+    return rc == FLV_OK ? set_reserve(op->set, &op->c.err) : rc;
 }
 
 void flv_formats_create(struct flv_formats *set,
                         struct flv_slice name,
                         const struct flv_wire_table_format_spec *spec,
-                        flv_format_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx)
 {
     struct op *op = op_new(set, name, done, ctx);
@@ -331,20 +303,20 @@ void flv_formats_create(struct flv_formats *set,
         done(ctx, FLV_WIRE_TABLE_FORMAT_ERROR, "out of memory");
         return;
     }
-    op->rc = make_format(op, spec);
-    if (op->rc != FLV_OK) {
-        op_end(op, FLV_WIRE_TABLE_FORMAT_ERROR, op->err.text);
+    op->c.rc = make_format(op, spec);
+    if (op->c.rc != FLV_OK) {
+        flv_change_end(&op->c, FLV_WIRE_TABLE_FORMAT_ERROR, op->c.err.text);
         return;
     }
     set->coming++;
-    op_submit(op, create_run, create_over);
+    flv_change_submit(&op->c, set->pool, create_run, create_over);
 }
 
 static void delete_run(struct flv_work *w)
 {
     struct op *op = (struct op *)w;
-    op->rc = flv_metadb_delete_table_format(
-        op->set->db, flv_slice_str(op->name), &op->hit, &op->err);
+    op->c.rc = flv_metadb_delete_table_format(
+        op->set->db, flv_slice_str(op->name), &op->hit, &op->c.err);
 }
 
 static void delete_over(struct flv_work *w, flv_rc rc)
@@ -354,11 +326,11 @@ static void delete_over(struct flv_work *w, flv_rc rc)
     assert(set->going > 0);
     set->going--;
     if (op_result(op, rc, "cannot delete") != FLV_OK) {
-        op_end(op, FLV_WIRE_TABLE_FORMAT_ERROR, op->err.text);
+        flv_change_end(&op->c, FLV_WIRE_TABLE_FORMAT_ERROR, op->c.err.text);
         return;
     }
     if (!op->hit) {
-        op_end(op, FLV_WIRE_TABLE_FORMAT_NOT_FOUND, "not found");
+        flv_change_end(&op->c, FLV_WIRE_TABLE_FORMAT_NOT_FOUND, "not found");
         return;
     }
     bool found;
@@ -367,12 +339,12 @@ static void delete_over(struct flv_work *w, flv_rc rc)
     flv_log_info("table-format", "deleted", FLV_KV_STR("name", op->name));
     flv_watch_format(set->server, set->sorted[at], true);
     set_remove(set, at);
-    op_end(op, FLV_WIRE_NONE, NULL);
+    flv_change_end(&op->c, FLV_WIRE_NONE, NULL);
 }
 
 void flv_formats_delete(struct flv_formats *set,
                         struct flv_slice name,
-                        flv_format_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx)
 {
     /* What is being stored may be there by the time the disk is asked. */
@@ -388,5 +360,5 @@ void flv_formats_delete(struct flv_formats *set,
         return;
     }
     set->going++;
-    op_submit(op, delete_run, delete_over);
+    flv_change_submit(&op->c, set->pool, delete_run, delete_over);
 }

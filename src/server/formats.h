@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "loop/pool.h"
+#include "server/change.h"
 #include "server/metadb.h"
 #include "wire/sc.h"
 
@@ -63,19 +64,15 @@ int16_t flv_formats_check(const struct flv_formats *set,
                           const struct flv_wire_table_format_spec *spec,
                           char why[FLV_FORMAT_WHY_MAX]);
 
-/* FLV_WIRE_NONE or a Fluvio code with a sentence. Runs once, on disk and
- * behind all watch updates, possibly from inside the call. */
-typedef void (*flv_format_done_fn)(void *ctx, int16_t code, const char *why);
-
 /* What flv_formats_check() has passed; the spec is copied. */
 void flv_formats_create(struct flv_formats *set,
                         struct flv_slice name,
                         const struct flv_wire_table_format_spec *spec,
-                        flv_format_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx);
 void flv_formats_delete(struct flv_formats *set,
                         struct flv_slice name,
-                        flv_format_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx);
 
 #endif

@@ -387,52 +387,31 @@ int16_t flv_modules_check(const struct flv_modules *set,
 
 /* One store or delete under way. */
 struct op {
-    struct flv_work work; /* first */
+    struct flv_change c; /* first */
     struct flv_modules *set;
-    struct flv_module *m;     /* store: owned */
-    struct flv_chunk *frame;  /* store: owned reference, holds the payload */
-    struct flv_slice payload; /* store */
-    bool found;               /* delete */
-    flv_rc rc;
-    struct flv_err err;
-    flv_module_done_fn done;
-    void *ctx;
+    struct flv_module *m;             /* store: owned */
+    struct flv_chunk *frame;          /* store: owned reference; payload's */
+    struct flv_slice payload;         /* store */
+    bool found;                       /* delete */
     char key[FLV_MODULE_KEY_MAX + 1]; /* delete */
 };
 
-static struct op *
-op_new(struct flv_modules *set, flv_module_done_fn done, void *ctx)
+static void op_drop(struct flv_change *c)
 {
-    struct op *op = flv_zalloc(1, sizeof *op);
-    if (op != NULL) {
-        op->set = set;
-        op->done = done;
-        op->ctx = ctx;
-        flv_server_began(set->server);
-    }
-    return op;
-}
-
-static void op_end(struct op *op, int16_t code, const char *why)
-{
-    struct flv_server *s = op->set->server;
-    op->done(op->ctx, code, why);
+    struct op *op = (struct op *)c;
     module_free(op->m);
     flv_chunk_unref(op->frame);
-    flv_free(op);
-    flv_server_ended(s);
 }
 
-static void op_submit(struct op *op,
-                      void (*run)(struct flv_work *),
-                      void (*over)(struct flv_work *, flv_rc))
+static struct op *
+op_new(struct flv_modules *set, flv_change_done_fn done, void *ctx)
 {
-    op->work.run = run;
-    op->work.done = over;
-    flv_rc rc = flv_pool_submit(op->set->pool, &op->work);
-    if (rc != FLV_OK) {
-        over(&op->work, rc);
+    struct op *op = flv_change_create(sizeof *op, set->server, done, ctx);
+    if (op != NULL) {
+        op->c.drop = op_drop;
+        op->set = set;
     }
+    return op;
 }
 
 static void store_run(struct flv_work *w)
@@ -446,7 +425,8 @@ static void store_run(struct flv_work *w)
         .spec_version = FLV_MODULE_SPEC_VERSION,
         .spec = flv_buf_slice(&op->m->spec_bytes),
     };
-    op->rc = flv_metadb_put_module(op->set->db, &row, op->payload, &op->err);
+    op->c.rc =
+        flv_metadb_put_module(op->set->db, &row, op->payload, &op->c.err);
 }
 
 static void store_over(struct flv_work *w, flv_rc rc)
@@ -456,13 +436,9 @@ static void store_over(struct flv_work *w, flv_rc rc)
     assert(set->coming > 0 && set->coming_bytes >= op->payload.len);
     set->coming--;
     set->coming_bytes -= op->payload.len;
-    if (rc != FLV_OK) {
-        op->rc = flv_fail(&op->err, rc, "no thread for the metadata");
-    }
-    if (op->rc != FLV_OK) {
-        flv_log_warn("smartmodule", "cannot store",
-                     FLV_KV_STR("name", op->m->key), FLV_KV_ERR(&op->err));
-        op_end(op, FLV_WIRE_SMARTMODULE_ERROR, op->err.text);
+    if (flv_change_result(&op->c, rc, "smartmodule", "cannot store",
+                          op->m->key) != FLV_OK) {
+        flv_change_end(&op->c, FLV_WIRE_SMARTMODULE_ERROR, op->c.err.text);
         return;
     }
     struct flv_module *m = op->m;
@@ -472,7 +448,7 @@ static void store_over(struct flv_work *w, flv_rc rc)
                  FLV_KV_U64("revision", m->revision),
                  FLV_KV_U64("bytes", m->payload_bytes));
     flv_watch_module(set->server, m, false);
-    op_end(op, FLV_WIRE_NONE, NULL);
+    flv_change_end(&op->c, FLV_WIRE_NONE, NULL);
 }
 
 static flv_rc make_module(struct op *op,
@@ -482,7 +458,7 @@ static flv_rc make_module(struct op *op,
     struct flv_module *m = module_new(flv_slice_str(key));
     op->m = m;
     if (m == NULL) {
-        return flv_fail(&op->err, FLV_E_NOMEM, "out of memory");
+        return flv_fail(&op->c.err, FLV_E_NOMEM, "out of memory");
     }
     m->created_ms = flv_clock_wall_ms();
     m->payload_bytes = (uint32_t)spec->payload.len;
@@ -490,21 +466,22 @@ static flv_rc make_module(struct op *op,
     stored.spec.payload = flv_slice(NULL, 0);
     stored.spec.summary_wasm_bytes.has = false;
     flv_rc rc = flv_wire_smartmodule_create_encode(
-        FLV_MODULE_SPEC_VERSION, &stored, &m->spec_bytes, &op->err);
+        FLV_MODULE_SPEC_VERSION, &stored, &m->spec_bytes, &op->c.err);
     if (rc == FLV_E_LIMIT) {
-        return flv_fail(&op->err, rc,
+        return flv_fail(&op->c.err, rc,
                         "the package data of a SmartModule has at most %zu "
                         "bytes",
                         FLV_MODULE_SPEC_BYTES_MAX);
     }
-    return rc == FLV_OK ? adopt_spec(m, FLV_MODULE_SPEC_VERSION, &op->err) : rc;
+    return rc == FLV_OK ? adopt_spec(m, FLV_MODULE_SPEC_VERSION, &op->c.err)
+                        : rc;
 }
 
 void flv_modules_store(struct flv_modules *set,
                        const char *key,
                        const struct flv_wire_smartmodule_spec *spec,
                        struct flv_chunk *frame,
-                       flv_module_done_fn done,
+                       flv_change_done_fn done,
                        void *ctx)
 {
     struct op *op = op_new(set, done, ctx);
@@ -512,12 +489,12 @@ void flv_modules_store(struct flv_modules *set,
         done(ctx, FLV_WIRE_SMARTMODULE_ERROR, "out of memory");
         return;
     }
-    op->rc = make_module(op, key, spec);
-    if (op->rc == FLV_OK) {
-        op->rc = set_reserve(set, &op->err);
+    op->c.rc = make_module(op, key, spec);
+    if (op->c.rc == FLV_OK) {
+        op->c.rc = set_reserve(set, &op->c.err);
     }
-    if (op->rc != FLV_OK) {
-        op_end(op, FLV_WIRE_SMARTMODULE_ERROR, op->err.text);
+    if (op->c.rc != FLV_OK) {
+        flv_change_end(&op->c, FLV_WIRE_SMARTMODULE_ERROR, op->c.err.text);
         return;
     }
     op->m->revision = set->next_revision++;
@@ -525,38 +502,36 @@ void flv_modules_store(struct flv_modules *set,
     op->payload = spec->payload;
     set->coming++;
     set->coming_bytes += op->payload.len;
-    op_submit(op, store_run, store_over);
+    flv_change_submit(&op->c, set->pool, store_run, store_over);
 }
 
 static void delete_run(struct flv_work *w)
 {
     struct op *op = (struct op *)w;
-    op->rc = flv_metadb_delete_module(op->set->db, flv_slice_str(op->key),
-                                      &op->found, &op->err);
+    op->c.rc = flv_metadb_delete_module(op->set->db, flv_slice_str(op->key),
+                                        &op->found, &op->c.err);
 }
 
 static void delete_over(struct flv_work *w, flv_rc rc)
 {
     struct op *op = (struct op *)w;
     struct flv_modules *set = op->set;
-    if (rc != FLV_OK) {
-        op->rc = flv_fail(&op->err, rc, "no thread for the metadata");
-    }
-    if (op->rc != FLV_OK) {
-        op_end(op, FLV_WIRE_SMARTMODULE_ERROR, op->err.text);
+    if (flv_change_result(&op->c, rc, "smartmodule", "cannot delete",
+                          op->key) != FLV_OK) {
+        flv_change_end(&op->c, FLV_WIRE_SMARTMODULE_ERROR, op->c.err.text);
         return;
     }
     bool found;
     size_t at = place(set, flv_slice_str(op->key), &found);
     if (!op->found) {
-        op_end(op, FLV_WIRE_SMARTMODULE_NOT_FOUND, "not found");
+        flv_change_end(&op->c, FLV_WIRE_SMARTMODULE_NOT_FOUND, "not found");
         return;
     }
     assert(found); /* stores and deletes end in the order of their disk work */
     flv_log_info("smartmodule", "deleted", FLV_KV_STR("name", op->key));
     flv_watch_module(set->server, set->sorted[at], true);
     set_remove(set, at);
-    op_end(op, FLV_WIRE_NONE, NULL);
+    flv_change_end(&op->c, FLV_WIRE_NONE, NULL);
 }
 
 static const struct flv_module *named(const struct flv_modules *set,
@@ -575,7 +550,7 @@ const char *flv_modules_deleted_key(const struct flv_modules *set,
 
 void flv_modules_delete(struct flv_modules *set,
                         struct flv_slice name,
-                        flv_module_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx)
 {
     /* What is being stored may be there by the time the disk is asked. */
@@ -592,5 +567,5 @@ void flv_modules_delete(struct flv_modules *set,
     }
     const struct flv_slice key = m != NULL ? flv_slice_str(m->key) : name;
     memcpy(op->key, key.data, key.len);
-    op_submit(op, delete_run, delete_over);
+    flv_change_submit(&op->c, set->pool, delete_run, delete_over);
 }

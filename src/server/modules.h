@@ -36,6 +36,7 @@
 #include "base/bytes.h"
 #include "base/chunk.h"
 #include "loop/pool.h"
+#include "server/change.h"
 #include "server/metadb.h"
 #include "wire/sc.h"
 
@@ -128,17 +129,13 @@ int16_t flv_modules_check(const struct flv_modules *set,
                           char key[FLV_MODULE_KEY_MAX + 1],
                           char why[FLV_MODULE_WHY_MAX]);
 
-/* FLV_WIRE_NONE or a Fluvio code with a sentence. Runs once, on disk and
- * behind all watch updates, possibly from inside the call. */
-typedef void (*flv_module_done_fn)(void *ctx, int16_t code, const char *why);
-
 /* Under a checked key, in place of what is there. The spec is copied; its
  * payload lies in the frame, which is held until done. */
 void flv_modules_store(struct flv_modules *set,
                        const char *key,
                        const struct flv_wire_smartmodule_spec *spec,
                        struct flv_chunk *frame,
-                       flv_module_done_fn done,
+                       flv_change_done_fn done,
                        void *ctx);
 /* The key of what flv_modules_delete() would delete; NULL: nothing so far.
  * Borrowed. */
@@ -147,7 +144,7 @@ const char *flv_modules_deleted_key(const struct flv_modules *set,
 /* By key, or by what flv_modules_find() understands. */
 void flv_modules_delete(struct flv_modules *set,
                         struct flv_slice name,
-                        flv_module_done_fn done,
+                        flv_change_done_fn done,
                         void *ctx);
 
 #endif
