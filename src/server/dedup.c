@@ -283,18 +283,22 @@ static void set_run(struct flv_cpu_job *j, struct flv_bench *b)
 {
     struct flv_deduper *d = FLV_OWNER_OF(j, struct flv_deduper, job);
     struct flv_dedup_put *e = d->running;
-    struct flv_sift_sets sets = {.chain = d->chain,
-                                 .batch_bytes_max =
-                                     server_of(d)->conf.batch_bytes_max,
-                                 .stop = &j->stop,
-                                 .piece = d->piece};
+    struct flv_sift_sets sets = {
+        .chain = d->chain,
+        .batch_bytes_max = server_of(d)->conf.batch_bytes_max,
+        .stop = &j->stop,
+        .piece = e->careful ? FLV_SM_RECORDS_MAX : d->piece};
     uint8_t *place = e->frame->data + e->at;
     flv_sm_chain_set_cancel(d->chain, &j->cancel);
+    flv_sm_chain_set_unsaved(d->chain, !e->careful);
     if (flv_sift_set(&sets, flv_slice(place, e->len), b, &e->why) &&
         !flv_made_put(&e->made, place, e->len, &b->out)) {
         flv_trouble_set(&e->why, FLV_WIRE_OTHER, "out of memory");
     }
-    d->piece = sets.piece;
+    if (!e->careful) {
+        d->piece = sets.piece;
+    }
+    e->lost = sets.lost;
     e->dropped = sets.out < sets.in ? sets.in - sets.out : 0;
 }
 
@@ -331,6 +335,11 @@ static void set_done(struct flv_cpu_job *j, flv_rc rc)
     if (rc != FLV_OK) {
         flv_trouble_set(&e->why, FLV_WIRE_OTHER, "no thread for SmartModules");
         finish(e); /* the chain did not see it */
+    } else if (e->lost && !e->careful) {
+        drop_chain(d);
+        flv_trouble_clear(&e->why);
+        e->careful = true;
+        STAILQ_INSERT_HEAD(&d->line, e, link);
     } else if (e->why.error.code != FLV_WIRE_NONE || !fits(d, e)) {
         drop_chain(d);
         finish(e);
@@ -352,13 +361,15 @@ static void set_done(struct flv_cpu_job *j, flv_rc rc)
 
 static void no_chain(struct flv_deduper *d, struct flv_trouble *why)
 {
+    struct flv_trouble own = {.record = NULL};
+    flv_trouble_move(&own, why); /* it may lie in the plan */
     flv_plan_drop(d->plan);
     d->plan = NULL;
     d->state = DEDUPER_IDLE;
     d->busy++;
-    fail_line(d, why, FLV_OK, NULL);
+    fail_line(d, &own, FLV_OK, NULL);
     d->busy--;
-    flv_trouble_clear(why);
+    flv_trouble_clear(&own);
     pump(d);
 }
 

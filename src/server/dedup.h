@@ -16,6 +16,9 @@
  *            knows records that are not stored: it is dropped and made anew
  *            from what is. What it let pass meanwhile is safe; what it
  *            dropped meanwhile is answered with the error of the first.
+ *            Because it can be made anew, its memory is not saved before each
+ *            batch; only a record set that failed runs once more, with a
+ *            chain that is, to find out which record it was.
  * Threads    Loop thread; the module runs in the cpu pool.
  * Ownership  flv_dedups is embedded in the server. A put is embedded by its
  *            owner, zeroed, until done.
@@ -59,6 +62,8 @@ struct flv_dedup_put {
     struct flv_run run;      /* if numbered */
     bool numbered, echo;     /* echo: the numbers of one before it */
     bool in_doubt;           /* what it repeats may be lost */
+    bool careful;            /* it failed once: with a chain that is saved */
+    bool lost;               /* it failed, and the chain with it */
     bool over;
     STAILQ_ENTRY(flv_dedup_put) link;
 };

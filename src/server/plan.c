@@ -10,6 +10,7 @@
 
 /* Parameters and accumulators of a whole chain. */
 #define PLAN_ARENA_MAX ((size_t)4 << 20)
+#define TELL_EVERY_MS 1000
 
 /* One module of a request: where its bytes come from and what it is given. */
 struct step {
@@ -352,6 +353,17 @@ static bool is_packed_badly(const struct flv_plan *p, const struct step *s)
            memcmp(s->bytes.data, plain, sizeof plain) != 0;
 }
 
+/* What fails for each request, as those of producers, is told now and then. */
+static bool may_tell(struct flv_smart *m)
+{
+    uint64_t now_ms = flv_loop_now_ms(m->server->loop);
+    if (m->told_ms != 0 && now_ms - m->told_ms < TELL_EVERY_MS) {
+        return false;
+    }
+    m->told_ms = now_ms;
+    return true;
+}
+
 static void compile_failed(struct flv_plan *p)
 {
     struct step *s = &p->steps[p->failed];
@@ -365,7 +377,7 @@ static void compile_failed(struct flv_plan *p)
         p->why.error.name.has = true;
         p->why.error.name.v = flv_slice_str(p->why.name);
     }
-    if (p->rc != FLV_E_CANCELED) {
+    if (p->rc != FLV_E_CANCELED && may_tell(p->smart)) {
         flv_log_info("smart", "a SmartModule was refused",
                      FLV_KV_STR("name", s->name), FLV_KV_ERR(&p->err));
     }
@@ -412,7 +424,7 @@ static void open_done(struct flv_cpu_job *j, flv_rc rc)
         m->engine = m->opened;
         flv_log_info("smart", "WebAssembly engine opened",
                      FLV_KV_STR("version", flv_sm_engine_version(m->engine)));
-    } else {
+    } else if (may_tell(m)) {
         flv_log_warn("smart", "no WebAssembly engine",
                      FLV_KV_ERR(&m->opening_err));
     }

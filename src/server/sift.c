@@ -399,6 +399,7 @@ struct set_writer {
     size_t batch_bytes_max;
     enum flv_codec codec;
     uint64_t records;
+    bool lost;
     struct flv_trouble *why;
 };
 
@@ -471,6 +472,7 @@ static bool set_batch(struct flv_sift *s,
             rc = run_chain(s, &input, count, stop, &err);
         }
         if (rc != FLV_OK) {
+            w->lost = rc == FLV_E_POISONED;
             flv_trouble_set(w->why, FLV_WIRE_OTHER, err.text);
             return false;
         }
@@ -546,6 +548,7 @@ bool flv_sift_set(struct flv_sift_sets *sets,
     sets->piece = s.piece;
     sets->in = (uint64_t)position;
     sets->out = w.records;
+    sets->lost = w.lost;
     return ok;
 }
 

@@ -73,7 +73,9 @@ struct flv_sift_sets {
     const atomic_bool *stop;
     /* Records of one call; 0: not begun. Good for the next set, too. */
     uint32_t piece;
-    uint64_t in, out; /* records, of the last set */
+    /* Out, of the last set: */
+    uint64_t in, out; /* records */
+    bool lost;        /* failed, and the chain was not saved */
 };
 /* Job: a whole record set through the chain; what comes out is in b->out.
  * False: *why. */

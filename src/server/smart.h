@@ -138,6 +138,7 @@ struct flv_smart {
     uint64_t mac_keys[4]; /* of the hash of bytes sent along */
     uint32_t streams;     /* counted by flv_smart_enter */
     size_t memory_bytes;  /* of their chains, as last seen */
+    uint64_t told_ms;     /* when a module that cannot run was last logged */
 };
 
 FLV_CHECKED flv_rc flv_smart_init(struct flv_smart *m,

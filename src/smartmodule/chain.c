@@ -20,6 +20,7 @@
 struct flv_sm_chain {
     struct flv__step steps[FLV_SM_STEPS_MAX];
     size_t count;
+    bool unsaved;
     bool dead, canceled;             /* state was lost, why */
     struct flv__sm_records records;  /* of the result */
     struct flv_sm_failure *failures; /* owned */
@@ -135,6 +136,18 @@ void flv_sm_chain_set_cancel(struct flv_sm_chain *c, const atomic_bool *cancel)
 {
     for (size_t i = 0; i < c->count; i++) {
         flv__step_set_cancel(&c->steps[i], cancel);
+    }
+}
+
+void flv_sm_chain_set_unsaved(struct flv_sm_chain *c, bool unsaved)
+{
+    c->unsaved = unsaved;
+    for (size_t i = 0; i < c->count; i++) {
+        c->steps[i].unsaved = unsaved;
+        if (unsaved) {
+            flv_buf_deinit(&c->steps[i].image);
+            flv_buf_init(&c->steps[i].image, c->steps[i].budget.memory_bytes);
+        }
     }
 }
 
@@ -772,7 +785,7 @@ static bool run_all(struct flv_sm_chain *c,
     if (run_batch(c, in, section, count, r, &at, f)) {
         return true;
     }
-    if (f->host) {
+    if (f->host || c->unsaved) {
         return false;
     }
     return count == 1 && flv__step_is_final(&c->steps[at], f)
@@ -788,9 +801,11 @@ static flv_rc fail_host(struct flv_sm_chain *c,
     /* Half a batch has run, or state could not be brought back. */
     c->dead = true;
     c->canceled = f->canceled;
-    return f->canceled
-               ? FLV_E_CANCELED
-               : flv_fail(err, FLV_E_NOMEM, "SmartModules: %s", f->text);
+    if (f->canceled) {
+        return FLV_E_CANCELED;
+    }
+    return flv_fail(err, f->host ? FLV_E_NOMEM : FLV_E_POISONED,
+                    "SmartModules: %s", f->text);
 }
 
 flv_rc flv_sm_chain_run(struct flv_sm_chain *c,
@@ -808,7 +823,9 @@ flv_rc flv_sm_chain_run(struct flv_sm_chain *c,
     if (c->dead) {
         return flv_fail(err, c->canceled ? FLV_E_CANCELED : FLV_E_POISONED,
                         "SmartModules: an earlier batch %s",
-                        c->canceled ? "was ended" : "ran out of memory");
+                        c->canceled  ? "was ended"
+                        : c->unsaved ? "failed"
+                                     : "ran out of memory");
     }
     reset(c, in);
     rc = check_input(c, in, &section, &count, err);

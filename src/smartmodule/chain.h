@@ -106,6 +106,12 @@ flv_sm_chain_create(struct flv_sm_chain **out,
 void flv_sm_chain_set_cancel(struct flv_sm_chain *c, const atomic_bool *cancel);
 void flv_sm_chain_destroy(struct flv_sm_chain *c); /* NULL is allowed */
 
+/* For who can make the chain anew from elsewhere: the memory of modules that
+ * export look_back, which may be large, is not saved before each batch. A batch
+ * in which a record fails, or that takes more than a record may, ends with
+ * FLV_E_POISONED then, and the chain is spent. Between two calls. */
+void flv_sm_chain_set_unsaved(struct flv_sm_chain *c, bool unsaved);
+
 size_t flv_sm_chain_steps(const struct flv_sm_chain *c);
 /* Borrowed from the chain. */
 const struct flv_sm_module *flv_sm_chain_module(const struct flv_sm_chain *c,

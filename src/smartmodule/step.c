@@ -226,7 +226,7 @@ bool flv__step_save(struct flv__step *s, struct flv__fault *f)
         rc = flv_buf_add(&s->accumulator_saved, s->accumulator.data,
                          s->accumulator.len);
     }
-    if (rc == FLV_OK && s->keeps_memory) {
+    if (rc == FLV_OK && s->keeps_memory && !s->unsaved) {
         assert(s->inst != NULL); /* from the beginning */
         rc = flv__inst_save(s->inst, &s->image);
     }
@@ -272,6 +272,10 @@ static bool reclaim(struct flv__step *s, struct flv__fault *f)
     flv__inst_end(s->inst, &s->stats);
     if (ok) {
         return flv__step_save(s, f);
+    }
+    if (s->unsaved) {
+        *f = ignored;
+        return false;
     }
     s->reclaim_fails = true;
     return flv__step_restore(s, f);

@@ -18,6 +18,7 @@ struct flv__step {
     struct flv_sm_module *module; /* a reference */
     enum flv_sm_kind kind;
     bool keeps_memory; /* its memory is state: it exports look_back */
+    bool unsaved;      /* that memory is not saved, nor brought back */
     struct flv_sm_budget budget;
     const atomic_bool *cancel; /* borrowed; of the chain */
     struct flv_buf init;       /* InitInput */

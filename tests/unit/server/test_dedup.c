@@ -467,6 +467,42 @@ static void a_missing_module_is_named(void **state)
     assert_int_equal(put(t, "b a"), 1);
 }
 
+static void without_the_engine_a_sentence_says_so(void **state)
+{
+    struct dedup *t = *state;
+    int32_t asked[10];
+    setenv("WASMTIME_LIB", "/nonexistent.so", 1);
+    restart(t, true);
+    unsetenv("WASMTIME_LIB");
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 10; i++) {
+            asked[i] = rig_produce_ask(&t->spu, "t", 0, words(t, "a"));
+        }
+        for (int i = 0; i < 10; i++) {
+            struct flv_wire_produce_result r = produced(t, asked[i]);
+            assert_int_equal(r.error.code,
+                             FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
+            assert_non_null(memmem(r.error.text.data, r.error.text.len,
+                                   "/nonexistent.so", 15));
+        }
+    }
+    restart(t, true);
+    assert_int_equal(put(t, "a"), 0);
+}
+
+static void bytes_that_are_no_module_are_told(void **state)
+{
+    struct dedup *t = *state;
+    smart_store(&t->sc, "once", flv_slice_str("no module"));
+    for (int i = 0; i < 3; i++) {
+        int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "a"));
+        assert_int_equal(produced(t, asked).error.code,
+                         FLV_WIRE_SMARTMODULE_INVALID);
+    }
+    smart_store(&t->sc, "once", t->once);
+    assert_int_equal(put(t, "a"), 0);
+}
+
 /* seen.wat keeps what is longer than all before. */
 static void a_module_that_is_stored_anew_takes_over(void **state)
 {
@@ -599,6 +635,8 @@ int main(void)
         T(a_module_that_takes_too_much_is_told),
         T(a_full_disk_is_forgotten),
         T(a_missing_module_is_named),
+        T(without_the_engine_a_sentence_says_so),
+        T(bytes_that_are_no_module_are_told),
         T(a_module_that_is_stored_anew_takes_over),
         T(a_past_that_is_refused_is_told),
         T(what_cannot_be_is_not_made),
