@@ -184,14 +184,18 @@ static flv_rc check_server(struct cli *c, struct flv_err *err)
 static void show_unit(const struct cli_local *l)
 {
     char text[64] = "";
-    uint32_t count = cli_unit_restarts(l->server_unit);
-    if (count > 0) {
+    struct cli_unit_state u;
+    if (!cli_unit_look(l->server_unit, &u)) {
+        return;
+    }
+    if (u.failed) {
+        snprintf(text, sizeof text, ", which has given it up (%s)", u.result);
+    } else if (u.restarts > 0) {
         snprintf(text, sizeof text,
-                 ", which brought its guard back %" PRIu32 " times", count);
+                 ", which brought its guard back %" PRIu32 " times",
+                 u.restarts);
     }
-    if (cli_unit_exists(l->server_unit)) {
-        line(true, "Server is %s of systemd%s", l->server_unit, text);
-    }
+    line(!u.failed, "Server is %s of systemd%s", l->server_unit, text);
 }
 
 /* What the guard of the local server has seen. */

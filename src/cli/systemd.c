@@ -151,10 +151,16 @@ static flv_rc run(const struct words *w,
     while (waitpid(pid, &out->status, 0) < 0 && errno == EINTR) {
     }
     out->text[out->len] = '\0';
-    out->text[strcspn(out->text, "\n")] = '\0'; /* the first line says it */
     return heard ? FLV_OK
                  : flv_fail(err, FLV_E_TIMEOUT, "%s has not ended within %u s",
                             w->at[0], ms_max / 1000);
+}
+
+/* Of several the first line says it; the others are cut off. */
+static const char *first_line(struct answer *a)
+{
+    a->text[strcspn(a->text, "\n")] = '\0';
+    return a->text;
 }
 
 static bool succeeded(const struct answer *a)
@@ -226,7 +232,7 @@ static flv_rc check_version(struct flv_err *err)
         rc = flv_fail(err, FLV_E_UNSUPPORTED,
                       "the systemd of this user does not answer: %.100s; "
                       "start with --supervisor guard",
-                      a.text);
+                      first_line(&a));
     }
     if (rc != FLV_OK) {
         return rc;
@@ -256,7 +262,8 @@ static bool linger_is(const char *expected)
     add(&w, "--value");
     flv_rc rc = run(&w, NULL, ASK_MS_MAX, &a, NULL);
     words_deinit(&w);
-    return rc == FLV_OK && succeeded(&a) && strcmp(a.text, expected) == 0;
+    return rc == FLV_OK && succeeded(&a) &&
+           strcmp(first_line(&a), expected) == 0;
 }
 
 bool cli_systemd_leaves(void)
@@ -386,7 +393,6 @@ static void add_run(struct words *w, const struct cli_unit *u)
     add(w, "systemd-run");
     add(w, "--user");
     add(w, "--quiet");
-    add(w, "--collect"); /* also one that failed makes room for the next */
     add(w, "--unit=%s", u->name);
     add(w, "--description=%s", u->about);
     add(w, "--service-type=notify");
@@ -420,7 +426,7 @@ flv_rc cli_unit_run(const struct cli_unit *u,
     words_deinit(&w);
     if (rc == FLV_OK && !succeeded(&a)) {
         cli_ignore(cli_unit_stop(u->name, ASK_MS_MAX, NULL));
-        rc = flv_fail(err, FLV_E_IO, "%.160s", a.text);
+        rc = flv_fail(err, FLV_E_IO, "%.160s", first_line(&a));
     }
     return rc;
 }
@@ -438,7 +444,7 @@ bool cli_unit_exists(const char *name)
 }
 
 static flv_rc ask_about(const char *verb,
-                        const char *property,
+                        const char *option,
                         const char *name,
                         uint32_t ms_max,
                         struct answer *out,
@@ -448,9 +454,8 @@ static flv_rc ask_about(const char *verb,
     add(&w, "systemctl");
     add(&w, "--user");
     add(&w, "%s", verb);
-    if (property != NULL) {
-        add(&w, "--property=%s", property);
-        add(&w, "--value");
+    if (option != NULL) {
+        add(&w, "%s", option);
     }
     add(&w, "--");
     add(&w, "%s", name);
@@ -461,26 +466,54 @@ static flv_rc ask_about(const char *verb,
 
 flv_rc cli_unit_stop(const char *name, uint32_t ms_max, struct flv_err *err)
 {
-    struct answer a;
-    if (!cli_unit_exists(name)) {
-        return FLV_OK;
+    struct answer a = {.len = 0};
+    flv_rc rc = FLV_OK;
+    if (cli_unit_exists(name)) {
+        rc = ask_about("stop", NULL, name, ms_max, &a, err);
     }
-    flv_rc rc = ask_about("stop", NULL, name, ms_max, &a, err);
-    /* It may have ended by itself just now. */
+    if (rc == FLV_OK && cli_unit_exists(name)) {
+        rc = ask_about("reset-failed", NULL, name, ASK_MS_MAX, &a, err);
+    }
+    /* It may have ended by itself just now: then there was nothing to stop. */
     if (rc == FLV_OK && !succeeded(&a) && cli_unit_exists(name)) {
-        rc = flv_fail(err, FLV_E_IO, "cannot stop %.100s: %.80s", name, a.text);
+        rc = flv_fail(err, FLV_E_IO, "cannot stop %.100s: %.80s", name,
+                      first_line(&a));
     }
     return rc;
 }
 
-uint32_t cli_unit_restarts(const char *name)
+/* "KEY=VALUE" on a line of its own. */
+static void property(const struct answer *a, const char *key, char out[32])
+{
+    size_t len = strlen(key);
+    out[0] = '\0';
+    for (const char *line = a->text; *line != '\0';) {
+        size_t size = strcspn(line, "\n");
+        if (size > len && memcmp(line, key, len) == 0 && line[len] == '=') {
+            snprintf(out, 32, "%.*s", (int)(size - len - 1), line + len + 1);
+            return;
+        }
+        line += size + (line[size] == '\n');
+    }
+}
+
+bool cli_unit_look(const char *name, struct cli_unit_state *out)
 {
     struct answer a;
+    char text[32];
     uint64_t count = 0;
+    *out = (struct cli_unit_state){.restarts = 0};
     if (!cli_unit_exists(name) ||
-        ask_about("show", "NRestarts", name, ASK_MS_MAX, &a, NULL) != FLV_OK ||
-        flv_text_u64(a.text, 0, UINT32_MAX, &count, NULL) != FLV_OK) {
-        return 0;
+        ask_about("show", "--property=NRestarts,ActiveState,Result", name,
+                  ASK_MS_MAX, &a, NULL) != FLV_OK ||
+        !succeeded(&a)) {
+        return false;
     }
-    return (uint32_t)count;
+    property(&a, "NRestarts", text);
+    cli_ignore(flv_text_u64(text, 0, UINT32_MAX, &count, NULL));
+    out->restarts = (uint32_t)count;
+    property(&a, "ActiveState", text);
+    out->failed = strcmp(text, "failed") == 0;
+    property(&a, "Result", out->result);
+    return true;
 }

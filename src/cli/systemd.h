@@ -4,7 +4,7 @@
  * Purpose    Decides who brings the programs of a local cluster back: the
  *            systemd of this user (`systemd --user`), or guards (base/guard.h)
  *            alone. Runs and ends programs as units of that systemd: transient
- *            ones, of which nothing stays when they have ended.
+ *            ones, of which nothing stays when they have ended in good order.
  * Threads    One; these calls block.
  * Ownership  Words are borrowed for the time of the call.
  * Errors     FLV_E_UNSUPPORTED: there is no such systemd, and why; FLV_E_IO:
@@ -59,13 +59,18 @@ struct cli_unit {
 FLV_CHECKED flv_rc cli_unit_run(const struct cli_unit *u,
                                 uint32_t ready_ms_max,
                                 struct flv_err *err);
-/* Is there such a unit, running or about to be started again? */
+/* Is there such a unit: running, about to be started again, or failed? */
 bool cli_unit_exists(const char *name);
-/* Ends it and returns when it has ended. */
+/* Ends it, and returns when nothing is left of it. */
 FLV_CHECKED flv_rc cli_unit_stop(const char *name,
                                  uint32_t ms_max,
                                  struct flv_err *err);
-/* How often systemd has started it again. */
-uint32_t cli_unit_restarts(const char *name);
+struct cli_unit_state {
+    uint32_t restarts; /* since it was run */
+    bool failed;       /* systemd has given it up */
+    char result[32];   /* then why, in a word of systemd: "signal" */
+};
+/* False: there is none. */
+bool cli_unit_look(const char *name, struct cli_unit_state *out);
 
 #endif

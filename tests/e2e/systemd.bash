@@ -10,7 +10,7 @@ mkdir "/sys/fs/cgroup/$2"
 unset NOTIFY_SOCKET DBUS_SESSION_BUS_ADDRESS
 (
     echo "$BASHPID" >"/sys/fs/cgroup/$2/cgroup.procs"
-    exec unshare --mount --cgroup bash -ec '
+    exec unshare --mount --propagation unchanged --cgroup bash -ec '
         umount /sys/fs/cgroup
         mount -t cgroup2 cgroup2 /sys/fs/cgroup
         exec "$1" --user' - "$1"
