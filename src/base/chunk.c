@@ -4,10 +4,46 @@
 
 #include "base/mem.h"
 
+/* A use of idle memory is one after its end. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define HIDE(at, size) ASAN_POISON_MEMORY_REGION(at, size)
+#define SHOW(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#else
+#define HIDE(at, size) ((void)(at), (void)(size))
+#define SHOW(at, size) ((void)(at), (void)(size))
+#endif
+
 void flv_budget_init(struct flv_budget *g, size_t max)
 {
     assert(max > 0);
     *g = (struct flv_budget){.max = max};
+}
+
+static void free_idle(struct flv_budget *g)
+{
+    while (g->idle != NULL) {
+        struct flv_chunk *c = g->idle;
+
+        g->idle = c->next;
+        SHOW(c->data, c->cap);
+        flv_free(c);
+    }
+    g->idle_bytes = 0;
+}
+
+void flv_budget_deinit(struct flv_budget *g)
+{
+    assert(g->used == 0 && g->spare_used == 0 && g->head == NULL);
+    free_idle(g);
+}
+
+void flv_budget_tidy(struct flv_budget *g)
+{
+    if (!g->idle_used) {
+        free_idle(g);
+    }
+    g->idle_used = false;
 }
 
 static bool fits_spare(const struct flv_budget *g, size_t n)
@@ -113,22 +149,63 @@ size_t flv_chunk_cost(size_t size)
                : SIZE_MAX;
 }
 
+/* One that was freed and is large enough, but not more than twice that. */
+static struct flv_chunk *take_idle(struct flv_budget *g, size_t size)
+{
+    struct flv_chunk **at = &g->idle, *c;
+
+    while ((c = *at) != NULL && (c->cap < size || c->cap / 2 > size)) {
+        at = &c->next;
+    }
+    if (c != NULL) {
+        *at = c->next;
+        g->idle_bytes -= c->cap;
+        g->idle_used = true;
+    }
+    return c;
+}
+
+static bool set_idle(struct flv_chunk *c)
+{
+    struct flv_budget *g = c->budget;
+
+    if (g == NULL || c->cap < FLV_CHUNK_IDLE_MIN ||
+        c->cap > g->idle_max - g->idle_bytes) {
+        return false;
+    }
+    c->next = g->idle;
+    g->idle = c;
+    g->idle_bytes += c->cap;
+    HIDE(c->data, c->cap);
+    return true;
+}
+
 flv_rc flv_chunk_create_granted(struct flv_budget *budget,
                                 size_t size,
                                 struct flv_chunk **out)
 {
     size_t cost = flv_chunk_cost(size);
     struct flv_chunk *c;
+    size_t cap = size;
 
     if (cost == SIZE_MAX) {
         return FLV_E_LIMIT;
     }
-    c = flv_alloc(cost);
+    c = budget != NULL ? take_idle(budget, size) : NULL;
+    if (c != NULL) {
+        cap = c->cap;
+        SHOW(c->data, size);
+    } else {
+        c = flv_alloc(cost);
+    }
     if (c == NULL) {
         return FLV_E_NOMEM;
     }
-    *c = (struct flv_chunk){
-        .budget = budget, .data = (uint8_t *)(c + 1), .size = size, .refs = 1};
+    *c = (struct flv_chunk){.budget = budget,
+                            .data = (uint8_t *)(c + 1),
+                            .size = size,
+                            .cap = cap,
+                            .refs = 1};
     *out = c;
     return FLV_OK;
 }
@@ -173,7 +250,9 @@ void flv_chunk_unref(struct flv_chunk *c)
     }
     budget = c->budget;
     cost = flv_chunk_cost(c->size);
-    flv_free(c);
+    if (!set_idle(c)) {
+        flv_free(c);
+    }
     if (budget != NULL) {
         flv_budget_give(budget, cost);
     }

@@ -4,6 +4,9 @@
  * Purpose    The bytes of a frame, held by all who still need them, and the
  *            budget which bounds what is in flight in all. Who finds the
  *            budget empty waits in line and is told when bytes were granted.
+ *            Large chunks that were freed may lie idle for the next one that
+ *            wants their size: memory fresh from the system costs as much as
+ *            copying the frame.
  * Threads    Loop thread only: the counts are not atomic. The bytes may be
  *            read by a worker while the loop thread holds a reference for it.
  * Ownership  flv_chunk_create() gives the first reference to the caller; the
@@ -33,16 +36,28 @@ struct flv_budget_waiter {
 /* Up to this size a charge is a small one. */
 #define FLV_BUDGET_SMALL ((size_t)64 << 10)
 
+/* Chunks of at least so many bytes may lie idle for the next one. */
+#define FLV_CHUNK_IDLE_MIN ((size_t)64 << 10)
+
 /* The spare is for small charges alone: who asks for little is not held up by
  * those who hold much and do not move. */
 struct flv_budget {
     size_t used, max;
     size_t spare_used, spare_max;
     struct flv_budget_waiter *head, *tail; /* borrowed, in order of arrival */
+    struct flv_chunk *idle;                /* owned; the newest first */
+    size_t idle_bytes, idle_max;
+    bool idle_used; /* since the last tidying up */
 };
 
-/* Without a spare; who wants one sets spare_max: it comes on top of max. */
+/* Without a spare and with nothing idle; who wants that sets spare_max and
+ * idle_max: both come on top of max. */
 void flv_budget_init(struct flv_budget *g, size_t max);
+/* Frees what lies idle; all chunks have been given back. */
+void flv_budget_deinit(struct flv_budget *g);
+/* Every now and then: frees what lies idle, unless some of it was of use since
+ * the last time. */
+void flv_budget_tidy(struct flv_budget *g);
 /* Charges n bytes. FLV_E_BUSY when they are not free now or others wait
  * already, FLV_E_LIMIT when n is more than max. A small charge may come from
  * the spare, past those who wait. */
@@ -58,6 +73,8 @@ struct flv_chunk {
     struct flv_budget *budget; /* borrowed, NULL: not charged */
     uint8_t *data;             /* owned, behind this struct */
     size_t size;
+    size_t cap;             /* private: bytes there are, at least size */
+    struct flv_chunk *next; /* private: while idle */
     uint32_t refs;
 };
 

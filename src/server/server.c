@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #define TICK_MS 1000
+#define IDLE_BYTES ((size_t)4 << 20) /* freed frames, until the next tick */
 #define LINGER_MS 200
 /* A reader that took nothing for so long, while others wait for memory. */
 #define STALLED_MS 30000
@@ -85,6 +86,8 @@ static void tick(struct flv_timer *timer)
     end_stalled(s, now_ms);
     flv_dedups_tick(&s->dedups);
     flv_smart_tick(&s->smart);
+    flv_budget_tidy(&s->requests);
+    flv_budget_tidy(&s->answers);
 }
 
 /* ---- open ---- */
@@ -298,6 +301,7 @@ static void init_budget(struct flv_budget *g, size_t bytes, size_t spare)
 {
     flv_budget_init(g, bytes - spare);
     g->spare_max = spare;
+    g->idle_max = IDLE_BYTES;
 }
 
 /* Half for what comes in, half for what goes out, so that slow readers never
@@ -541,6 +545,8 @@ void flv_server_destroy(struct flv_server *s)
     flv_policy_destroy(s->policy);
     flv_arena_deinit(&s->arena);
     flv_buf_deinit(&s->scratch);
+    flv_budget_deinit(&s->requests);
+    flv_budget_deinit(&s->answers);
     const char **texts[CONF_TEXTS];
     conf_texts(&s->conf, texts);
     for (size_t i = 0; i < CONF_TEXTS; i++) {

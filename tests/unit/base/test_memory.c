@@ -244,9 +244,50 @@ static void a_spare_serves_small_charges_alone(void **state)
     assert_int_equal(g.spare_used, 0);
 }
 
+/* Large ones come back while they are wanted, and are given to the system when
+ * nobody has asked for a while. */
+static void large_chunks_lie_idle_for_the_next(void **state)
+{
+    const size_t large = FLV_CHUNK_IDLE_MIN;
+    struct flv_budget g;
+    struct flv_chunk *a, *b;
+    uint8_t *bytes;
+
+    (void)state;
+    flv_budget_init(&g, 16 * large);
+    g.idle_max = 3 * large;
+    assert_int_equal(flv_chunk_create(&g, large - 1, &a), FLV_OK);
+    flv_chunk_unref(a);
+    assert_int_equal(g.idle_bytes, 0); /* small: the allocator keeps it */
+
+    assert_int_equal(flv_chunk_create(&g, 2 * large, &a), FLV_OK);
+    bytes = a->data;
+    flv_chunk_unref(a);
+    assert_int_equal(g.used, 0);
+    assert_int_equal(g.idle_bytes, 2 * large);
+    assert_int_equal(flv_chunk_create(&g, 2 * large + 1, &b), FLV_OK);
+    assert_ptr_not_equal(b->data, bytes); /* too small for it */
+    assert_int_equal(flv_chunk_create(&g, large, &a), FLV_OK);
+    assert_ptr_equal(a->data, bytes);
+    assert_int_equal(a->size, large);
+    assert_int_equal(g.used, flv_chunk_cost(large) + flv_chunk_cost(b->size));
+    flv_chunk_unref(a);
+    flv_chunk_unref(b); /* beyond what may lie idle */
+    assert_int_equal(g.idle_bytes, 2 * large);
+
+    flv_budget_tidy(&g); /* it was of use */
+    assert_int_equal(g.idle_bytes, 2 * large);
+    flv_budget_tidy(&g);
+    assert_int_equal(g.idle_bytes, 0);
+    assert_int_equal(flv_chunk_create(&g, large, &a), FLV_OK);
+    flv_chunk_unref(a);
+    flv_budget_deinit(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(large_chunks_lie_idle_for_the_next),
         cmocka_unit_test(arena_pieces_are_aligned_and_apart),
         cmocka_unit_test(arena_stops_at_its_ceiling),
         cmocka_unit_test(arena_uses_its_block_again_after_reset),
