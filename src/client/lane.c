@@ -303,7 +303,7 @@ static void lane_down(struct flv__peer_listener *l, const struct flv_err *err)
     struct flv__lane *lane = FLV_OWNER_OF(l, struct flv__lane, link);
 
     lane->proven = false;
-    if (!ring_is_empty(lane)) {
+    if (!ring_is_empty(lane) || lane->open.len > 0) {
         flv__producer_trouble(lane->producer, err);
     }
 }

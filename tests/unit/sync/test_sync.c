@@ -525,6 +525,31 @@ static void silence_is_as_long_as_it_is_set(void **state)
     rig_deinit(&r);
 }
 
+/* Also where no batch was made yet, for want of a connection. */
+static void a_server_that_never_greeted_is_what_records_wait_for(void **state)
+{
+    const struct flv_msg msg = text_msg("0", -1);
+    const uint64_t end_ms = flv_clock_mono_ms() + LIMIT_MS;
+    struct flv_sync_producer *p = NULL;
+    struct rig r;
+
+    (void)state;
+    rig_init(&r, 0);
+    make_topic(&r, "events", 1);
+    flv_sync_close(r.s);
+    open_rig(&r, 400);
+    p = producer(&r, "events");
+    assert_int_equal(kill(r.server.pid, SIGSTOP), 0);
+    ok(flv_sync_put(p, &msg, 1, 0, &err));
+    do {
+        assert_true(flv_clock_mono_ms() < end_ms);
+        assert_int_not_equal(flv_sync_flush(p, 50, &err), FLV_OK);
+    } while (strstr(err.text, r.server.ports[1]) == NULL); /* of the SPU */
+    assert_int_equal(kill(r.server.pid, SIGCONT), 0);
+    ok(flv_sync_flush(p, LIMIT_MS, &err));
+    rig_deinit(&r);
+}
+
 static void what_is_not_there_is_not_found(void **state)
 {
     const struct flv_producer_conf pconf = flv_producer_conf_default("none");
@@ -754,6 +779,7 @@ int main(void)
         cmocka_unit_test(a_call_without_a_server_says_why),
         cmocka_unit_test(a_frozen_server_is_told_in_time_and_waited_for),
         cmocka_unit_test(silence_is_as_long_as_it_is_set),
+        cmocka_unit_test(a_server_that_never_greeted_is_what_records_wait_for),
         cmocka_unit_test(what_is_not_there_is_not_found),
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(manual_offsets_store_what_was_marked),
