@@ -89,6 +89,24 @@ teardown() {
     [[ $output == *'"adopted"'* ]]
 }
 
+@test "a hangup ends neither manager nor server" {
+    fluvio cluster start
+    local pid server name log=$HOME/.fluvio/log
+    pid=$(field "$(manager)/manager.json" 'd["pid"]')
+    server=$(server_pid)
+    for name in manager server; do
+        [ -f "$log/fluvio-$name.log" ]
+    done
+    # To each, and to its guard, which passes it on.
+    kill -HUP "$pid" "$(field "$(manager)/manager.json" 'd["guard"]')" \
+        "$server" "$(guard_pid)"
+    until_true 10 grep -q 'has nothing to read again' "$log/fluvio-manager.log"
+    until_true 10 grep -q 'read certificates and policy again' "$log/fluvio-server.log"
+    [ "$(field "$(manager)/manager.json" 'd["pid"]')" = "$pid" ]
+    [ "$(server_pid)" = "$server" ]
+    run ! grep 'died and is started again' "$log"/*.log
+}
+
 # Nobody may be there to bury it: a zombie has no command line.
 is_gone() {
     [ -z "$(tr -d '\0' <"/proc/$1/cmdline" 2>/dev/null)" ]
