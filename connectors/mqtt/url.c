@@ -1,9 +1,9 @@
 #include "mqtt.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "loop/net.h"
 
 static const struct {
@@ -15,13 +15,6 @@ static const struct {
                {"ssl://", true},
                {"tls://", true}};
 
-static int hex_digit(char c)
-{
-    const char *digits = "0123456789abcdef";
-    const char *at = strchr(digits, tolower((unsigned char)c));
-    return c != '\0' && at != NULL ? (int)(at - digits) : -1;
-}
-
 /* %XX decoded; false: too long, a bad escape, or a NUL. */
 static bool unescape(const char *from, size_t len, char *out, size_t size)
 {
@@ -29,8 +22,8 @@ static bool unescape(const char *from, size_t len, char *out, size_t size)
     for (size_t i = 0; i < len; i++) {
         char c = from[i];
         if (c == '%') {
-            int hi = i + 1 < len ? hex_digit(from[i + 1]) : -1;
-            int lo = i + 2 < len ? hex_digit(from[i + 2]) : -1;
+            int hi = i + 1 < len ? flv_text_hex_digit(from[i + 1]) : -1;
+            int lo = i + 2 < len ? flv_text_hex_digit(from[i + 2]) : -1;
             if (hi < 0 || lo < 0) {
                 return false;
             }

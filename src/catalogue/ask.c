@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "loop/process.h"
 
@@ -64,14 +65,11 @@ static void on_end(void *arg, const struct flv_process_result *result)
 static int text_fd(const char *name, struct flv_slice text)
 {
     int fd = memfd_create(name, MFD_CLOEXEC);
-    size_t at = 0;
-    while (fd >= 0 && at < text.len) {
-        ssize_t n = write(fd, (const char *)text.data + at, text.len - at);
-        if (n < 0 && errno != EINTR) {
-            (void)close(fd);
-            return -1;
-        }
-        at += n > 0 ? (size_t)n : 0;
+    int sys = fd >= 0 ? flv_file_write_all(fd, text) : 0;
+    if (sys != 0) {
+        (void)close(fd);
+        errno = sys;
+        return -1;
     }
     return fd;
 }

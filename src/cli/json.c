@@ -65,12 +65,6 @@ static flv_rc emit_line(struct scan *s)
     return rc;
 }
 
-static bool is_hex(int c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
-           (c >= 'A' && c <= 'F');
-}
-
 static bool is_digit(int c)
 {
     return c >= '0' && c <= '9';
@@ -86,7 +80,7 @@ static flv_rc escape(struct scan *s)
     }
     s->pos++;
     for (int i = 0; c == 'u' && i < 4; i++, s->pos++) {
-        if (!is_hex(peek(s))) {
+        if (flv_text_hex_digit((char)peek(s)) < 0) {
             return bad(s, "invalid escape");
         }
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/field.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -104,27 +105,13 @@ static flv_rc write_file(const struct flv_deployer *d,
     char file[256], fresh[300];
     file_name(name, ending, file);
     (void)snprintf(fresh, sizeof(fresh), "%s.new", file);
-    int fd = openat(d->run_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                    0600);
-    size_t at = 0;
-    while (fd >= 0 && at < text.len) {
-        ssize_t n = write(fd, text.data + at, text.len - at);
-        if (n < 0 && errno != EINTR) {
-            break;
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    int sys = errno;
-    bool ok = fd >= 0 && at == text.len;
-    if (fd >= 0 && close(fd) != 0) {
-        ok = false;
-    }
-    if (ok && renameat(d->run_fd, fresh, d->run_fd, file) == 0) {
-        return FLV_OK;
-    }
-    (void)unlinkat(d->run_fd, fresh, 0);
-    return flv_fail_sys(err, sys == ENOSPC ? FLV_E_NOSPACE : FLV_E_IO, sys,
-                        "cannot write run/%.80s", file);
+    const struct flv_file_replace r = {
+        .dir_fd = d->run_fd, .name = file, .aside = fresh};
+    int sys = flv_file_replace(&r, text);
+    return sys == 0
+               ? FLV_OK
+               : flv_fail_sys(err, sys == ENOSPC ? FLV_E_NOSPACE : FLV_E_IO,
+                              sys, "cannot write run/%.80s", file);
 }
 
 /* Blanks behind the text: a shorter one leaves no rest of the longer one. */
