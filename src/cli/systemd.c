@@ -25,8 +25,6 @@
 #define WORDS_MAX 2048
 #define WORD_BYTES_MAX (128 << 10)
 
-extern char **environ;
-
 const char *const cli_supervisor_names[] = {"auto", "systemd", "guard", NULL};
 
 /* ---- Running its commands ----------------------------------------------- */
@@ -81,6 +79,7 @@ static void become(char *const *words, const char *rust_log, int out_fd)
 {
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     signal(SIGPIPE, SIG_DFL);
+    unsetenv("SYSTEMD_LOG_LEVEL"); /* answers alone */
     if (rust_log != NULL) {
         setenv("RUST_LOG", rust_log, 1);
     }
