@@ -121,11 +121,10 @@ static flv_rc make_room(struct flv_log_job *job, struct flv_file *file)
         return FLV_OK; /* the segment is full */
     }
     assert(iov.iov_len <= sizeof(zeros));
-    rc = io->ops->space(io, job->log->dir, &space, &job->err);
-    if (rc == FLV_OK && space / SPACE_PER_ROOM >= iov.iov_len) {
+    rc = FLV_E_NOSPACE;
+    if (io->ops->space(io, job->log->dir, &space, NULL) == FLV_OK &&
+        space / SPACE_PER_ROOM >= iov.iov_len) {
         rc = flv_io_write_all(file, &iov, 1, end, &job->err);
-    } else {
-        job->room_end = 0;
     }
     if (rc == FLV_E_NOSPACE) {
         job->room_end = 0;
@@ -245,16 +244,15 @@ static bool flush(struct flv_log_job *job, struct flv_file *file)
 {
     flv_rc rc = write_again(job, file);
 
-    if (rc == FLV_OK) {
-        rc = file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err);
-        if (rc == FLV_OK) {
-            return true;
-        }
+    if (rc != FLV_OK) {
+        roll_back_or_poison(job, rc); /* or it is tried again */
+        return false;
+    }
+    if (file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err) != FLV_OK) {
         poison(job);
         return false;
     }
-    roll_back_or_poison(job, rc); /* or it is tried again */
-    return false;
+    return true;
 }
 
 void flv__job_upkeep(struct flv_log_job *job)
