@@ -37,6 +37,8 @@ static void catch_signals(void)
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         (void)sigaction(signals[i], &action, NULL);
     }
+    /* Where a parent ignored its children, their ends were nobody's news. */
+    (void)signal(SIGCHLD, SIG_DFL);
 }
 
 static void let_signals_be(void)

@@ -3,6 +3,7 @@
 #include "loop/watch.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,7 +100,7 @@ static void ready(void *ctx, unsigned events)
     (void)events;
     ssize_t n =
         read(k->fd, k->held + k->held_len, sizeof k->held - k->held_len);
-    if (n == 0) {
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         cli_keys_close(k); /* the terminal is gone */
     } else if (n > 0) {
         k->held_len += (size_t)n;

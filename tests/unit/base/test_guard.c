@@ -154,6 +154,22 @@ static void a_hangup_does_not_shorten_the_wait(void **state)
     assert_int_equal(run(wait_in_spite_of_hangup).status, 0);
 }
 
+/* ---- a parent that ignored its children ---- */
+
+static int end_under_ignored_children(void)
+{
+    const struct flv_guard_conf c = {.what = "the test"};
+    int status = -1;
+    (void)signal(SIGCHLD, SIG_IGN);
+    return flv_guard(&c, &status) != NULL ? 5 : status;
+}
+
+static void the_exit_status_is_known_whatever_was_ignored(void **state)
+{
+    (void)state;
+    assert_int_equal(run(end_under_ignored_children).status, 5);
+}
+
 /* ---- no more processes ---- */
 
 static int forbid_processes(void)
@@ -204,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_hangup_before_the_program_is_ready_is_heard_later),
         cmocka_unit_test(a_signal_just_before_the_wait_ends_it),
         cmocka_unit_test(a_hangup_does_not_shorten_the_wait),
+        cmocka_unit_test(the_exit_status_is_known_whatever_was_ignored),
         cmocka_unit_test(a_first_process_that_cannot_be_started_is_told),
     };
 
