@@ -12,7 +12,7 @@
 #define COUNT_BYTES 4
 #define READ_BYTES ((size_t)1 << 20)
 /* One call of a module that is shown the past in pieces. */
-#define PIECE_RECORDS 4096
+#define PIECE_RECORDS 8192
 #define PIECE_BYTES ((size_t)1 << 20)
 
 /* The records that one module wants to see. Found by halving the offsets
@@ -30,7 +30,9 @@ struct flv_past {
     int64_t at, end;   /* to be read */
     int64_t oldest_ms; /* 0: any */
     uint32_t count;
-    bool full; /* the piece; the next one begins at `at` */
+    size_t pos; /* in the buffer: the batch to go on with */
+    bool full;  /* the piece; the next one begins at `at` */
+    bool held;  /* and is in the buffer already */
     bool searching;
     flv_rc rc;
     struct flv_err err;
@@ -123,7 +125,7 @@ static flv_rc keep_record(struct flv_past *p, const struct flv_record *r)
 
 static flv_rc keep_batches(struct flv_past *p)
 {
-    struct flv_slice rest = flv_slice(p->buf, p->read.len);
+    struct flv_slice rest = flv_slice(p->buf + p->pos, p->read.len - p->pos);
     struct flv_slice batch;
     struct flv_batch_header h;
     flv_rc rc;
@@ -131,6 +133,7 @@ static flv_rc keep_batches(struct flv_past *p)
            batch.len > 0) {
         struct flv_record r;
         bool more = true;
+        p->pos = (size_t)(batch.data - p->buf);
         rc = flv_batch_reader_open(&p->reader, batch, &p->err);
         while (rc == FLV_OK && more && !p->full) {
             rc = flv_batch_reader_next(&p->reader, &r, &more, &p->err);
@@ -163,7 +166,7 @@ static flv_rc halve(struct flv_past *p)
 static void past_run(struct flv_work *w)
 {
     struct flv_past *p = FLV_OWNER_OF(w, struct flv_past, work);
-    p->rc = flv_log_read_run(&p->read, &p->err);
+    p->rc = p->held ? FLV_OK : flv_log_read_run(&p->read, &p->err);
     if (p->rc == FLV_OK) {
         p->rc = p->searching ? halve(p) : keep_batches(p);
     }
@@ -172,8 +175,11 @@ static void past_run(struct flv_work *w)
 static void past_done(struct flv_work *w, flv_rc rc)
 {
     struct flv_past *p = FLV_OWNER_OF(w, struct flv_past, work);
-    size_t need = p->read.need_bytes;
-    flv_log_read_finish(&p->read);
+    size_t need = p->held ? 0 : p->read.need_bytes;
+    if (!p->held) {
+        flv_log_read_finish(&p->read);
+    }
+    p->held = p->full;
     if (rc == FLV_OK && p->rc == FLV_E_LIMIT && need > p->buf_bytes) {
         flv_free(p->buf);
         p->buf = flv_alloc(need);
@@ -189,6 +195,14 @@ static void past_done(struct flv_work *w, flv_rc rc)
         return;
     }
     past_next(p);
+}
+
+static bool past_submit(struct flv_past *p)
+{
+    p->work.run = past_run;
+    p->work.done = past_done;
+    return flv_pool_submit(p->making->smart->server->read_pool, &p->work) ==
+           FLV_OK;
 }
 
 static void past_read(struct flv_past *p, int64_t offset, size_t bytes_max)
@@ -212,9 +226,8 @@ static void past_read(struct flv_past *p, int64_t offset, size_t bytes_max)
         failed(k, rc != FLV_OK ? p->err.text : "records went away");
         return;
     }
-    p->work.run = past_run;
-    p->work.done = past_done;
-    if (flv_pool_submit(k->smart->server->read_pool, &p->work) != FLV_OK) {
+    p->pos = 0;
+    if (!past_submit(p)) {
         flv_log_read_finish(&p->read);
         failed(k, "no thread for a disk read");
     }
@@ -266,6 +279,12 @@ static void past_next(struct flv_past *p)
     if (p->searching) {
         p->searching = false;
         p->at = p->low;
+    }
+    if (p->held && !p->full) {
+        if (!past_submit(p)) {
+            failed(k, "no thread for records of the past");
+        }
+        return;
     }
     if (p->at < p->end && !p->full) {
         past_read(p, p->at, p->buf_bytes);
