@@ -800,6 +800,33 @@ def with_ours():
           "pypi: ours no longer lists a topic that theirs deleted")
 
 
+def deduplicated():
+    if not server.has_cli():
+        note("no fluvio in BIN_DIR: nothing makes such a topic")
+        return
+    path = os.path.join(server.work, "once.yaml")
+    with open(path, "w") as file:
+        file.write("meta: {name: once}\n"
+                   "deduplication:\n"
+                   "  bounds: {count: 100, age: 1h}\n"
+                   "  filter: {transform: {uses: drop, with: {by: value}}}\n")
+    server.cli("smartmodule", "create", "drop",
+               "--wasm-file", module_path("dedup"))
+    server.cli("topic", "create", "--config", path)
+    equal([t.name() for t in admin().list_topics(["once"])], ["once"],
+          "pypi: a topic with deduplication is listed")
+    equal(put("once", [b"a", b"b", b"c"]), [(0, 0), (0, 1), (0, 2)],
+          "pypi: what is new in it is stored")
+    put("once", [b"b", b"d", b"a"])
+    put("once", [b"d"])
+    equal(values(drain("once")), [b"a", b"b", b"c", b"d"],
+          "pypi: what it has had lately is not")
+    server.cli("smartmodule", "delete", "drop")
+    refusal("pypi: without its SmartModule a topic takes nothing", "drop",
+            lambda: put("once", [b"e"]))
+    admin().delete_topic("once")
+
+
 # --- restarts --------------------------------------------------------------------------------
 
 
@@ -962,7 +989,7 @@ def main():
                 (watching, 10), (records, 15), (starts, 30), (live, 15),
                 (two_at_once, 15), (partitions, 30), (codecs, 30),
                 (topic_codecs, 20), (sizes, 40), (consumer_offsets, 40),
-                (with_ours, 15), (secured, 30), (restarts, 40), (killed_under_load, 40)):
+                (with_ours, 15), (deduplicated, 20), (secured, 30), (restarts, 40), (killed_under_load, 40)):
             if not wanted or run.__name__ in wanted:
                 group("pypi: " + run.__name__.replace("_", " "), run, limit_s)
         check(server.alive(), "pypi: the server is still the one that started")
