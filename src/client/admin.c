@@ -11,6 +11,9 @@
 #include <stddef.h>
 
 #define OFFSETS_TOPIC "consumer-offset"
+/* A new cluster of Fluvio's makes that topic some seconds after its start. */
+#define OFFSETS_WAIT_MS 10000
+#define OFFSETS_AGAIN_MS 200
 #define DEDUP_NAME_MAX 255
 #define DEDUP_PARAMS_MAX 254
 
@@ -21,6 +24,7 @@ static void detach(struct admin_op *o)
     flv__op_remove(&o->op);
     flv__peer_cancel(&o->call);
     flv__finder_stop(&o->lookup);
+    flv_timer_stop(&o->again);
 }
 
 void flv__admin_drop(struct admin_op *o)
@@ -60,6 +64,24 @@ static void cancel(struct flv__op *op, const struct flv_err *err)
     fail(FLV_OWNER_OF(op, struct admin_op, op), err);
 }
 
+static void look_again(struct flv_timer *t)
+{
+    struct admin_op *o = FLV_OWNER_OF(t, struct admin_op, again);
+    struct flv_err err;
+
+    if (flv__finder_start(&o->lookup, &err) != FLV_OK) {
+        fail(o, &err);
+    }
+}
+
+/* A server of Fluvio's that has just started leads no partition yet. */
+static bool asks_again(struct admin_op *o, const struct flv_err *err)
+{
+    return err->wire != 0 && flv__may_pass(err) &&
+           ++o->tries < OFFSETS_WAIT_MS / OFFSETS_AGAIN_MS &&
+           flv_timer_start(&o->again, OFFSETS_AGAIN_MS, 0, NULL) == FLV_OK;
+}
+
 flv_rc flv__admin_new(struct flv_client *c,
                       void *user,
                       struct admin_op **out,
@@ -75,6 +97,7 @@ flv_rc flv__admin_new(struct flv_client *c,
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a request");
     }
     o->op.cancel = cancel;
+    flv_timer_init(&o->again, c->loop, look_again);
     o->client = c;
     o->user = user;
     o->call.user = o;
@@ -975,6 +998,7 @@ static flv_rc submit_offsets(struct admin_op *o, struct flv_err *err)
 
     o->lookup.client = o->client;
     o->lookup.topic = OFFSETS_TOPIC;
+    o->lookup.wait_ms = OFFSETS_WAIT_MS;
     o->lookup.done = offsets_home;
     rc = flv__finder_start(&o->lookup, err);
     if (rc != FLV_OK) {
@@ -1052,11 +1076,11 @@ static void offsets_done(struct flv__call *call,
         rc = offsets != NULL ? fill_offsets(o, &answer, offsets, &count, &why)
                              : no_memory(o, &why);
     }
-    if (rc != FLV_OK) {
+    if (rc == FLV_OK) {
+        complete(o, NULL, offsets, count);
+    } else if (!asks_again(o, &why)) {
         fail(o, &why);
-        return;
     }
-    complete(o, NULL, offsets, count);
 }
 
 flv_rc flv_client_consumer_offsets(struct flv_client *c,

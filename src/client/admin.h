@@ -58,9 +58,11 @@ struct admin_op {
     struct flv__op op;
     struct flv_client *client; /* borrowed */
     struct flv__call call;
-    struct flv__finder lookup; /* offsets only */
-    struct flv_arena arena;    /* of request and answer */
-    char name[FLV__NAME_MAX];  /* topic or consumer, "" for all */
+    struct flv__finder lookup; /* offsets only, as the next two */
+    struct flv_timer again;
+    unsigned tries;
+    struct flv_arena arena;   /* of request and answer */
+    char name[FLV__NAME_MAX]; /* topic or consumer, "" for all */
     /* Calls fn with what was asked for, or with err and nothing. */
     void (*deliver)(struct admin_op *o,
                     const struct flv_err *err,

@@ -25,18 +25,40 @@ end(struct flv__finder *l, const struct flv__topic_meta *t, struct flv_err *err)
     l->done(l, t, err);
 }
 
-static void check(struct flv__finder *l)
+static bool is_missing(const struct flv__finder *l)
 {
     const struct flv__meta *m = &l->client->meta;
-    const struct flv__topic_meta *t = flv__meta_topic(m, l->topic);
+
+    return flv__meta_topic(m, l->topic) == NULL && flv__meta_fresh(m);
+}
+
+static void not_found(struct flv__finder *l)
+{
     struct flv_err err;
+
+    (void)flv_fail(&err, FLV_E_NOT_FOUND, "Topic not found: %s", l->topic);
+    err.wire = FLV_WIRE_TOPIC_NOT_FOUND;
+    end(l, NULL, &err);
+}
+
+/* Whether a topic that is not there yet is given time. */
+static bool waits(struct flv__finder *l)
+{
+    if (!l->waits && l->wait_ms != 0) {
+        l->waits = flv_timer_start(&l->timer, l->wait_ms, 0, NULL) == FLV_OK;
+    }
+    return l->waits;
+}
+
+static void check(struct flv__finder *l)
+{
+    const struct flv__topic_meta *t =
+        flv__meta_topic(&l->client->meta, l->topic);
 
     if (t != NULL && is_complete(t)) {
         end(l, t, NULL);
-    } else if (t == NULL && flv__meta_fresh(m)) {
-        (void)flv_fail(&err, FLV_E_NOT_FOUND, "Topic not found: %s", l->topic);
-        err.wire = FLV_WIRE_TOPIC_NOT_FOUND;
-        end(l, NULL, &err);
+    } else if (is_missing(l) && !waits(l)) {
+        not_found(l);
     }
 }
 
@@ -56,10 +78,15 @@ static void expired(struct flv_timer *timer)
     const struct flv_client *c = l->client;
     struct flv_err err;
 
+    if (is_missing(l)) {
+        not_found(l);
+        return;
+    }
     if (flv__meta_fresh(&c->meta)) {
         (void)flv_fail(&err, FLV_E_TIMEOUT,
                        "topic %s has partitions without a leader after %u ms",
-                       l->topic, c->conf.metadata_timeout_ms);
+                       l->topic,
+                       l->waits ? l->wait_ms : c->conf.metadata_timeout_ms);
     } else if (c->meta.last_err.rc != FLV_OK) {
         err = c->meta.last_err;
     } else {
@@ -83,6 +110,7 @@ flv_rc flv__finder_start(struct flv__finder *l, struct flv_err *err)
     }
     flv_task_init(&l->task, first_look);
     l->active = true;
+    l->waits = false;
     l->listener = (struct flv__meta_listener){.changed = changed};
     flv__meta_start(&l->client->meta);
     flv__meta_listen(&l->client->meta, &l->listener);

@@ -91,6 +91,7 @@ uint64_t flv__backoff_ms(const struct flv_client *c, unsigned attempts);
 struct flv__finder {
     struct flv_client *client;
     const char *topic; /* borrowed */
+    uint32_t wait_ms;  /* for a topic that is not there; 0: it is an error */
     /* Exactly one of both is NULL. Ends the lookup. */
     void (*done)(struct flv__finder *l,
                  const struct flv__topic_meta *t,
@@ -98,7 +99,7 @@ struct flv__finder {
     struct flv__meta_listener listener; /* private, as the rest */
     struct flv_timer timer;
     struct flv_task task;
-    bool active;
+    bool active, waits;
 };
 
 /* Needs client, topic and done. */

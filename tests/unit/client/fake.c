@@ -239,7 +239,9 @@ static size_t all_topics(const struct fake *f, struct flv_wire_topic *out)
 {
     size_t n = 0;
 
-    out[n++] = a_topic(OFFSETS, 1);
+    if (!f->no_offsets) {
+        out[n++] = a_topic(OFFSETS, 1);
+    }
     if (!f->no_topic) {
         out[n] = a_topic(TOPIC, f->partitions);
         out[n++].spec.compression = f->compression;
@@ -253,9 +255,11 @@ static size_t all_partitions(const struct fake *f,
 {
     size_t n = 0;
 
-    (void)snprintf(names[n], 32, "%s-0", OFFSETS);
-    out[n] = a_partition(names[n], true);
-    n++;
+    if (!f->no_offsets) {
+        (void)snprintf(names[n], 32, "%s-0", OFFSETS);
+        out[n] = a_partition(names[n], true);
+        n++;
+    }
     for (uint32_t i = 0; !f->no_topic && i < f->partitions; i++) {
         (void)snprintf(names[n], 32, "%s-%u", TOPIC, i);
         out[n] = a_partition(names[n], !f->no_leader);
@@ -768,6 +772,7 @@ static void consumer_offsets(struct fake_conn *c,
             };
         }
     }
+    list.error.code = f->offsets_error;
     answer(c, h, &flv_wire_fetch_consumer_offsets_response_schema, &list, NULL);
 }
 

@@ -101,8 +101,9 @@ struct fake {
     uint32_t partitions;
     uint8_t compression; /* of the topic "events" */
     bool no_topic, no_leader;
-    bool refuses_gaps;       /* as fluvio-server does; true at first */
-    bool lists_ext;          /* the extension key is advertised */
+    bool no_offsets;   /* the topic of consumer offsets is not there yet */
+    bool refuses_gaps; /* as fluvio-server does; true at first */
+    bool lists_ext;    /* the extension key is advertised */
     int16_t spu_version_max; /* 25 at first */
     size_t frame_batches_max;
     bool cuts_frames; /* at the bytes that were asked for, as Fluvio does */
@@ -111,7 +112,7 @@ struct fake {
                                 uint32_t partition,
                                 const struct flv_batch_header *h,
                                 int16_t *code);
-    int16_t fetch_error, stream_error, create_error;
+    int16_t fetch_error, stream_error, create_error, offsets_error;
     void *user;
 
     /* seen by the test */

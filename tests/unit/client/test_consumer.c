@@ -423,6 +423,33 @@ static void stored_offsets_are_gone_on_from(void **state)
     rig_deinit(&r);
 }
 
+static void the_topic_of_offsets_may_come_later(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct rig r;
+
+    (void)state;
+    begin(&r, 30);
+    r.f.no_offsets = true;
+    conf.consumer_id = "c";
+    open_consumer(&r, &conf);
+    fake_run(&r.f, 100);
+    assert_int_equal(got.count, 0);
+    assert_false(got.ended.came);
+    /* Then it is there, and its leader does not know that it is. */
+    r.f.no_offsets = false;
+    r.f.offsets_error = FLV_WIRE_PARTITION_NOT_LEADER;
+    fake_set_topic(&r.f, true, 1);
+    fake_run(&r.f, 300);
+    assert_int_equal(got.count, 0);
+    assert_false(got.ended.came);
+    r.f.offsets_error = 0;
+    wait_for(&r, 30);
+    commit_and_wait(&r, 29);
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
 static void offsets_can_be_stored_after_the_end(void **state)
 {
     struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
@@ -675,6 +702,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_stays_cut_ends_it),
         cmocka_unit_test(a_deleted_topic_ends_it),
         cmocka_unit_test(stored_offsets_are_gone_on_from),
+        cmocka_unit_test(the_topic_of_offsets_may_come_later),
         cmocka_unit_test(offsets_can_be_stored_after_the_end),
         cmocka_unit_test(marks_are_stored_when_flushed),
         cmocka_unit_test(automatic_offsets_are_stored_at_close),
