@@ -6,7 +6,8 @@ DESTDIR ?=
 JOBS := $(shell nproc)
 
 .DEFAULT_GOAL := all
-.PHONY: all demo test bench fault lint fuzz images deb install clean help
+.PHONY: all demo test bench fault interop lint fuzz images deb install clean \
+    help
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
@@ -34,6 +35,12 @@ bench: ## measure, beside the machine's own limits
 fault: ## the long fault runs: crash twin, kill -9
 	@scripts/bootstrap build demo test wasm
 	@scripts/test --long fault
+
+interop: ## build Fluvio's own server (15 minutes, once), run ours against it
+	@scripts/bootstrap build test wasm
+	@$(MAKE) --no-print-directory all
+	@scripts/real-fluvio $(FLUVIO_REPOSITORY)
+	@tests/interop/run.sh build/bin cluster
 
 lint: ## formatting, clang-tidy, the include rules, banned functions
 	@scripts/bootstrap build lint

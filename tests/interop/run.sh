@@ -1,7 +1,11 @@
 #!/bin/bash
 # Software that nobody here wrote, against fluvio-server; prints TAP.
 #
-#     tests/interop/run.sh BIN_DIR [pypi|old|node|mqtt|prometheus|hostile]...
+#     tests/interop/run.sh BIN_DIR [PART]...
+#
+# Parts: pypi old node mqtt prometheus hostile cluster, all of them by default.
+# "cluster" is the other way round, our programs against Fluvio's own server;
+# it is skipped where scripts/real-fluvio has not built that.
 #
 # BIN_DIR holds fluvio-server (and fluvio, whose output is then compared).
 # The public clients are installed once, and SmartModules in Rust built once,
@@ -9,18 +13,22 @@
 set -u
 
 if [ $# -lt 1 ]; then
-    echo "usage: tests/interop/run.sh BIN_DIR [pypi|old|node|mqtt|prometheus|hostile]..." >&2
+    echo "usage: tests/interop/run.sh BIN_DIR [PART]..." >&2
     exit 2
 fi
 BIN=$(cd "$1" && pwd) || exit 2
 shift
-[ $# -gt 0 ] || set -- pypi old node mqtt prometheus hostile
+[ $# -gt 0 ] || set -- pypi old node mqtt prometheus hostile cluster
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/clients.sh"
-FLV_RUST_SMARTMODULES=${FLV_RUST_SMARTMODULES:-$(
-    "$HERE/../../scripts/rust-smartmodules"
-)} || exit 1
-export FLV_RUST_SMARTMODULES
+case " $* " in
+*" pypi "* | *" old "* | *" node "*)
+    FLV_RUST_SMARTMODULES=${FLV_RUST_SMARTMODULES:-$(
+        "$HERE/../../scripts/rust-smartmodules"
+    )} || exit 1
+    export FLV_RUST_SMARTMODULES
+    ;;
+esac
 
 run_all() {
     local rc=0 what
@@ -47,6 +55,17 @@ run_all() {
                 "$PROMETHEUS/bin/python" "$HERE/prometheus.py" "$BIN" || rc=1
             ;;
         hostile) python3 "$HERE/hostile.py" "$BIN" || rc=1 ;;
+        cluster)
+            if FLV_REAL_FLUVIO=$("$HERE/../../scripts/real-fluvio" \
+                --if-built 2>/dev/null); then
+                export FLV_REAL_FLUVIO
+                python3 "$HERE/cluster.py" "$BIN" || rc=1
+                python3 "$HERE/cluster_connectors.py" "$BIN" || rc=1
+            else
+                echo "ok - a cluster of Fluvio's own server" \
+                    "# skip scripts/real-fluvio has not built it"
+            fi
+            ;;
         *)
             echo "not ok - $what is a part of this suite"
             rc=1

@@ -1,0 +1,174 @@
+"""A cluster of Fluvio's own server: an SC and one SPU of `fluvio-run`.
+
+scripts/real-fluvio builds that program. To be imported; takes the place of
+harness.Server, which starts ours.
+"""
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+
+from harness import CREATE, READY_S, SC_V, Closed, Raw, Server, Take, \
+    check, eventually, text
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SPU_ID = 5001
+SPU_ALREADY_EXISTS = 1004
+
+
+def free_ports(count):
+    socks = [socket.socket() for _ in range(count)]
+    for sock in socks:
+        sock.bind(("127.0.0.1", 0))
+    ports = [sock.getsockname()[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def spu_spec(public, private):
+    """A custom SPU's id, its public and private address, no rack."""
+    host = text("127.0.0.1")
+    return struct.pack(">iHI", SPU_ID, public, 1) + b"\1" + host + b"\0\0" + \
+        struct.pack(">H", private) + host + b"\0" + b"\0\0"
+
+
+class Cluster(Server):
+    """The profile, the folder and cli() are Server's, the processes differ.
+
+    With tls both ask for certificates, and the profile has alice's.
+    """
+
+    def __init__(self, bin_dir, run, tls=False):
+        self.run = os.path.join(run, "fluvio-run")
+        self.bin = os.path.abspath(bin_dir)
+        self.work = tempfile.mkdtemp(prefix="fluvio-real.")
+        self.data = os.path.join(self.work, "data")
+        self.profile = os.path.join(self.work, "config")
+        self.log = os.path.join(self.work, "spu.log")
+        self.sc_log = os.path.join(self.work, "sc.log")
+        self.pki = os.path.join(self.work, "pki") if tls else None
+        if tls:
+            subprocess.run([os.path.join(HERE, "..", "pki.sh"), self.pki],
+                           check=True)
+        self.sc, self.sc_private, self.sc_plain, self.spu, \
+            self.spu_private, self.spu_plain = free_ports(6)
+        self.sc_child = self.child = None
+        self.env = {**os.environ, "HOME": self.work,
+                    "FLV_PROFILE_PATH": self.profile}
+        self.write_profile()
+
+    def tls_options(self, plain):
+        """Fluvio's own proxy takes TLS and passes it on to that port."""
+        if self.pki is None:
+            return []
+        return ["--tls", "--enable-client-cert",
+                "--server-cert", self.pki + "/server.crt",
+                "--server-key", self.pki + "/server.key",
+                "--ca-cert", self.pki + "/ca.crt",
+                "--bind-non-tls-public", f"127.0.0.1:{plain}"]
+
+    def spawn(self, log, *argv):
+        env = {**self.env, "RUST_LOG": os.environ.get("RUST_LOG", "warn"),
+               "FLUVIO_METRIC_SPU": os.path.join(self.work, "metric.sock")}
+        with open(log, "ab") as out:
+            return subprocess.Popen([self.run, *argv], env=env, stdout=out,
+                                    stderr=out, stdin=subprocess.DEVNULL)
+
+    def start(self):
+        """Ready when it returns; with what it had, on the ports it had."""
+        if self.sc_child is None:
+            self.start_sc()
+        self.start_spu()
+        return self
+
+    def start_sc(self):
+        self.sc_child = self.spawn(
+            self.sc_log, "sc", "--local", os.path.join(self.data, "metadata"),
+            "--bind-public", f"127.0.0.1:{self.sc}",
+            "--bind-private", f"127.0.0.1:{self.sc_private}",
+            *self.tls_options(self.sc_plain))
+        if not eventually(self.register, READY_S):
+            raise RuntimeError("the SC did not start:\n" + self.tail())
+
+    def register(self):
+        """Tells the SC of the SPU; also true when it knew."""
+        body = text(f"custom-spu-{SPU_ID}") + b"\0\0" + \
+            spu_spec(self.spu, self.spu_private)
+        try:
+            with Raw(self.sc_plain if self.pki else self.sc) as raw:
+                answer = raw.ask(CREATE, SC_V, text("CustomSpu") +
+                                 struct.pack(">I", len(body)) + body)
+                return Take(answer).status() in (0, SPU_ALREADY_EXISTS)
+        except (OSError, Closed):
+            return False
+
+    def start_spu(self):
+        self.child = self.spawn(
+            self.log, "spu", "-i", str(SPU_ID),
+            "-p", f"127.0.0.1:{self.spu}", "-v",
+            f"127.0.0.1:{self.spu_private}",
+            "--sc-addr", f"127.0.0.1:{self.sc_private}",
+            "--log-base-dir", os.path.join(self.data, "spu"),
+            *self.tls_options(self.spu_plain))
+        if not eventually(self.online, READY_S):
+            raise RuntimeError("the SPU did not come:\n" + self.tail())
+
+    def online(self):
+        """The SC says so, and it listens: what the SC says may be old."""
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", self.spu)) != 0:
+                return False
+        return [s["status"]["resolution"] for s in
+                self.listed("cluster", "spu", "list")] == ["Online"]
+
+    def tail(self, lines=8):
+        out = ""
+        for log in filter(os.path.exists, (self.sc_log, self.log)):
+            with open(log, errors="replace") as file:
+                out += "".join(file.readlines()[-lines:])
+        return out
+
+    # --- the command -----------------------------------------------------
+
+    def fluvio(self, *args, stdin=b"", limit_s=60):
+        return subprocess.run([os.path.join(self.bin, "fluvio"), *args],
+                              input=stdin, env=self.env, timeout=limit_s,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ok(self, *args, stdin=b"", limit_s=60):
+        return self.cli(*args, stdin=stdin, limit_s=limit_s).decode()
+
+    def refused(self, claim, words, *args, stdin=b""):
+        done = self.fluvio(*args, stdin=stdin)
+        said = done.stderr.decode(errors="replace")
+        return check(done.returncode == 1 and words in said, claim,
+                     f"exit {done.returncode}: {said}")
+
+    def topic(self, name, *options):
+        self.ok("topic", "create", name, *options)
+        return name
+
+    def produce(self, topic, values, *options):
+        self.ok("produce", topic, *options,
+                stdin="".join(f"{v}\n" for v in values).encode())
+
+    def consume(self, topic, *options):
+        return self.ok("consume", topic, "-d",
+                       *(options or ("-B",))).splitlines()
+
+    def listed(self, *args):
+        """The objects of a list, [] where there is none to print."""
+        out = self.ok(*args, "-O", "json")
+        return json.loads(out) if out[:1] == "[" else []
+
+    def close(self):
+        Server.stop(self, signal.SIGKILL)
+        if self.sc_child is not None:
+            self.sc_child.kill()
+            self.sc_child.wait()
+        shutil.rmtree(self.work, ignore_errors=True)
