@@ -29,7 +29,7 @@ struct seen {
 static struct seen *ring;
 static uint32_t *table;
 static uint32_t ring_size, ring_len, ring_next, table_mask;
-static int64_t age_ms = INT64_MAX;
+static int64_t age_ms;
 static bool by_value;
 
 /* --- SHA-256 (FIPS 180-4) ------------------------------------------------- */
@@ -225,6 +225,7 @@ FLV_INIT(params)
     if (!read_number(params, "count", COUNT_MAX, &count)) {
         return flv_reject("the count of dedup is 1 to 10,000,000 records");
     }
+    age_ms = INT64_MAX;
     if (!read_number(params, "age", INT64_MAX, &age_ms)) {
         return flv_reject("the age of dedup is a number of milliseconds");
     }
@@ -232,6 +233,7 @@ FLV_INIT(params)
         size *= 2;
     }
     ring_size = (uint32_t)count;
+    ring_len = ring_next = 0;
     table_mask = size - 1;
     ring = flv_alloc(ring_size * sizeof(*ring));
     table = flv_alloc(size * sizeof(*table));

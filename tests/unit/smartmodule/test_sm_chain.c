@@ -653,6 +653,38 @@ static void memory_of_look_back_modules_survives_failures(void **state)
     flv_sm_chain_destroy(c);
 }
 
+/* Its maker has what it takes to make another one. */
+static void an_unsaved_chain_is_spent_by_a_failure(void **state)
+{
+    static const char *const failing[] = {"c error d", "c t"};
+    (void)state;
+    for (size_t i = 0; i < COUNT(failing); i++) {
+        struct flv_sm_chain *c = chain_of(NULL, 1, "seen");
+        struct flv_err err = {0};
+        struct flv_sm_result r = run(c, "a b", false);
+        struct batch b;
+        size_t saved = flv_sm_chain_memory(c);
+
+        flv_sm_chain_set_unsaved(c, true);
+        assert_true(flv_sm_chain_memory(c) < saved);
+        r = run(c, "a c b", false);
+        assert_string_equal(values_of(&r), "c");
+        flv_sm_chain_set_unsaved(c, false);
+        r = run(c, "error f", false); /* now it is brought back */
+        assert_string_equal(values_of(&r), "f");
+        flv_sm_chain_set_unsaved(c, true);
+        batch_make(&b, failing[i]);
+        const struct flv_sm_input in = {.section = flv_buf_slice(&b.section)};
+        for (int again = 0; again < 2; again++) {
+            assert_int_equal(flv_sm_chain_run(c, &in, true, &r, &err),
+                             FLV_E_POISONED);
+            assert_non_null(strstr(err.text, "SmartModules: "));
+        }
+        batch_free(&b);
+        flv_sm_chain_destroy(c);
+    }
+}
+
 static void past_the_mark_a_fresh_instance_takes_over(void **state)
 {
     const struct flv_sm_budget budget = {.recycle_bytes = 200000};
@@ -818,6 +850,7 @@ int main(void)
         cmocka_unit_test(a_failed_record_leaves_no_trace_in_an_accumulator),
         cmocka_unit_test(what_look_back_showed_is_known),
         cmocka_unit_test(memory_of_look_back_modules_survives_failures),
+        cmocka_unit_test(an_unsaved_chain_is_spent_by_a_failure),
         cmocka_unit_test(past_the_mark_a_fresh_instance_takes_over),
         cmocka_unit_test(what_a_chain_holds_is_counted_and_given_back),
         cmocka_unit_test(what_finds_no_room_in_a_call_is_left_to_the_next),
