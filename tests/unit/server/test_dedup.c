@@ -556,11 +556,10 @@ static void others_do_not_wait_for_a_slow_module(void **state)
 {
     struct dedup *t = *state;
     struct link other;
-    int32_t asked[20];
     assert_int_equal(rig_create_topic(&t->sc, "plain", 1), 0);
     link_open(&other, t->rig.spu);
     for (int i = 0; i < 20; i++) { /* each takes all that it may */
-        asked[i] = rig_produce_ask(&t->spu, "t", 0, words(t, "~"));
+        (void)rig_produce_ask(&t->spu, "t", 0, words(t, "~"));
     }
     /* The connection itself goes on, too: this one is answered first. */
     flv_buf_reset(&t->buf);
@@ -576,7 +575,6 @@ static void others_do_not_wait_for_a_slow_module(void **state)
         answered_before += !seen_plain;
     }
     assert_true(seen_plain && answered_before < 20);
-    (void)asked;
     link_close(&other);
 }
 
@@ -585,16 +583,14 @@ static void topics_may_go_while_modules_run(void **state)
     struct dedup *t = *state;
     const struct flv_wire_deduplication d = once(100);
     for (int round = 0; round < 3; round++) {
-        int32_t asked[8];
         for (int i = 0; i < 8; i++) {
-            asked[i] =
-                rig_produce_ask(&t->spu, "t", 0, words(t, i < 7 ? "a" : "~"));
+            (void)rig_produce_ask(&t->spu, "t", 0, words(t, i < 7 ? "a" : "~"));
         }
         assert_true(round == 0 || link_is_silent(&t->reader, 3 * round));
         assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
         assert_int_equal(create(t, "t", &d, NULL), 0);
         for (int i = 0; i < 8; i++) {
-            (void)produced(t, asked[i]);
+            (void)link_next(&t->spu); /* in any order */
         }
         /* A topic of that name knows nothing of the one before. */
         assert_int_equal(put(t, "b"), 0);
