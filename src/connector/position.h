@@ -4,7 +4,9 @@
  * Purpose    Where reading begins, and whether a position that was kept still
  *            means what it meant: it belongs to one creation of a topic and
  *            lies between the first record that is there and the end. What
- *            does not fit is an error with the way out, never a skip.
+ *            does not fit is an error with the way out, never a skip. The end
+ *            counts only where topics have ids: on a cluster of Fluvio's it is
+ *            its servers that refuse what is behind it.
  * Threads    Pure.
  * Ownership  Borrows everything for the call.
  * Errors     FLV_E_USAGE: a start that cannot be read. FLV_E_INVALID: a

@@ -21,7 +21,7 @@ from harness import check, equal, eventually
 from real import Cluster, free_ports
 
 WAIT_S = 60
-ROUNDS = 6
+ROUNDS = int(os.environ.get("FLV_ROUNDS", "6"))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 MODULES = os.environ.get("FLV_SMARTMODULES",
@@ -187,6 +187,15 @@ def http_sink():
     equal([x["offset"] for x in cluster.listed("consumer", "list")
            if x["consumer_id"] == "s1"], [sent - 1],
           "http sink: its position is an offset of the cluster's")
+    cluster.forget_end(topic, sent - 10)
+    c.start()
+    eventually(lambda: "msg=reads" in c.tail(), WAIT_S)
+    cluster.produce(topic, [sent])
+    eventually(lambda: len(taken()) > sent, WAIT_S)
+    equal(c.stop(), 0,
+          "http sink: a position behind the end that a killed SPU tells holds")
+    equal(taken()[sent:], [[f"sunk/0/{sent}", str(sent)]],
+          "http sink: it goes on there when the next record comes")
 
 
 def sql_sink():

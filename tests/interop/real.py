@@ -3,6 +3,7 @@
 scripts/real-fluvio builds that program. To be imported; takes the place of
 harness.Server, which starts ours.
 """
+import glob
 import json
 import os
 import shutil
@@ -117,6 +118,16 @@ class Cluster(Server):
             *self.tls_options(self.spu_plain))
         if not eventually(self.online, READY_S):
             raise RuntimeError("the SPU did not come:\n" + self.tail())
+
+    def forget_end(self, topic, end):
+        """The SPU, killed, knows the end of partition 0 as it once was: it
+        writes that down later than it acknowledges."""
+        self.stop(signal.SIGKILL)
+        path, = glob.glob(os.path.join(self.data, "spu", "*", topic + "-0",
+                                       "replication.chk"))
+        with open(path, "wb") as file:
+            file.write(struct.pack(">q", end))
+        self.start_spu()
 
     def online(self):
         """The SC says so, and it listens: what the SC says may be old."""
