@@ -475,6 +475,17 @@ behind(struct flv_slice records, int64_t *out_next, struct flv_err *err)
     return FLV_OK;
 }
 
+/* Behind a record on which a SmartModule failed there is nothing that was
+ * looked at, though Fluvio's server names the end of the log then: whoever
+ * reads up to there would never hear of the failure. */
+static void stop_at_failure(const struct flv_wire_error *e, struct flv__held *h)
+{
+    if (e->code == FLV_WIRE_SMARTMODULE_RUNTIME_ERROR && e->offset >= 0 &&
+        e->offset < h->next_offset) {
+        h->next_offset = e->offset;
+    }
+}
+
 static flv_rc read_frame(struct flv__feed *f,
                          const struct flv__answer *a,
                          struct flv__held *out,
@@ -509,6 +520,7 @@ static flv_rc read_frame(struct flv__feed *f,
         }
         if (p->error.code != FLV_WIRE_NONE) {
             (void)flv_wire_error_raise(&p->error, &out->err);
+            stop_at_failure(&p->error, out);
         }
         f->stream_id = answer.stream_id;
     }

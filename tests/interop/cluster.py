@@ -267,6 +267,14 @@ def modules():
     for how in (("--smartmodule", "contains"), ("--smartmodule-path", file)):
         equal(cluster.consume(name, "-B", *how, "-e", "text=cat"),
               ["a cat", "two cats"], f"cluster: it filters, {how[0]}")
+    picky = os.path.join(MODULES, "picky.wasm")
+    cluster.produce(name, ["fine", "poison", "behind"])
+    done = cluster.fluvio("consume", name, "-B", "-d", "--smartmodule-path",
+                          picky, "-e", "poison=poison")
+    check(done.returncode == 1 and b"at offset 4" in done.stderr and
+          b"behind" not in done.stdout,
+          "cluster: a record on which a SmartModule fails is named",
+          f"{done.returncode} {done.stdout} {done.stderr}")
     cluster.ok("smartmodule", "download", "contains", "--output",
                os.path.join(cluster.work, "back.wasm"))
     with open(file, "rb") as a, \

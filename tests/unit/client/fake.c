@@ -662,6 +662,10 @@ static void stream_fetch(struct fake_conn *c,
 
         body.partition.partition = req.partition;
         body.partition.error.code = f->stream_error;
+        if (f->stream_error == FLV_WIRE_SMARTMODULE_RUNTIME_ERROR) {
+            body.partition.error.offset = f->failing_offset;
+            body.partition.next_filter_offset = f->parts[req.partition].leo;
+        }
         answer(c, h, &flv_wire_stream_fetch_response_schema, &body, NULL);
         s->conn = NULL; /* an error ends the stream */
         return;

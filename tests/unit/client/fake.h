@@ -113,6 +113,7 @@ struct fake {
                                 const struct flv_batch_header *h,
                                 int16_t *code);
     int16_t fetch_error, stream_error, create_error, offsets_error;
+    int64_t failing_offset; /* of the stream's error, with that code */
     void *user;
 
     /* seen by the test */

@@ -281,6 +281,31 @@ static void errors_end_it_with_their_text(void **state)
     }
 }
 
+/* Also to whoever reads up to the end, which such a frame names. */
+static void a_record_that_fails_is_told(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct rig r;
+
+    (void)state;
+    begin(&r, 10);
+    r.f.stream_error = FLV_WIRE_SMARTMODULE_RUNTIME_ERROR;
+    r.f.failing_offset = 7;
+    conf.stop_at_end = true;
+    open_consumer(&r, &conf);
+    rig_wait(&r, &got.ended);
+    assert_int_equal(got.ended.err.wire, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
+    close_consumer(&r);
+    /* It lies behind what is wanted. */
+    conf = from(FLV_START_BEGINNING, 0);
+    conf.end_offset = 6;
+    open_consumer(&r, &conf);
+    rig_wait(&r, &got.ended);
+    assert_int_equal(got.ended.err.rc, FLV_OK);
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
 static void errors_that_pass_are_repeated(void **state)
 {
     const struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
@@ -696,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_paused_consumer_gets_no_more),
         cmocka_unit_test(reads_all_partitions),
         cmocka_unit_test(errors_end_it_with_their_text),
+        cmocka_unit_test(a_record_that_fails_is_told),
         cmocka_unit_test(errors_that_pass_are_repeated),
         cmocka_unit_test(damaged_batches_are_not_delivered),
         cmocka_unit_test(a_batch_above_max_bytes_is_asked_for_whole),
