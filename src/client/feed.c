@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/field.h"
 #include "base/mem.h"
+#include "wire/ext.h"
 #include <assert.h>
 
 /* What a frame holds beside its head. */
@@ -622,6 +623,20 @@ static void stream_done(struct flv__call *call,
     }
 }
 
+/* Of a batch of which its SmartModules make more than was asked for Fluvio's
+ * server sends nothing, and says nothing, and goes on behind it: it is asked
+ * for as much as a frame can hold. */
+static uint32_t frame_bytes(const struct flv__feed *f)
+{
+    const struct flv_consumer *k = f->consumer;
+    const bool is_ours =
+        flv__peer_lists(k->client->sc, FLV_API_SC_TOPIC_CREATE_EXT);
+
+    return k->conf.smartmodule_count > 0 && !is_ours
+               ? (uint32_t)RECORDS_BYTES_MAX
+               : f->max_bytes;
+}
+
 static void open_stream(struct flv__feed *f)
 {
     struct flv_consumer *k = f->consumer;
@@ -633,7 +648,7 @@ static void open_stream(struct flv__feed *f)
         .topic = flv_slice_str(k->topic),
         .partition = f->partition,
         .fetch_offset = f->opened_at,
-        .max_bytes = (int32_t)f->max_bytes,
+        .max_bytes = (int32_t)frame_bytes(f),
         .isolation = k->conf.isolation == FLV_READ_COMMITTED
                          ? FLV_WIRE_READ_COMMITTED
                          : FLV_WIRE_READ_UNCOMMITTED,

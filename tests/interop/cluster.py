@@ -267,11 +267,16 @@ def modules():
     for how in (("--smartmodule", "contains"), ("--smartmodule-path", file)):
         equal(cluster.consume(name, "-B", *how, "-e", "text=cat"),
               ["a cat", "two cats"], f"cluster: it filters, {how[0]}")
+    cluster.produce(name, ["cat " + "x" * 3000000])
+    equal([len(v) for v in cluster.consume(name, "-B", "--smartmodule-path",
+                                           file, "-e", "text=cat")],
+          [5, 8, 3000004], "cluster: it makes records larger than a frame")
+    name = cluster.topic("failing")
     picky = os.path.join(MODULES, "picky.wasm")
     cluster.produce(name, ["fine", "poison", "behind"])
     done = cluster.fluvio("consume", name, "-B", "-d", "--smartmodule-path",
                           picky, "-e", "poison=poison")
-    check(done.returncode == 1 and b"at offset 4" in done.stderr and
+    check(done.returncode == 1 and b"at offset 1" in done.stderr and
           b"behind" not in done.stdout,
           "cluster: a record on which a SmartModule fails is named",
           f"{done.returncode} {done.stdout} {done.stderr}")

@@ -306,6 +306,29 @@ static void a_record_that_fails_is_told(void **state)
     rig_deinit(&r);
 }
 
+static void modules_of_a_plain_cluster_get_the_room_of_a_frame(void **state)
+{
+    const struct flv_smartmodule_use use = {.name = "m"};
+
+    (void)state;
+    for (int ours = 0; ours < 2; ours++) {
+        struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+        struct rig r;
+
+        begin(&r, 10);
+        r.f.lists_ext = ours != 0;
+        conf.max_bytes = 1000;
+        conf.smartmodules = &use;
+        conf.smartmodule_count = 1;
+        open_consumer(&r, &conf);
+        wait_for(&r, 10);
+        assert_int_equal(r.f.streams[0].max_bytes,
+                         ours ? 1000 : 32 * 1024 * 1024);
+        close_consumer(&r);
+        rig_deinit(&r);
+    }
+}
+
 static void errors_that_pass_are_repeated(void **state)
 {
     const struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
@@ -722,6 +745,7 @@ int main(void)
         cmocka_unit_test(reads_all_partitions),
         cmocka_unit_test(errors_end_it_with_their_text),
         cmocka_unit_test(a_record_that_fails_is_told),
+        cmocka_unit_test(modules_of_a_plain_cluster_get_the_room_of_a_frame),
         cmocka_unit_test(errors_that_pass_are_repeated),
         cmocka_unit_test(damaged_batches_are_not_delivered),
         cmocka_unit_test(a_batch_above_max_bytes_is_asked_for_whole),
