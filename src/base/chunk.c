@@ -26,16 +26,17 @@ static void free_idle(struct flv_budget *g)
         struct flv_chunk *c = g->idle;
 
         g->idle = c->next;
+        g->idle_bytes -= c->cap;
         SHOW(c->data, c->cap);
         flv_free(c);
     }
-    g->idle_bytes = 0;
 }
 
 void flv_budget_deinit(struct flv_budget *g)
 {
     assert(g->used == 0 && g->spare_used == 0 && g->head == NULL);
     free_idle(g);
+    assert(g->idle_bytes == 0);
 }
 
 void flv_budget_tidy(struct flv_budget *g)
@@ -149,7 +150,8 @@ size_t flv_chunk_cost(size_t size)
                : SIZE_MAX;
 }
 
-/* One that was freed and is large enough, but not more than twice that. */
+/* One that was freed and is large enough, but not more than twice that. What
+ * it has beyond `size` is charged to nobody: it counts as idle still. */
 static struct flv_chunk *take_idle(struct flv_budget *g, size_t size)
 {
     struct flv_chunk **at = &g->idle, *c;
@@ -159,7 +161,7 @@ static struct flv_chunk *take_idle(struct flv_budget *g, size_t size)
     }
     if (c != NULL) {
         *at = c->next;
-        g->idle_bytes -= c->cap;
+        g->idle_bytes -= size;
         g->idle_used = true;
     }
     return c;
@@ -169,6 +171,10 @@ static bool set_idle(struct flv_chunk *c)
 {
     struct flv_budget *g = c->budget;
 
+    if (g != NULL) {
+        assert(g->idle_bytes >= c->cap - c->size);
+        g->idle_bytes -= c->cap - c->size;
+    }
     if (g == NULL || c->cap < FLV_CHUNK_IDLE_MIN ||
         c->cap > g->idle_max - g->idle_bytes) {
         return false;

@@ -284,10 +284,39 @@ static void large_chunks_lie_idle_for_the_next(void **state)
     flv_budget_deinit(&g);
 }
 
+/* However often large ones are used again for less, there is never more memory
+ * than is charged and may lie idle. */
+static void what_chunks_have_beyond_their_size_is_idle(void **state)
+{
+    const size_t large = FLV_CHUNK_IDLE_MIN;
+    struct flv_budget g;
+    struct flv_chunk *a, *held[4];
+    size_t beyond = 0;
+
+    (void)state;
+    flv_budget_init(&g, 16 * large);
+    g.idle_max = 2 * large;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(flv_chunk_create(&g, 2 * large, &a), FLV_OK);
+        flv_chunk_unref(a);
+        assert_int_equal(flv_chunk_create(&g, large, &held[i]), FLV_OK);
+        beyond += held[i]->cap - held[i]->size;
+        assert_true(beyond + (g.idle != NULL ? g.idle->cap : 0) <= g.idle_max);
+    }
+    flv_budget_tidy(&g);
+    flv_budget_tidy(&g);
+    assert_int_equal(g.idle_bytes, beyond);
+    for (size_t i = 0; i < 4; i++) {
+        flv_chunk_unref(held[i]);
+    }
+    flv_budget_deinit(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_chunks_lie_idle_for_the_next),
+        cmocka_unit_test(what_chunks_have_beyond_their_size_is_idle),
         cmocka_unit_test(arena_pieces_are_aligned_and_apart),
         cmocka_unit_test(arena_stops_at_its_ceiling),
         cmocka_unit_test(arena_uses_its_block_again_after_reset),
