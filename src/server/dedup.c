@@ -149,6 +149,25 @@ static void finish(struct flv_dedup_put *e)
     e->done(e);
 }
 
+/* It was not stored: its producer goes on with it, and with nothing behind it.
+ * Without memory to know that, nobody is known. */
+static void undo_numbers(struct flv_deduper *d, const struct flv_dedup_put *e)
+{
+    if (e->numbered && !e->echo &&
+        flv_numbers_undo(&d->numbers, &e->run) != FLV_OK) {
+        flv_numbers_clear(&d->numbers);
+    }
+}
+
+static bool has_turn(const struct flv_deduper *d,
+                     const struct flv_dedup_put *e,
+                     enum flv_number turn)
+{
+    int64_t base;
+    return !e->numbered ||
+           flv_numbers_judge(&d->numbers, &e->run, &base) == turn;
+}
+
 /* What waits is answered alike; what comes meanwhile is not meant. */
 static void fail_line(struct flv_deduper *d,
                       const struct flv_trouble *why,
@@ -160,6 +179,9 @@ static void fail_line(struct flv_deduper *d,
     STAILQ_CONCAT(&now, &d->line);
     while ((e = STAILQ_FIRST(&now)) != NULL) {
         STAILQ_REMOVE_HEAD(&now, link);
+        if (has_turn(d, e, FLV_NUMBER_NEXT)) {
+            undo_numbers(d, e);
+        }
         if (why != NULL) {
             flv_trouble_copy(&e->why, why);
         } else {
@@ -169,16 +191,20 @@ static void fail_line(struct flv_deduper *d,
     }
 }
 
-/* Records that the chain knows are not stored. */
-static void lose(struct flv_deduper *d, flv_rc rc, const struct flv_err *err)
+/* Records that the chain knows are not stored: those of `lost`. */
+static void lose(struct flv_deduper *d, const struct flv_dedup_put *lost)
 {
     struct flv_dedup_put *e;
-    d->lost_rc = rc;
-    d->lost_err = *err;
-    flv_numbers_clear(&d->numbers);
+    d->lost_rc = lost->rc;
+    d->lost_err = lost->err;
+    undo_numbers(d, lost);
     STAILQ_FOREACH(e, &d->out, link)
     {
-        e->in_doubt = e->in_doubt || e->dropped > 0 || e->echo;
+        e->in_doubt = e->in_doubt || e->dropped > 0 || e->echo ||
+                      !has_turn(d, e, FLV_NUMBER_KNOWN);
+        if (e->in_doubt) {
+            undo_numbers(d, e);
+        }
     }
     if (d->state == DEDUPER_RUNS) {
         d->stale = true;
@@ -220,7 +246,7 @@ static void drain(struct flv_deduper *d)
     while ((e = STAILQ_FIRST(&d->out)) != NULL && e->over) {
         STAILQ_REMOVE_HEAD(&d->out, link);
         if (e->rc != FLV_OK) {
-            lose(d, e->rc, &e->err);
+            lose(d, e);
         } else if (e->in_doubt) {
             doubt(d, e);
         } else {
@@ -254,7 +280,7 @@ static void store(struct flv_deduper *d, struct flv_dedup_put *e)
         bool open = t != NULL && t->in_doubt;
         e->rc = flv_fail(&e->err, open ? FLV_E_IO : FLV_E_CANCELED,
                          "the topic is being deleted");
-        lose(d, e->rc, &e->err);
+        lose(d, e);
         finish(e);
         return;
     }
@@ -334,6 +360,7 @@ static void set_done(struct flv_cpu_job *j, flv_rc rc)
     d->busy++;
     if (rc != FLV_OK) {
         flv_trouble_set(&e->why, FLV_WIRE_OTHER, "no thread for SmartModules");
+        undo_numbers(d, e);
         finish(e); /* the chain did not see it */
     } else if (e->lost && !e->careful) {
         drop_chain(d);
@@ -342,10 +369,13 @@ static void set_done(struct flv_cpu_job *j, flv_rc rc)
         STAILQ_INSERT_HEAD(&d->line, e, link);
     } else if (e->why.error.code != FLV_WIRE_NONE || !fits(d, e)) {
         drop_chain(d);
+        undo_numbers(d, e);
         finish(e);
-    } else if (d->stale && e->dropped > 0) {
+    } else if (d->stale &&
+               (e->dropped > 0 || !has_turn(d, e, FLV_NUMBER_NEXT))) {
         doubt(d, e);
         drop_chain(d);
+        undo_numbers(d, e);
         finish(e);
     } else {
         if (d->stale) {

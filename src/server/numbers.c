@@ -16,7 +16,9 @@ struct flv_numbered {
     int16_t epoch;
     uint8_t count;
     struct passed sets[FLV_NUMBERS_WINDOW]; /* oldest first */
-    uint64_t turn;                          /* when it was last noted */
+    int64_t begun; /* what came before that nobody here has seen */
+    int64_t next;  /* the sequence that continues it */
+    uint64_t turn; /* when it was last noted */
 };
 
 bool flv_run_of(struct flv_slice set, struct flv_run *out)
@@ -76,19 +78,21 @@ enum flv_number flv_numbers_judge(const struct flv_numbers *n,
     if (p == NULL) {
         return FLV_NUMBER_NEXT;
     }
-    assert(p->count > 0);
     if (run->epoch != p->epoch) {
         return run->epoch > p->epoch && run->first == 0 ? FLV_NUMBER_NEXT
                                                         : FLV_NUMBER_WRONG;
     }
-    if (run->first == (int64_t)p->sets[p->count - 1].last + 1) {
+    if (run->first == p->next) {
         return FLV_NUMBER_NEXT;
     }
     const struct passed *set = find_set(p, run);
+    int64_t window = p->count > 0 ? p->sets[0].first : p->next;
     *base = set != NULL ? set->base : -1;
-    /* One from before the window: all of it went through. */
-    return set != NULL || run->last < p->sets[0].first ? FLV_NUMBER_KNOWN
-                                                       : FLV_NUMBER_WRONG;
+    /* One from before the window, but not from before it all: it went
+     * through. */
+    return set != NULL || (run->first >= p->begun && run->last < window)
+               ? FLV_NUMBER_KNOWN
+               : FLV_NUMBER_WRONG;
 }
 
 /* A place for one more producer, of the idle one if it has to be. */
@@ -113,19 +117,30 @@ static struct flv_numbered *make_room(struct flv_numbers *n)
     return idle;
 }
 
-flv_rc flv_numbers_note(struct flv_numbers *n, const struct flv_run *run)
+/* The producer, with the epoch of the run. */
+static struct flv_numbered *find_or_begin(struct flv_numbers *n,
+                                          const struct flv_run *run)
 {
     struct flv_numbered *p = find(n, run->producer_id);
+    bool begins = p == NULL || p->epoch != run->epoch;
     if (p == NULL) {
         p = make_room(n);
-        if (p == NULL) {
-            return FLV_E_NOMEM;
-        }
-        *p = (struct flv_numbered){.id = run->producer_id};
     }
-    if (p->count == 0 || p->epoch != run->epoch) {
-        p->epoch = run->epoch;
-        p->count = 0;
+    if (p != NULL && begins) {
+        *p = (struct flv_numbered){.id = run->producer_id,
+                                   .epoch = run->epoch,
+                                   .begun = run->first,
+                                   .next = run->first,
+                                   .turn = ++n->turn};
+    }
+    return p;
+}
+
+flv_rc flv_numbers_note(struct flv_numbers *n, const struct flv_run *run)
+{
+    struct flv_numbered *p = find_or_begin(n, run);
+    if (p == NULL) {
+        return FLV_E_NOMEM;
     }
     if (p->count == FLV_NUMBERS_WINDOW) {
         memmove(p->sets, p->sets + 1, sizeof p->sets - sizeof p->sets[0]);
@@ -133,7 +148,23 @@ flv_rc flv_numbers_note(struct flv_numbers *n, const struct flv_run *run)
     }
     p->sets[p->count++] =
         (struct passed){.first = run->first, .last = run->last, .base = -1};
+    p->next = (int64_t)run->last + 1;
     p->turn = ++n->turn;
+    return FLV_OK;
+}
+
+flv_rc flv_numbers_undo(struct flv_numbers *n, const struct flv_run *run)
+{
+    struct flv_numbered *p = find(n, run->producer_id);
+    if (p == NULL) {
+        return find_or_begin(n, run) != NULL ? FLV_OK : FLV_E_NOMEM;
+    }
+    if (p->epoch == run->epoch && run->first < p->next) {
+        while (p->count > 0 && p->sets[p->count - 1].first >= run->first) {
+            p->count--;
+        }
+        p->next = run->first;
+    }
     return FLV_OK;
 }
 

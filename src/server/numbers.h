@@ -6,7 +6,8 @@
  *            set may be stored in part, or not at all. So what came of each
  *            producer is kept here, by the numbers with which it came. It is
  *            forgotten with the server, or when it is cleared: a producer that
- *            is not known may begin with any number.
+ *            is not known may begin with any number, and what is below that is
+ *            refused then: nobody can tell whether it went through.
  * Threads    One at a time.
  * Ownership  Embedded, zeroed is empty; flv_numbers_clear() gives all back.
  * Errors     FLV_E_NOMEM.
@@ -49,9 +50,13 @@ enum flv_number {
 enum flv_number flv_numbers_judge(const struct flv_numbers *n,
                                   const struct flv_run *run,
                                   int64_t *base);
-/* One that was judged NEXT went through; where it went may be told later. Of
+/* One that was judged NEXT goes through; where it went may be told later. Of
  * more producers than the ceiling the one idle for longest is forgotten. */
 FLV_CHECKED flv_rc flv_numbers_note(struct flv_numbers *n,
+                                    const struct flv_run *run);
+/* One that was judged NEXT did not, whether or not it was noted: it is NEXT
+ * again, and what came behind it is WRONG until it went through. */
+FLV_CHECKED flv_rc flv_numbers_undo(struct flv_numbers *n,
                                     const struct flv_run *run);
 void flv_numbers_place(struct flv_numbers *n,
                        const struct flv_run *run,

@@ -265,15 +265,20 @@ static void numbered_batches_pass(void **state)
     assert_int_equal(put(t, "later"), 1); /* two alike */
 }
 
+static void remember_nothing(struct dedup *t)
+{
+    struct flv_slice all = smart_build("all");
+    smart_store(&t->sc, "once", all);
+    flv_free((void *)(uintptr_t)all.data);
+}
+
 /* With a module that remembers nothing. */
 static void numbered_batches_are_stored_once(void **state)
 {
     struct dedup *t = *state;
-    struct flv_slice all = smart_build("all");
     int64_t base = -1;
     int32_t asked[3];
-    smart_store(&t->sc, "once", all);
-    flv_free((void *)(uintptr_t)all.data);
+    remember_nothing(t);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base),
                          0);
@@ -297,7 +302,31 @@ static void numbered_batches_are_stored_once(void **state)
     assert_int_equal(put(t, "plain"), 7);
 }
 
-/* What comes behind a set that failed is refused until that came again. */
+/* What comes behind a set that failed is refused until that came again: it
+ * would be said to be stored by then. */
+static void what_is_behind_a_set_that_failed_waits_for_it(void **state)
+{
+    struct dedup *t = *state;
+    int64_t base = -1;
+    remember_nothing(t);
+    for (int32_t at = 0; at <= 4; at += 4) {
+        atomic_store(disk.full, true);
+        assert_int_equal(
+            rig_produce(&t->spu, "t", 0, numbered(t, 2, at), &base),
+            FLV_WIRE_PARTITION_FULL);
+        atomic_store(disk.full, false);
+        assert_int_equal(
+            rig_produce(&t->spu, "t", 0, numbered(t, 2, at + 2), &base),
+            FLV_WIRE_OFFSET_OUT_OF_RANGE);
+        for (int32_t i = 0; i < 4; i += 2) {
+            assert_int_equal(
+                rig_produce(&t->spu, "t", 0, numbered(t, 2, at + i), &base), 0);
+            assert_int_equal(base, at + i);
+        }
+    }
+    assert_int_equal(put(t, "last"), 8);
+}
+
 static void numbers_of_what_failed_may_come_again(void **state)
 {
     struct dedup *t = *state;
@@ -622,6 +651,7 @@ int main(void)
         T(requests_keep_their_order),
         T(numbered_batches_pass),
         T(numbered_batches_are_stored_once),
+        T(what_is_behind_a_set_that_failed_waits_for_it),
         T(numbers_of_what_failed_may_come_again),
         T(the_past_is_known_after_a_restart),
         T(no_more_than_count_is_looked_back_on),

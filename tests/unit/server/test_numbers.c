@@ -80,6 +80,42 @@ static void older_than_the_window_is_known_without_a_place(void **state)
     flv_numbers_clear(&n);
 }
 
+static void undo(struct flv_numbers *n, struct flv_run r)
+{
+    assert_int_equal(flv_numbers_undo(n, &r), FLV_OK);
+}
+
+static void what_failed_comes_again_before_what_is_behind_it(void **state)
+{
+    struct flv_numbers n = {.producers = NULL};
+    (void)state;
+    undo(&n, run(7, 0, 0, 10)); /* the first of it that anybody sees */
+    assert_int_equal(judge(&n, run(7, 0, 10, 10), NULL), FLV_NUMBER_WRONG);
+    pass(&n, run(7, 0, 0, 10), 0);
+    for (int i = 1; i <= 2 * FLV_NUMBERS_WINDOW; i++) {
+        pass(&n, run(7, 0, 10 * i, 10), 10 * i);
+    }
+    undo(&n, run(7, 0, 20, 10)); /* not in the window any more */
+    undo(&n, run(7, 0, 30, 10)); /* and one behind it */
+    assert_int_equal(judge(&n, run(7, 0, 10, 10), NULL), FLV_NUMBER_KNOWN);
+    assert_int_equal(judge(&n, run(7, 0, 30, 10), NULL), FLV_NUMBER_WRONG);
+    pass(&n, run(7, 0, 20, 10), 20);
+    pass(&n, run(7, 0, 30, 10), 30);
+    pass(&n, run(7, 1, 0, 1), 40);
+    undo(&n, run(7, 0, 30, 10)); /* of an epoch that is over */
+    assert_int_equal(judge(&n, run(7, 1, 0, 1), NULL), FLV_NUMBER_KNOWN);
+    flv_numbers_clear(&n);
+}
+
+static void what_was_before_the_first_is_not_known(void **state)
+{
+    struct flv_numbers n = {.producers = NULL};
+    (void)state;
+    pass(&n, run(7, 0, 10, 10), 0);
+    assert_int_equal(judge(&n, run(7, 0, 0, 10), NULL), FLV_NUMBER_WRONG);
+    flv_numbers_clear(&n);
+}
+
 static void the_producer_idle_for_longest_is_forgotten(void **state)
 {
     struct flv_numbers n = {.producers = NULL};
@@ -148,6 +184,8 @@ int main(void)
         cmocka_unit_test(what_went_through_is_known),
         cmocka_unit_test(what_skips_or_overlaps_is_wrong),
         cmocka_unit_test(older_than_the_window_is_known_without_a_place),
+        cmocka_unit_test(what_failed_comes_again_before_what_is_behind_it),
+        cmocka_unit_test(what_was_before_the_first_is_not_known),
         cmocka_unit_test(the_producer_idle_for_longest_is_forgotten),
         cmocka_unit_test(a_set_has_the_numbers_of_its_batches),
     };
