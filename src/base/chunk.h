@@ -46,8 +46,8 @@ struct flv_budget {
     size_t spare_used, spare_max;
     struct flv_budget_waiter *head, *tail; /* borrowed, in order of arrival */
     struct flv_chunk *idle;                /* owned; the newest first */
-    size_t idle_bytes, idle_max; /* what is not used, of all chunks */
-    bool idle_used; /* since the last tidying up */
+    size_t idle_bytes, idle_max;           /* what is not used, of all chunks */
+    bool idle_used;                        /* since the last tidying up */
 };
 
 /* Without a spare and with nothing idle; who wants that sets spare_max and
