@@ -574,15 +574,25 @@ static void on_key(void *user, enum cli_key key)
     redraw(k);
 }
 
+/* Every signal that somebody would end us with: the terminal is put right. */
+static const int ends_screen[] = {SIGHUP, SIGQUIT};
+
 static flv_rc open_screen(struct consume *k, struct flv_err *err)
 {
     struct flv_loop *loop = k->cli->loop;
+    flv_rc rc = FLV_OK;
+    for (size_t i = 0; i < 2 && rc == FLV_OK; i++) {
+        rc = flv_loop_on_signal(loop, ends_screen[i], on_signal, k, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
     k->keys.pressed = on_key;
     k->keys.user = k;
     k->has_keys = cli_keys_open(&k->keys, loop);
     cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
     cli_sink_kick(&k->sink); /* the empty table follows */
-    flv_rc rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
+    rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
     return rc == FLV_OK ? flv_loop_on_signal(loop, SIGCONT, on_resize, k, err)
                         : rc;
 }
@@ -693,16 +703,16 @@ static flv_rc load_format(struct consume *k, struct flv_err *err)
 
 static void close_all(struct consume *k)
 {
+    static const int caught[] = {SIGINT,  SIGTERM,  SIGHUP,
+                                 SIGQUIT, SIGWINCH, SIGCONT};
+    struct flv_loop *loop = k->cli->loop;
     cli_keys_close(&k->keys);
     if (k->cli->leave) {
         return;
     }
-    if (k->cli->loop != NULL) {
-        cli_ignore(flv_loop_on_signal(k->cli->loop, SIGINT, NULL, NULL, NULL));
-        cli_ignore(flv_loop_on_signal(k->cli->loop, SIGTERM, NULL, NULL, NULL));
-        cli_ignore(
-            flv_loop_on_signal(k->cli->loop, SIGWINCH, NULL, NULL, NULL));
-        cli_ignore(flv_loop_on_signal(k->cli->loop, SIGCONT, NULL, NULL, NULL));
+    for (size_t i = 0; loop != NULL && i < sizeof caught / sizeof *caught;
+         i++) {
+        cli_ignore(flv_loop_on_signal(loop, caught[i], NULL, NULL, NULL));
     }
     cli_commits_stop(&k->commits);
     cli_sink_deinit(&k->sink);

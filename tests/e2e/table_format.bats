@@ -175,7 +175,7 @@ PY
     fluvio topic create keys
     seq 1 40 | sed 's/.*/{"n":&}/' | fluvio produce keys
     timeout 60 python3 - <<'PY'
-import fcntl, os, pty, struct, termios
+import fcntl, os, pty, signal, struct, termios
 
 def until(text):
     global seen
@@ -183,7 +183,7 @@ def until(text):
         seen += os.read(fd, 4096)
     seen = seen[seen.index(text) + len(text):]
 
-for last in (b"q", b"\x1b"):
+for last in (b"q", b"\x1b", b"\x1c", signal.SIGHUP, signal.SIGTERM):
     seen = b""
     pid, fd = pty.fork()
     if pid == 0:
@@ -206,10 +206,13 @@ for last in (b"q", b"\x1b"):
     os.write(fd, b"c")
     until(b"| Items: 0")
     assert termios.tcgetattr(fd)[3] != before
-    os.write(fd, last)
+    if isinstance(last, bytes):
+        os.write(fd, last)
+    else:
+        os.kill(pid, last)
     _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, status
-    assert termios.tcgetattr(fd)[3] == before
+    assert os.waitstatus_to_exitcode(status) == 0, (last, status)
+    assert termios.tcgetattr(fd)[3] == before, last
     os.close(fd)
 PY
 }
