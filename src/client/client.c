@@ -157,14 +157,22 @@ static uint32_t env_ms(const char *name, uint32_t unit, uint32_t fallback_ms)
     return (uint32_t)n * unit;
 }
 
-/* In seconds; 0: silence is no trouble. */
-static uint32_t env_quiet_ms(void)
+/* FLV_SERVER_QUIET, in seconds; 0: silence is no trouble. A slip of the pen
+ * would be noticed when a disk stands still. */
+static flv_rc env_quiet_ms(uint32_t *out, struct flv_err *err)
 {
     const char *text = getenv("FLV_SERVER_QUIET");
+    uint64_t n = QUIET_MS / 1000;
 
-    return text != NULL && strcmp(text, "0") == 0
-               ? FLV_FOREVER
-               : env_ms("FLV_SERVER_QUIET", 1000, QUIET_MS);
+    if (text != NULL &&
+        flv_text_u64(text, 0, UINT32_MAX / 1000, &n, NULL) != FLV_OK) {
+        return flv_fail(err, FLV_E_INVALID,
+                        "FLV_SERVER_QUIET is '%.40s' and has to be a number of "
+                        "seconds; 0 keeps a silent server for ever",
+                        text);
+    }
+    *out = n > 0 ? (uint32_t)n * 1000 : FLV_FOREVER;
+    return FLV_OK;
 }
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
@@ -190,9 +198,13 @@ static struct flv__peer_conf peer_conf(struct flv_client *c,
     };
 }
 
-static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
+static flv_rc fill_conf(struct flv_client *c,
+                        const struct flv_client_conf *conf,
+                        struct flv_err *err)
 {
     struct flv_client_conf *own = &c->conf;
+    uint32_t quiet_ms = conf->quiet_ms;
+    const flv_rc rc = quiet_ms == 0 ? env_quiet_ms(&quiet_ms, err) : FLV_OK;
 
     *own = *conf;
     own->address = NULL;
@@ -206,15 +218,13 @@ static void fill_conf(struct flv_client *c, const struct flv_client_conf *conf)
     own->metadata_timeout_ms =
         or_default(conf->metadata_timeout_ms,
                    env_ms("FLV_METADATA_TIMEOUT", 1, REQUEST_TIMEOUT_MS));
-    own->quiet_ms = or_default(conf->quiet_ms, env_quiet_ms());
-    if (own->quiet_ms == FLV_FOREVER) {
-        own->quiet_ms = 0;
-    }
+    own->quiet_ms = quiet_ms != FLV_FOREVER ? quiet_ms : 0;
     own->retry_min_ms = or_default(conf->retry_min_ms, RETRY_MIN_MS);
     own->retry_max_ms = or_default(conf->retry_max_ms, RETRY_MAX_MS);
     if (own->retry_max_ms < own->retry_min_ms) {
         own->retry_max_ms = own->retry_min_ms;
     }
+    return rc;
 }
 
 static void client_free(struct flv_client *c)
@@ -287,7 +297,7 @@ flv_rc flv_client_create(struct flv_client **out,
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory for a client");
     }
-    fill_conf(c, conf);
+    rc = fill_conf(c, conf, err);
     c->loop = loop;
     c->ops.next = &c->ops;
     c->ops.prev = &c->ops;
@@ -298,7 +308,8 @@ flv_rc flv_client_create(struct flv_client **out,
         flv_strdup(conf->client_id != NULL ? conf->client_id : "fluvio");
     if (c->address == NULL || c->client_id == NULL) {
         rc = flv_fail(err, FLV_E_NOMEM, "out of memory for a client");
-    } else {
+    }
+    if (rc == FLV_OK) {
         rc = make_tls(c, &conf->tls, err);
     }
     if (rc == FLV_OK) {

@@ -291,6 +291,23 @@ static void silence_is_set_by_the_environment(void **state)
     rig_deinit(&r);
 }
 
+static void a_slip_in_the_environment_is_told(void **state)
+{
+    const struct flv_client_conf conf = {.address = "127.0.0.1:9003"};
+    struct rig r;
+    struct flv_client *c = NULL;
+    struct flv_err err = {0};
+
+    (void)state;
+    rig_init(&r);
+    assert_int_equal(setenv("FLV_SERVER_QUIET", "60s", 1), 0);
+    assert_int_equal(flv_client_create(&c, r.f.loop, &conf, &err),
+                     FLV_E_INVALID);
+    assert_int_equal(unsetenv("FLV_SERVER_QUIET"), 0);
+    assert_non_null(strstr(err.text, "FLV_SERVER_QUIET is '60s'"));
+    rig_deinit(&r);
+}
+
 static void a_server_that_has_nothing_to_say_is_kept(void **state)
 {
     struct rig r;
@@ -515,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_lost_link_is_told_and_so_is_its_return),
         cmocka_unit_test(a_server_that_says_nothing_is_given_up),
         cmocka_unit_test(silence_is_set_by_the_environment),
+        cmocka_unit_test(a_slip_in_the_environment_is_told),
         cmocka_unit_test(a_server_that_has_nothing_to_say_is_kept),
         cmocka_unit_test(a_server_that_takes_a_request_slowly_is_kept),
         cmocka_unit_test(lists_are_turned_into_plain_structs),
