@@ -18,6 +18,8 @@
 /* Recovery after a crash is bounded by the last checkpoint; a disk may still
  * be slow. */
 #define READY_MS_MAX 120000
+/* What is left of a unit that nobody runs: failed, or about to be tried. */
+#define LEFT_MS_MAX 5000
 #define WORDS_MAX 48
 #define LOG_TAIL_BYTES 4096
 
@@ -234,7 +236,11 @@ run_unit(struct launch *s, const char *program, struct flv_err *err)
                                .rust_log = s->rust_log,
                                .program = program,
                                .words = s->words + 1};
-    flv_rc rc = cli_unit_run(&u, READY_MS_MAX, err);
+    flv_rc rc = cli_unit_stop(s->unit, LEFT_MS_MAX, err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    rc = cli_unit_run(&u, READY_MS_MAX, err);
     if (rc == FLV_E_TIMEOUT) {
         return late(s, err);
     }

@@ -132,6 +132,8 @@ static flv_rc run(const struct words *w,
         return flv_fail_sys(err, FLV_E_IO, errno, "cannot make a pipe");
     }
     fflush(NULL);
+    /* Where a parent ignored its children, nobody would say how this ends. */
+    (void)signal(SIGCHLD, SIG_DFL);
     pid_t pid = fork();
     if (pid == 0) {
         become(w->at, rust_log, ends[1]);
@@ -236,15 +238,16 @@ static flv_rc check_version(struct flv_err *err)
     if (rc != FLV_OK) {
         return rc;
     }
-    /* "252.39-1~deb12u1" */
-    a.text[strspn(a.text, "0123456789")] = '\0';
-    if (flv_text_u64(a.text, 0, UINT32_MAX, &version, NULL) != FLV_OK ||
+    /* "252.39-1~deb12u1", or as Fedora says it: "v253.10-1.fc38" */
+    char *number = a.text + (a.text[0] == 'v');
+    number[strspn(number, "0123456789")] = '\0';
+    if (flv_text_u64(number, 0, UINT32_MAX, &version, NULL) != FLV_OK ||
         version < VERSION_MIN) {
         return flv_fail(err, FLV_E_UNSUPPORTED,
                         "the systemd of this user has version %.20s, and "
                         "%d is the first that will do; start with "
                         "--supervisor guard",
-                        a.text, VERSION_MIN);
+                        number, VERSION_MIN);
     }
     return FLV_OK;
 }
@@ -416,12 +419,8 @@ flv_rc cli_unit_run(const struct cli_unit *u,
 {
     struct answer a;
     struct words w = {0};
-    flv_rc rc = cli_unit_stop(u->name, ASK_MS_MAX, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
     add_run(&w, u);
-    rc = run(&w, u->rust_log, ready_ms_max, &a, err);
+    flv_rc rc = run(&w, u->rust_log, ready_ms_max, &a, err);
     words_deinit(&w);
     if (rc == FLV_OK && !succeeded(&a)) {
         cli_ignore(cli_unit_stop(u->name, ASK_MS_MAX, NULL));

@@ -55,7 +55,7 @@ struct cli_unit {
     char *const *words;          /* behind the program; ends with NULL */
 };
 /* Returns when the program says that it is ready. One that did not start is
- * not tried again. */
+ * not tried again. There must be no such unit. */
 FLV_CHECKED flv_rc cli_unit_run(const struct cli_unit *u,
                                 uint32_t ready_ms_max,
                                 struct flv_err *err);

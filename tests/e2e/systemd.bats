@@ -207,6 +207,37 @@ is_new_manager() {
     [ -n "$(guard_pid)" ]
 }
 
+# A program of that name that says that and ends with that status.
+says() {
+    printf '#!/bin/sh\necho "%s"\nexit %d\n' "$2" "$3" >"bin/$1"
+    chmod +x "bin/$1"
+}
+
+@test "what systemd says of itself and of a start is understood" {
+    export XDG_RUNTIME_DIR=$HOME
+    mkdir systemd
+    python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("systemd/private")'
+    says systemctl v248.3-1.fc34 0
+    run -1 --separate-stderr fluvio cluster start --supervisor systemd
+    [[ $stderr == *"has version 248, and 249 is the first"*"--supervisor guard"* ]]
+    says systemctl v253.10-1.fc38 0
+    says systemd-run "it cannot be" 1
+    run -1 --separate-stderr fluvio cluster start --supervisor systemd
+    [ "$stderr" = "it cannot be" ]
+    # Also where nobody is told how children end.
+    run -1 --separate-stderr python3 -c '
+import os, signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
+    [ "$stderr" = "it cannot be" ]
+    # One that does not go away is no server that is slow.
+    mkdir systemd/transient
+    touch "systemd/transient/$(unit fluvio-server)"
+    says systemctl "252 it stays" 1
+    run -1 --separate-stderr fluvio cluster shutdown
+    [[ $stderr == "cannot stop $(unit fluvio-server): 252 it stays" ]]
+}
+
 # ---- coming back ----
 
 @test "a killed server comes back, and with its guard, too" {
