@@ -344,8 +344,9 @@ GROUPS = [("topics", topics, 120), ("formats", formats, 120),
 def main():
     global cluster
     run = os.environ.get("FLV_REAL_FLUVIO", "")
-    cluster = Cluster(sys.argv[1], run).start()
+    cluster = Cluster(sys.argv[1], run)
     try:
+        cluster.start()
         for title, what, limit_s in GROUPS:
             if sys.argv[2:] and title not in sys.argv[2:]:
                 continue

@@ -293,8 +293,8 @@ GROUPS = {f.__name__: f for f in (http_events, mqtt, http_sink, sql_sink,
 def main():
     global cluster
     cluster = Cluster(sys.argv[1], os.environ.get("FLV_REAL_FLUVIO", ""))
-    cluster.start()
     try:
+        cluster.start()
         for title, run in GROUPS.items():
             if sys.argv[2:] and title not in sys.argv[2:]:
                 continue

@@ -3,6 +3,7 @@
 scripts/real-fluvio builds that program. To be imported; takes the place of
 harness.Server, which starts ours.
 """
+import ctypes
 import glob
 import json
 import os
@@ -19,6 +20,8 @@ from harness import CREATE, READY_S, SC_V, Closed, Raw, Server, Take, \
 HERE = os.path.dirname(os.path.abspath(__file__))
 SPU_ID = 5001
 SPU_ALREADY_EXISTS = 1004
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 
 def free_ports(count):
@@ -36,6 +39,11 @@ def spu_spec(public, private):
     host = text("127.0.0.1")
     return struct.pack(">iHI", SPU_ID, public, 1) + b"\1" + host + b"\0\0" + \
         struct.pack(">H", private) + host + b"\0" + b"\0\0"
+
+
+def die_with_us():
+    """In a child: who is killed in the middle leaves no cluster behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Cluster(Server):
@@ -78,7 +86,8 @@ class Cluster(Server):
                "FLUVIO_METRIC_SPU": os.path.join(self.work, "metric.sock")}
         with open(log, "ab") as out:
             return subprocess.Popen([self.run, *argv], env=env, stdout=out,
-                                    stderr=out, stdin=subprocess.DEVNULL)
+                                    stderr=out, stdin=subprocess.DEVNULL,
+                                    preexec_fn=die_with_us)
 
     def start(self):
         """Ready when it returns; with what it had, on the ports it had."""
