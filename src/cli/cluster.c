@@ -18,6 +18,7 @@
 #define TLS_OPTIONS 6 /* beside --tls: all or none */
 /* systemd ends by force what takes a minute. */
 #define UNIT_STOP_MS_MAX 90000
+#define UNIT_GONE_MS_MAX 1000
 
 struct cluster_conf {
     /* meaningful here */
@@ -629,7 +630,10 @@ static flv_rc stop_part(const struct cli_local *l,
                         "see; nothing was stopped",
                         part == CLI_SERVER ? l->data_dir : l->manager_dir);
     }
-    return h.held ? cli_local_stop(l, part, &h, err) : FLV_OK;
+    rc = h.held ? cli_local_stop(l, part, &h, err) : FLV_OK;
+    /* If it is not, a start says what that means. */
+    (void)cli_unit_gone(unit, UNIT_GONE_MS_MAX);
+    return rc;
 }
 
 /* Connectors outlive a manager that was killed with its guard. A new one finds

@@ -20,6 +20,7 @@
 #define READY_MS_MAX 120000
 /* What is left of a unit that nobody runs: failed, or about to be tried. */
 #define LEFT_MS_MAX 5000
+#define GONE_MS_MAX 1000
 #define WORDS_MAX 48
 #define LOG_TAIL_BYTES 4096
 
@@ -236,11 +237,7 @@ run_unit(struct launch *s, const char *program, struct flv_err *err)
                                .rust_log = s->rust_log,
                                .program = program,
                                .words = s->words + 1};
-    flv_rc rc = cli_unit_stop(s->unit, LEFT_MS_MAX, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    rc = cli_unit_run(&u, READY_MS_MAX, err);
+    flv_rc rc = cli_unit_run(&u, READY_MS_MAX, err);
     if (rc == FLV_E_TIMEOUT) {
         return late(s, err);
     }
@@ -303,6 +300,14 @@ static const char *const server_settings[] = {
     "OOMPolicy=continue",
     NULL};
 
+/* Ends what is left of a unit of that name. *out: the name is free. */
+static flv_rc free_unit(const char *unit, bool *out, struct flv_err *err)
+{
+    flv_rc rc = cli_unit_stop(unit, LEFT_MS_MAX, err);
+    *out = rc == FLV_OK && cli_unit_gone(unit, GONE_MS_MAX);
+    return rc;
+}
+
 flv_rc cli_local_start(const struct cli_local *l,
                        const struct cli_server_conf *conf,
                        struct cli_holder *out,
@@ -332,7 +337,9 @@ flv_rc cli_local_start(const struct cli_local *l,
         add_word(&s, "--insecure");
     }
     add_word(&s, "--guard");
-    flv_rc rc = launch_with(&s, "FLV_SERVER_OPTIONS", err);
+    bool is_free = true; /* if not, systemd says why */
+    flv_rc rc = s.unit != NULL ? free_unit(s.unit, &is_free, err) : FLV_OK;
+    rc = rc == FLV_OK ? launch_with(&s, "FLV_SERVER_OPTIONS", err) : rc;
     return rc == FLV_OK ? cli_local_holder(l, out, err) : rc;
 }
 
@@ -349,6 +356,17 @@ flv_rc cli_manager_start(const struct cli_local *l,
         "RestartSec=500ms",          "StartLimitIntervalSec=0",
         "SuccessExitStatus=130 143", "TimeoutStopSec=60s",
         "OOMPolicy=continue",        NULL};
+    if (as_unit) {
+        flv_rc rc = free_unit(l->manager_unit, &as_unit, err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+        if (!as_unit) {
+            fprintf(stderr, "connectors of an earlier manager run in its unit "
+                            "of systemd, so this one has a guard; `fluvio "
+                            "cluster shutdown` and start make a new unit\n");
+        }
+    }
     struct launch s = {.name = "fluvio-manager",
                        .log_file = l->manager_log,
                        .rust_log = rust_log,

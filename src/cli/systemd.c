@@ -22,6 +22,7 @@
 /* Hands variables over by name, so that no value is in the process list. */
 #define VERSION_MIN 249
 #define ASK_MS_MAX 5000
+#define POLL_MS 10
 #define WORDS_MAX 2048
 #define WORD_BYTES_MAX (128 << 10)
 
@@ -478,6 +479,18 @@ flv_rc cli_unit_stop(const char *name, uint32_t ms_max, struct flv_err *err)
                       first_line(&a));
     }
     return rc;
+}
+
+bool cli_unit_gone(const char *name, uint32_t ms_max)
+{
+    uint64_t end_ms = flv_clock_mono_ms() + ms_max;
+    while (cli_unit_exists(name)) {
+        if (flv_clock_mono_ms() >= end_ms) {
+            return false;
+        }
+        (void)poll(NULL, 0, POLL_MS);
+    }
+    return true;
 }
 
 /* "KEY=VALUE" on a line of its own. */

@@ -61,10 +61,13 @@ FLV_CHECKED flv_rc cli_unit_run(const struct cli_unit *u,
                                 struct flv_err *err);
 /* Is there such a unit: running, about to be started again, or failed? */
 bool cli_unit_exists(const char *name);
-/* Ends it, and returns when nothing is left of it. */
+/* Ends it. What it may have left running is not its own any more. */
 FLV_CHECKED flv_rc cli_unit_stop(const char *name,
                                  uint32_t ms_max,
                                  struct flv_err *err);
+/* Waits until systemd has forgotten it, so that another can be run under its
+ * name: a moment after its end, and not while what it left runs. */
+bool cli_unit_gone(const char *name, uint32_t ms_max);
 struct cli_unit_state {
     uint32_t restarts; /* since it was run */
     bool failed;       /* systemd has given it up */

@@ -75,7 +75,8 @@ setup() {
 }
 
 teardown() {
-    rm -rf "$SYSTEMD_HOME/run/systemd/user/$(unit fluvio-server).d"
+    rm -rf "$SYSTEMD_HOME/run/systemd/user/$(unit fluvio-server).d" \
+        "$SYSTEMD_HOME/run/systemd/user/$(unit fluvio-manager).d"
     cd /
     home_down
 }
@@ -107,14 +108,15 @@ is_active() {
 
 # All units of this home are gone, and so are their processes.
 nothing_left() {
-    [ -z "$(systemctl --user list-units --all --no-legend --plain "fluvio-*${HOME##*.}*")" ]
-    ! pgrep -f "fluvio-(server|manager) --data-dir $HOME/" >/dev/null
+    [ -z "$(systemctl --user list-units --all --no-legend --plain "fluvio-*${HOME##*.}*")" ] &&
+        ! pgrep -f "fluvio-(server|manager) --data-dir $HOME/" >/dev/null
 }
 
-# setting SECTION LINE: of the unit that this home's server will be.
+# setting SECTION LINE [PROGRAM]: of the unit that this home's server, or the
+# other program, will be.
 setting() {
     local dir
-    dir=$XDG_RUNTIME_DIR/systemd/user/$(unit fluvio-server).d
+    dir=$XDG_RUNTIME_DIR/systemd/user/$(unit "${3:-fluvio-server}").d
     mkdir -p "$dir"
     printf '[%s]\n%s\n' "$1" "$2" >"$dir/test.conf"
     systemctl --user daemon-reload
@@ -294,7 +296,7 @@ os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
     fluvio cluster start
     systemctl --user stop "$(unit fluvio-server)"
     systemctl --user stop "$(unit fluvio-manager)"
-    nothing_left
+    until_true 20 nothing_left
     run -0 grep -c stopped "$HOME/.fluvio/log/fluvio-server.log"
     [ "$output" = 2 ]
     run ! grep 'second signal' "$HOME/.fluvio/log/fluvio-server.log"
@@ -313,6 +315,31 @@ os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
     kill -9 "$(guard_pid)" "$(server_pid)"
     run -0 fluvio cluster shutdown
     [ "$output" = "Uninstalled fluvio local components" ]
+    nothing_left
+}
+
+@test "connectors that a stopped manager left are no hindrance to the next one" {
+    need_systemd
+    local pid connector
+    # Killed, and stopped before it is tried again.
+    setting Service RestartSec=1d fluvio-manager
+    fluvio cluster start
+    make_file c
+    fluvio connector create -c c.yml
+    until_true 20 is_state c Running
+    connector=$(cat "$(manager)/run/c.lock")
+    pid=$(manager_pid)
+    kill -9 "$pid"
+    until_true 20 eval '[ "$(systemctl --user show -P SubState "$(unit fluvio-manager)")" = auto-restart ]'
+    systemctl --user stop "$(unit fluvio-manager)"
+    kill -0 "$connector"
+    # It finds them running, and ends them in good order.
+    run -1 --separate-stderr fluvio cluster start
+    [[ $stderr == *"so this one has a guard"* ]]
+    until_true 20 is_new_manager "$pid" c
+    [ "$(cat "$(manager)/run/c.lock")" = "$connector" ]
+    fluvio cluster shutdown
+    run ! kill -0 "$connector"
     nothing_left
 }
 
