@@ -494,7 +494,9 @@ static void retain(struct flv_partition *p)
 }
 
 /* What was written to the page cache, once a second; where that would be more
- * than SYNCS_PER_TICK, in so many seconds that it is not. */
+ * than SYNCS_PER_TICK, in so many seconds that it is not. Who has waited for so
+ * long finds a place in one of the next: no more than fill them come before it
+ * a second time. */
 static void sync_in_turn(struct flv_partition *p)
 {
     struct flv_log_job *job;
@@ -505,9 +507,10 @@ static void sync_in_turn(struct flv_partition *p)
     p->env->dirty++;
     p->dirty_ticks++;
     if ((uint64_t)p->dirty_ticks * SYNCS_PER_TICK >= p->env->dirty_before &&
-        p->jobs[JOB_SYNC].job == NULL &&
+        p->env->synced < SYNCS_PER_TICK && p->jobs[JOB_SYNC].job == NULL &&
         (job = flv_log_sync_job(p->log)) != NULL) {
         submit(p, JOB_SYNC, job);
+        p->env->synced++;
         p->dirty_ticks = 0;
     }
 }

@@ -51,6 +51,7 @@ struct flv_part_env {
     struct flv_tail_pool tails;
     struct flv_sync_times syncs;
     uint32_t dirty, dirty_before; /* not synced, in this tick and the last */
+    uint32_t synced;              /* in turn, in this tick */
     uint32_t upkeeps;             /* under way */
     TAILQ_HEAD(flv_part_line, flv_partition) upkeep_line; /* wait for that */
     uint64_t disk_errors; /* jobs that the disk refused */

@@ -74,7 +74,7 @@ static void tick(struct flv_timer *timer)
     struct flv_server *s = FLV_OWNER_OF(timer, struct flv_server, tick);
     uint64_t now_ms = flv_loop_now_ms(s->loop);
     s->part_env.dirty_before = s->part_env.dirty;
-    s->part_env.dirty = 0;
+    s->part_env.dirty = s->part_env.synced = 0;
     for (size_t i = 0; i < s->topics.len; i++) {
         const struct flv_topic *t = s->topics.sorted[i];
         for (uint32_t p = 0; p < t->partition_count; p++) {

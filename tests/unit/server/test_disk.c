@@ -1,16 +1,20 @@
 #include "rig.h"
 
+#include "base/clock.h"
 #include "store/io.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* The real disk with switches, in memory that the server's process shares
  * with the test. */
 struct switches {
     atomic_bool full;       /* writes fail with ENOSPC */
     atomic_bool sync_fails; /* fdatasync fails with EIO */
+    sem_t flushes;          /* of page-cache topics, one after the other */
 };
 
 struct switched_io {
@@ -41,6 +45,9 @@ switched_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
 {
     if (atomic_load(&disk.switches->sync_fails)) {
         return flv_fail_sys(err, FLV_E_IO, EIO, "cannot sync the log");
+    }
+    if (site == FLV_SYNC_FLUSH) {
+        sem_post(&disk.switches->flushes);
     }
     return flv_io_posix()->ops->sync(file, site, err);
 }
@@ -76,6 +83,7 @@ static int setup(void **state)
     disk.switches = mmap(NULL, sizeof *disk.switches, PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(disk.switches != MAP_FAILED);
+    assert_int_equal(sem_init(&disk.switches->flushes, 1, 0), 0);
     rig_init(&b.rig);
     b.rig.conf.io = &disk.io;
     rig_start(&b.rig);
@@ -178,6 +186,60 @@ static void topic_that_cannot_be_made_leaves_no_trace(void **state)
         rig_produce(&b->spu, "u", 2, flv_buf_slice(&b->batch), NULL), 0);
 }
 
+/* The next one that the server does; when, in ms. */
+static uint64_t wait_for_flush(void)
+{
+    struct timespec until;
+    int rc;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 60;
+    while ((rc = sem_timedwait(&disk.switches->flushes, &until)) != 0 &&
+           errno == EINTR) {
+    }
+    assert_int_equal(rc, 0);
+    return flv_clock_mono_ms();
+}
+
+/* 256 partitions in a second, also when more want it in the same one. */
+static void syncs_of_many_partitions_do_not_come_at_once(void **state)
+{
+    enum { MANY = 600 };
+    struct both *b = *state;
+    struct flv_wire_topic_create_ext req = {
+        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE,
+        .create.common.name = flv_slice_str("many"),
+        .create.spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
+                                     .computed = {.partitions = MANY,
+                                                  .replication_factor = 1}},
+                        .compression = FLV_WIRE_COMPRESSION_ANY}};
+    static struct flv_wire_produce_partition parts[MANY];
+    struct flv_wire_produce_topic topic = {.name = flv_slice_str("many")};
+    struct flv_wire_produce_request all = {.acks = 1};
+    struct flv_wire_produce_response resp;
+    struct flv_wire_status status;
+    uint64_t first_ms, last_ms = 0;
+    link_call(&b->sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
+              &flv_wire_topic_create_ext_schema, &req, &flv_wire_status_schema,
+              &status);
+    assert_int_equal(status.error.code, 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        parts[i] = (struct flv_wire_produce_partition){
+            .partition = i, .records = flv_buf_slice(&b->batch)};
+    }
+    topic.partitions.at = parts;
+    topic.partitions.len = MANY;
+    all.topics.at = &topic;
+    all.topics.len = 1;
+    link_call(&b->spu, FLV_API_SPU_PRODUCE, 25,
+              &flv_wire_produce_request_schema, &all,
+              &flv_wire_produce_response_schema, &resp);
+    first_ms = wait_for_flush();
+    for (uint32_t i = 1; i < MANY; i++) {
+        last_ms = wait_for_flush();
+    }
+    assert_true(last_ms - first_ms >= 1000); /* in three turns */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -185,6 +247,7 @@ int main(void)
         T(full_disk_is_told_and_passes),
         T(failed_sync_poisons_until_restart),
         T(topic_that_cannot_be_made_leaves_no_trace),
+        T(syncs_of_many_partitions_do_not_come_at_once),
     };
     cmocka_set_test_filter(getenv("RIG_TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
