@@ -80,8 +80,8 @@ struct twin {
     struct flv_log *log; /* NULL between lives */
     struct flv_log_job *commit, *upkeep;
     bool commit_ran, upkeep_ran;
-    bool disk;
-    bool exists; /* an open has succeeded: it must be there */
+    bool disk, was_disk; /* durability, now and when it was written to */
+    bool exists;         /* an open has succeeded: it must be there */
     bool maybe_deleted;
     struct content model;     /* what was written, from some start on */
     struct content uncertain; /* one group that may follow it */
@@ -779,7 +779,7 @@ static void compare_all(struct twin *t, struct content *found, bool power)
     if (!t->broken && found->len > 0 && !found->at[found->len - 1].ends) {
         broken(t, "ends at %" PRId64 ", inside a record set", end);
     }
-    if (!t->broken && !(power && !t->disk) && from + found->len < sure) {
+    if (!t->broken && !(power && !t->was_disk) && from + found->len < sure) {
         broken(t, "lost acknowledged batches");
     }
     clear(&all);
@@ -881,13 +881,19 @@ verify(struct twin *t, const struct flv_log_report *report, bool power)
     clear(&t->uncertain);
     t->model = found;
     t->start_high = flv_log_start_offset(t->log);
-    t->promised = t->disk ? flv_log_leo(t->log) : flv_log_hw(t->log);
+    /* What was on disk is there, whether or not this log can prove it. */
+    if (t->disk) {
+        t->promised = flv_log_leo(t->log);
+    } else if (flv_log_hw(t->log) > t->promised) {
+        t->promised = flv_log_hw(t->log);
+    }
     t->stats->torn += report->torn_bytes > 0;
     t->exists = true;
     t->closed_clean = false;
-    if (power && !t->disk) {
+    if (power && !t->was_disk) {
         reset_clients(t);
     }
+    t->was_disk = t->disk;
 }
 
 static void forget_log(struct twin *t)
@@ -921,6 +927,11 @@ static void end_deletion(struct twin *t)
 
 static void open_log(struct twin *t, bool power)
 {
+    if (below(t, 6) == 0) { /* its settings were changed meanwhile */
+        t->disk = !t->disk;
+        t->conf.durability =
+            t->disk ? FLV_DURABLE_DISK : FLV_DURABLE_PAGE_CACHE;
+    }
     for (unsigned attempt = 0; !t->broken; attempt++) {
         struct sim_faults faults = t->sim.faults;
         struct flv_log_report report = {0};
