@@ -204,8 +204,7 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
                    job->roll ? log->leo : active->head.base_offset);
     }
     job->room_end = room_end(log, job);
-    job->again_from = log->again_from;
-    job->again_end = log->again_end;
+    flv__log_write_again(log, job);
     job->segment = active;
     job->segment->holds++;
     job->out = true;

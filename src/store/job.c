@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "store/log_impl.h"
+#include "store/scan.h"
 #include "wire/crc32c.h"
 
 #define IOV_MAX_OF_GROUP 256 /* appends in one call */
@@ -24,15 +25,30 @@ static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
 }
 
 /* Before a sync that has to cover what was there at open: what an earlier one
- * failed to write is in memory, where it counts as written, and nowhere
- * else. */
+ * failed to write is in memory, where it counts as written, and nowhere else.
+ * Since it was read it may have been dropped there, as what is written may be:
+ * so it is looked at again, as it will be on disk. */
 static flv_rc write_again(struct flv_log_job *job, struct flv_file *file)
 {
+    const struct flv_log *log = job->log;
+    struct flv__scan scan;
+    flv_rc rc;
+
     if (job->again_from == job->again_end) {
         return FLV_OK;
     }
-    return flv_io_copy(file, job->log->dir, job->again_from, job->again_end,
-                       file, job->again_from, &job->err);
+    rc = flv_io_copy(file, log->dir, job->again_from, job->again_end, file,
+                     job->again_from, &job->err);
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    flv__scan_init(&scan, file, log->dir, job->again_end, &job->segment->head);
+    scan.pos = job->again_from;
+    scan.next_offset = job->again_offset;
+    scan.next_group = job->again_group;
+    rc = flv__scan_all(&scan, &job->err);
+    flv__scan_deinit(&scan);
+    return rc;
 }
 
 /* A segment that others follow ends with its last group. */

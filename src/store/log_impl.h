@@ -68,6 +68,8 @@ struct flv_log_job {
 
     /* what recovery kept and nobody has synced: to be written again first */
     uint64_t again_from, again_end; /* positions in `segment` */
+    uint64_t again_group;           /* the first one */
+    int64_t again_offset;
 
     /* sync and upkeep */
     bool flush; /* sync the segment's file first */
@@ -165,6 +167,15 @@ static inline void flv__queue_move(struct flv__queue *to,
 static inline void flv__log_wrote_again(struct flv_log *log)
 {
     log->again_from = log->again_end = 0;
+}
+
+static inline void flv__log_write_again(const struct flv_log *log,
+                                        struct flv_log_job *job)
+{
+    job->again_from = log->again_from;
+    job->again_end = log->again_end;
+    job->again_group = log->synced + 1;
+    job->again_offset = log->hw;
 }
 
 /* log.c */

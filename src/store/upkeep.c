@@ -34,8 +34,7 @@ static struct flv_log_job *send_upkeep(struct flv_log *log)
         .next_offset = log->leo,
         .next_group = log->next_group,
     };
-    job->again_from = log->again_from;
-    job->again_end = log->again_end;
+    flv__log_write_again(log, job);
     job->segment = flv__active(log);
     job->segment->holds++;
     job->out = true;

@@ -365,6 +365,32 @@ static void a_page_cache_log_is_served_at_once_and_synced_later(void **state)
     assert_int_equal(flv_log_leo(w->log), 4);
 }
 
+/* What a failed write left in memory is dropped there like anything that is
+ * written; then something else is read, and is not said to be synced. */
+static void what_changed_since_it_was_opened_is_not_synced(void **state)
+{
+    struct world *w = *state;
+    uint8_t *bytes;
+    size_t len = 0;
+
+    w->conf.durability = FLV_DURABLE_PAGE_CACHE;
+    reopen(w, NULL);
+    append_plain(w->log, 10);
+    assert_int_equal(run_job(flv_log_sync_job(w->log)), FLV_OK);
+    append_plain(w->log, 10);
+    append_plain(w->log, 10);
+    reopen(w, NULL);
+    assert_int_equal(flv_log_leo(w->log), 3);
+    assert_int_equal(flv_log_hw(w->log), 1);
+    bytes = sim_bytes(&w->disk, LOG_DIR "/00000000000000000000.log", &len);
+    bytes[len - 1] ^= 1;
+    assert_int_equal(run_job(flv_log_sync_job(w->log)), FLV_E_CORRUPT);
+    assert_int_equal(flv_log_hw(w->log), 1);
+    reopen(w, NULL);
+    assert_int_equal(flv_log_leo(w->log), 2);
+    assert_int_equal(append_plain(w->log, 10), 2);
+}
+
 static void a_log_at_rest_makes_a_checkpoint(void **state)
 {
     struct world *w = *state;
@@ -443,6 +469,7 @@ int main(void)
         TEST(canceling_ends_what_waits),
         TEST(a_page_cache_log_tells_after_the_write),
         TEST(a_page_cache_log_is_served_at_once_and_synced_later),
+        TEST(what_changed_since_it_was_opened_is_not_synced),
         TEST(a_log_at_rest_makes_a_checkpoint),
         TEST(a_callback_may_stage_again),
     };
