@@ -4,7 +4,7 @@
     FLV_REAL_FLUVIO=FOLDER cluster_connectors.py BIN_DIR [GROUP]
 
 Each of them is killed (kill -9) and started again while records flow, and so
-is the cluster's SPU.
+is the cluster's SPU, FLV_ROUNDS (6) times in all.
 """
 import json
 import os
