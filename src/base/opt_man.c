@@ -265,7 +265,7 @@ flv_args_man(const struct flv_cmd *const *path, size_t depth, struct flv_buf *b)
     struct flv_buf scratch;
 
     assert(depth >= 1 && depth <= FLV_ARGS_DEPTH_MAX);
-    memcpy(below, path, depth * sizeof(*path));
+    memcpy(below, path, depth * sizeof(const struct flv_cmd *));
     flv_buf_init(&scratch, TEXT_BYTES_MAX);
     add_head(&o, path, depth);
     flv_out_str(&o, ".SH SYNOPSIS\n");

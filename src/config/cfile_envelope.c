@@ -1,6 +1,8 @@
 /* Kafka Connect's form of a connector: {"name": N, "config": {...}}. */
 #include "config/cfile.h"
 
+#include <assert.h>
+
 #include "config/doc_priv.h"
 
 /* What stands at the top of a flat file, wherever it stood before. */
@@ -128,6 +130,7 @@ flv_rc flv__cfile_unwrap(struct flv_doc *doc, struct flv_err *err)
             config = root->items[2 * i + 1];
         }
     }
+    assert(config != NULL); /* what makes it an envelope */
     p.root = new_map(doc, root, root->count + config->count + 1);
     p.params = new_map(doc, config, config->count);
     p.key = renamed(doc, config_key, params);

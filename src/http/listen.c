@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,13 +34,14 @@ static uint16_t port_of(int fd)
 {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof(addr);
-    in_port_t port = 0;
-    if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0) {
-        port = addr.ss_family == AF_INET6
-                   ? ((const struct sockaddr_in6 *)&addr)->sin6_port
-                   : ((const struct sockaddr_in *)&addr)->sin_port;
+    struct sockaddr_in6 six = {0};
+    struct sockaddr_in four = {0};
+    if (getsockname(fd, (struct sockaddr *)&addr, &len) != 0) {
+        return 0;
     }
-    return ntohs(port);
+    memcpy(&six, &addr, sizeof(six));
+    memcpy(&four, &addr, sizeof(four));
+    return ntohs(addr.ss_family == AF_INET6 ? six.sin6_port : four.sin_port);
 }
 
 flv_rc flv_http_listen(const char *host,

@@ -105,12 +105,13 @@ static bool reserve(struct flv_topic *t, uint32_t count)
     if (t->deduper_count >= count) {
         return true;
     }
-    struct flv_deduper **more = flv_zalloc(count, sizeof(*more));
+    struct flv_deduper **more = flv_zalloc(count, sizeof(struct flv_deduper *));
     if (more == NULL) {
         return false;
     }
     if (t->deduper_count > 0) {
-        memcpy(more, t->dedupers, t->deduper_count * sizeof(*more));
+        memcpy(more, t->dedupers,
+               t->deduper_count * sizeof(struct flv_deduper *));
     }
     flv_free(t->dedupers);
     t->dedupers = more;
