@@ -429,10 +429,12 @@ arrived() {
 # ---- the units of the package ----
 
 # packaged UNIT...: the user's units, for the programs and the folders of here.
+# The programs as they are shipped: a sanitizer looks for leaks by means that the
+# locks refuse.
 packaged() {
     local name
     for name in "$@"; do
-        sed "s,^ExecStart=,&$FLV_BIN/,; s,%h/,$HOME/,; s,:9003,:$FLV_SC_PORT," \
+        sed "s,^ExecStart=,&${FLV_RELEASE_BIN:-$FLV_BIN}/,; s,%h/,$HOME/,; s,:9003,:$FLV_SC_PORT," \
             "$ROOT/packaging/systemd/user/fluvio-$name.service" \
             >"$XDG_RUNTIME_DIR/systemd/user/fluvio-$name.service"
     done
