@@ -35,7 +35,7 @@ static bool is_printable(struct flv_slice s)
 {
     size_t from = 0;
     for (size_t i = 0; i <= s.len; i++) {
-        if (i == s.len || strchr("\n\t\r", s.data[i]) != NULL) {
+        if (i == s.len || memchr("\n\t\r", s.data[i], 3) != NULL) {
             if (!flv_text_is_tidy(flv_slice(s.data + from, i - from))) {
                 return false;
             }
