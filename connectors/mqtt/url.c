@@ -15,30 +15,6 @@ static const struct {
                {"ssl://", true},
                {"tls://", true}};
 
-/* %XX decoded; false: too long, a bad escape, or a NUL. */
-static bool unescape(const char *from, size_t len, char *out, size_t size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = from[i];
-        if (c == '%') {
-            int hi = i + 1 < len ? flv_text_hex_digit(from[i + 1]) : -1;
-            int lo = i + 2 < len ? flv_text_hex_digit(from[i + 2]) : -1;
-            if (hi < 0 || lo < 0) {
-                return false;
-            }
-            c = (char)(hi * 16 + lo);
-            i += 2;
-        }
-        if (c == '\0' || n + 1 >= size) {
-            return false;
-        }
-        out[n++] = c;
-    }
-    out[n] = '\0';
-    return true;
-}
-
 /* user[:password] in front of the '@'. */
 static flv_rc
 read_user(const char *text, size_t len, struct mqtt_url *out, struct flv_err *e)
@@ -47,9 +23,10 @@ read_user(const char *text, size_t len, struct mqtt_url *out, struct flv_err *e)
     size_t user = colon != NULL ? (size_t)(colon - text) : len;
     out->has_user = true;
     out->has_password = colon != NULL;
-    if (!unescape(text, user, out->user, sizeof(out->user)) ||
-        (colon != NULL && !unescape(colon + 1, len - user - 1, out->password,
-                                    sizeof(out->password)))) {
+    if (!flv_text_unpercent(text, user, out->user, sizeof(out->user)) ||
+        (colon != NULL &&
+         !flv_text_unpercent(colon + 1, len - user - 1, out->password,
+                             sizeof(out->password)))) {
         return flv_fail(e, FLV_E_USAGE,
                         "mqtt-url: the user or password is longer than %d "
                         "bytes or has a bad %%-escape",
@@ -70,8 +47,8 @@ read_query(const char *query, struct mqtt_url *out, struct flv_err *err)
                             "?client_id=NAME is",
                             (int)strcspn(query, "=&"), query);
         }
-        if (!unescape(query + 10, len - 10, out->client_id,
-                      sizeof(out->client_id))) {
+        if (!flv_text_unpercent(query + 10, len - 10, out->client_id,
+                                sizeof(out->client_id))) {
             return flv_fail(err, FLV_E_USAGE,
                             "mqtt-url: client_id is longer than %d bytes or "
                             "has a bad %%-escape",

@@ -94,6 +94,9 @@ bool flv_text_is_json(struct flv_slice s);
 
 /* The value of a hex digit of either case; -1: it is none. */
 int flv_text_hex_digit(char c);
+/* Decodes the %XX of a URL's part and ends it with a NUL; false: a bad escape,
+ * a NUL in it, or more than `size` holds. */
+bool flv_text_unpercent(const char *from, size_t len, char *out, size_t size);
 /* Lower-case hex. Reading takes both cases and wants an even length. */
 FLV_CHECKED flv_rc flv_text_hex(struct flv_buf *b, struct flv_slice s);
 FLV_CHECKED flv_rc flv_text_unhex(struct flv_buf *b,

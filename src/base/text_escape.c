@@ -263,6 +263,32 @@ int flv_text_hex_digit(char c)
     return -1;
 }
 
+bool flv_text_unpercent(const char *from, size_t len, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = from[i];
+
+        if (c == '%') {
+            int high = i + 1 < len ? flv_text_hex_digit(from[i + 1]) : -1;
+            int low = i + 2 < len ? flv_text_hex_digit(from[i + 2]) : -1;
+
+            if (high < 0 || low < 0) {
+                return false;
+            }
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (c == '\0' || n + 1 >= size) {
+            return false;
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    return true;
+}
+
 flv_rc flv_text_unhex(struct flv_buf *b, const char *text, struct flv_err *err)
 {
     size_t len = strlen(text), before = b->len;

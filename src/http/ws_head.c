@@ -30,31 +30,6 @@ bool flv_ws_is_url(const char *url)
     return behind_scheme(url, &tls) != NULL;
 }
 
-/* user:password in front of the '@', %XX decoded. */
-static bool read_user(const char *from, size_t len, char *out, size_t size)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = from[i];
-        if (c == '%') {
-            int hi = i + 1 < len ? flv_text_hex_digit(from[i + 1]) : -1;
-            int lo =
-                hi >= 0 && i + 2 < len ? flv_text_hex_digit(from[i + 2]) : -1;
-            if (lo < 0) {
-                return false;
-            }
-            c = (char)(hi * 16 + lo);
-            i += 2;
-        }
-        if (c == '\0' || n + 1 >= size) {
-            return false;
-        }
-        out[n++] = c;
-    }
-    out[n] = '\0';
-    return true;
-}
-
 /* What a request line can carry: no blanks, nothing beyond ASCII. */
 static bool read_target(const char *from, char *out, size_t size)
 {
@@ -107,8 +82,8 @@ flv_ws_url_read(const char *url, struct flv_ws_url *out, struct flv_err *err)
     const char *target = rest + len;
     const char *sign = memrchr(rest, '@', len);
     const char *host = sign != NULL ? sign + 1 : rest;
-    if (sign != NULL &&
-        !read_user(rest, (size_t)(sign - rest), u.user, sizeof(u.user))) {
+    if (sign != NULL && !flv_text_unpercent(rest, (size_t)(sign - rest), u.user,
+                                            sizeof(u.user))) {
         return flv_fail(err, FLV_E_USAGE,
                         "endpoint: the user or password in \"%s\" is longer "
                         "than %d bytes or has a bad %%-escape",
