@@ -59,8 +59,6 @@ static void prepare(struct call *c, const char *url, const char *body, long len)
     curl_easy_setopt(c->easy, CURLOPT_PRIVATE, (char *)c);
 }
 
-/* Of this process, in user and kernel mode. */
-
 /* How many of those that ended were not answered with 2xx. */
 static uint64_t
 take(CURLM *multi, uint64_t *sent, uint64_t total, uint64_t *done)

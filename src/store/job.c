@@ -34,7 +34,7 @@ static flv_rc write_again(struct flv_log_job *job, struct flv_file *file)
     struct flv__scan scan;
     flv_rc rc;
 
-    if (job->again_from == job->again_end) {
+    if (job->again_end == 0) {
         return FLV_OK;
     }
     rc = flv_io_copy(file, log->dir, job->again_from, job->again_end, file,
@@ -69,13 +69,11 @@ static bool roll(struct flv_log_job *job)
     struct flv_file *old = job->segment->file;
     flv_rc rc = write_again(job, old);
 
-    if (rc == FLV_E_NOSPACE || rc == FLV_E_NOMEM) {
+    if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
         return false;
     }
-    if (rc == FLV_OK) {
-        rc = cut_room(job, old);
-    }
+    rc = cut_room(job, old);
     if (rc == FLV_OK) {
         rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
     }

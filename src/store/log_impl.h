@@ -67,7 +67,7 @@ struct flv_log_job {
     struct flv__segment *fresh; /* owned until published */
 
     /* what recovery kept and nobody has synced: to be written again first */
-    uint64_t again_from, again_end; /* positions in `segment` */
+    uint64_t again_from, again_end; /* positions in `segment`; end 0: none */
     uint64_t again_group;           /* the first one */
     int64_t again_offset;
 
@@ -116,9 +116,9 @@ struct flv_log {
     bool closing;   /* canceled: no more appends */
     bool roll_due;  /* the active segment is old enough */
     bool unsettled; /* the active file's end may not be on disk */
-    /* Of a page-cache topic: what was there at open and nothing proved to be
-     * synced, in the active segment; both the same: nothing. */
-    uint64_t again_from, again_end;
+    /* Of a page-cache topic: where what was there at open ends, of which
+     * nothing proved that it is synced from hw_pos on; 0: nothing. */
+    uint64_t again_end;
     struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
 };
 
@@ -166,13 +166,13 @@ static inline void flv__queue_move(struct flv__queue *to,
 /* What was to be written again is on disk. */
 static inline void flv__log_wrote_again(struct flv_log *log)
 {
-    log->again_from = log->again_end = 0;
+    log->again_end = 0;
 }
 
 static inline void flv__log_write_again(const struct flv_log *log,
                                         struct flv_log_job *job)
 {
-    job->again_from = log->again_from;
+    job->again_from = log->hw_pos;
     job->again_end = log->again_end;
     job->again_group = log->synced + 1;
     job->again_offset = log->hw;

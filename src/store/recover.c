@@ -968,7 +968,6 @@ static void finish(struct recovery *r)
     log->hw_pos = flv__active(log)->bytes;
     log->synced = log->next_group - 1;
     if (r->unproven.pos > 0 && r->unproven.pos < log->hw_pos) {
-        log->again_from = r->unproven.pos;
         log->again_end = log->hw_pos;
         log->hw = r->unproven.offset;
         log->hw_pos = r->unproven.pos;

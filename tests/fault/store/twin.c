@@ -907,7 +907,6 @@ static void forget_log(struct twin *t)
     t->conf.log_id++;
 }
 
-/* Opens, through any number of failures and crashes. */
 /* It is gone, but until its directory is synced a power cut brings it back:
  * nobody makes another in its place before that. */
 static void end_deletion(struct twin *t)
@@ -925,6 +924,7 @@ static void end_deletion(struct twin *t)
     forget_log(t);
 }
 
+/* Opens, through any number of failures and crashes. */
 static void open_log(struct twin *t, bool power)
 {
     if (below(t, 6) == 0) { /* its settings were changed meanwhile */
