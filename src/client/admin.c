@@ -273,8 +273,7 @@ static flv_rc fill_dedup(struct admin_op *o,
     out->with.len = (uint32_t)count;
     out->count = from->count;
     out->age.has = from->age_ms > 0;
-    out->age.v.seconds = from->age_ms / 1000;
-    out->age.v.nanos = (uint32_t)(from->age_ms % 1000) * 1000000;
+    out->age.v = flv_wire_duration_of_ms(from->age_ms);
     return FLV_OK;
 }
 

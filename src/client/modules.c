@@ -244,9 +244,7 @@ static void fill_params(const struct flv_smartmodule_use *use,
         out->lookback.has = true;
         out->lookback.v.last = use->look_back_last;
         out->lookback.v.age.has = use->look_back_age_ms > 0;
-        out->lookback.v.age.v.seconds = use->look_back_age_ms / 1000;
-        out->lookback.v.age.v.nanos =
-            (uint32_t)(use->look_back_age_ms % 1000) * 1000000;
+        out->lookback.v.age.v = flv_wire_duration_of_ms(use->look_back_age_ms);
     }
 }
 

@@ -30,6 +30,14 @@ static inline uint64_t flv_wire_duration_ms(const struct flv_wire_duration *d)
            d->nanos / 1000000;
 }
 
+static inline struct flv_wire_duration flv_wire_duration_of_ms(uint64_t ms)
+{
+    return (struct flv_wire_duration){
+        .seconds = ms / 1000,
+        .nanos = (uint32_t)(ms % 1000) * 1000000,
+    };
+}
+
 struct flv_wire_pair { /* an entry of map<str, str> */
     struct flv_slice key, value;
 };
