@@ -130,6 +130,17 @@ manager_pid() {
     field "$(manager)/manager.json" 'd["pid"]' 2>/dev/null
 }
 
+# Starts all with a connector, and kills the manager: the pids of both.
+kill_busy_manager() {
+    fluvio cluster start
+    make_file c
+    fluvio connector create -c c.yml
+    until_true 20 is_state c Running
+    connector=$(cat "$(manager)/run/c.lock")
+    pid=$(manager_pid)
+    kill -9 "$pid"
+}
+
 is_new() {
     local pid
     pid=$(server_pid)
@@ -272,13 +283,7 @@ os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
 @test "a killed manager comes back and finds its connector running" {
     need_systemd
     local pid connector
-    fluvio cluster start
-    make_file c
-    fluvio connector create -c c.yml
-    until_true 20 is_state c Running
-    connector=$(cat "$(manager)/run/c.lock")
-    pid=$(manager_pid)
-    kill -9 "$pid"
+    kill_busy_manager
     until_true 20 is_new_manager "$pid" c
     [ "$(cat "$(manager)/run/c.lock")" = "$connector" ]
     kill -0 "$connector"
@@ -323,13 +328,7 @@ os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
     local pid connector
     # Killed, and stopped before it is tried again.
     setting Service RestartSec=1d fluvio-manager
-    fluvio cluster start
-    make_file c
-    fluvio connector create -c c.yml
-    until_true 20 is_state c Running
-    connector=$(cat "$(manager)/run/c.lock")
-    pid=$(manager_pid)
-    kill -9 "$pid"
+    kill_busy_manager
     until_true 20 eval '[ "$(systemctl --user show -P SubState "$(unit fluvio-manager)")" = auto-restart ]'
     systemctl --user stop "$(unit fluvio-manager)"
     kill -0 "$connector"

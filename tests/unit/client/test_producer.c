@@ -190,28 +190,43 @@ static enum fake_act every_third_breaks(struct fake *f,
                          : FAKE_ACT_ANSWER;
 }
 
-static void losses_neither_repeat_nor_lose_nor_reorder(void **state)
+/* Sends so many records through a server that answers like that, and finds
+ * each of them stored, in order; how often it was connected to. */
+static unsigned
+all_are_stored(enum fake_act (*on_produce)(struct fake *f,
+                                           uint32_t partition,
+                                           const struct flv_batch_header *h,
+                                           int16_t *code),
+               bool refuses_gaps,
+               unsigned records)
 {
     const struct flv_producer_conf conf = small_batches();
     struct flv_producer *p = NULL;
     struct rig r;
-    unsigned n = 0;
+    unsigned n = 0, connects;
 
-    (void)state;
     forget_sends();
     rig_init(&r);
-    r.f.on_produce = every_third_breaks;
+    r.f.refuses_gaps = refuses_gaps;
+    r.f.on_produce = on_produce;
     r.f.user = &n;
     rig_client(&r, 0);
     p = open_producer(&r, &conf);
-    for (unsigned i = 0; i < 120; i++) {
+    for (unsigned i = 0; i < records; i++) {
         assert_int_equal(send_n(p, i, -1), FLV_OK);
     }
     flush(&r, p);
-    assert_stored(&r, 120);
-    assert_true(r.f.connects > 5);
+    assert_stored(&r, records);
+    connects = r.f.connects;
     close_producer(&r, p);
     rig_deinit(&r);
+    return connects;
+}
+
+static void losses_neither_repeat_nor_lose_nor_reorder(void **state)
+{
+    (void)state;
+    assert_true(all_are_stored(every_third_breaks, true, 120) > 5);
 }
 
 static enum fake_act errors_that_pass(struct fake *f,
@@ -235,25 +250,8 @@ static enum fake_act errors_that_pass(struct fake *f,
 
 static void errors_that_pass_keep_the_order(void **state)
 {
-    const struct flv_producer_conf conf = small_batches();
-    struct flv_producer *p = NULL;
-    struct rig r;
-    unsigned n = 0;
-
     (void)state;
-    forget_sends();
-    rig_init(&r);
-    r.f.on_produce = errors_that_pass;
-    r.f.user = &n;
-    rig_client(&r, 0);
-    p = open_producer(&r, &conf);
-    for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(send_n(p, i, -1), FLV_OK);
-    }
-    flush(&r, p);
-    assert_stored(&r, 100);
-    close_producer(&r, p);
-    rig_deinit(&r);
+    (void)all_are_stored(errors_that_pass, true, 100);
 }
 
 static enum fake_act not_yet_the_leader(struct fake *f,
@@ -277,27 +275,8 @@ static enum fake_act not_yet_the_leader(struct fake *f,
  * a connection comes too early, those behind it do not. */
 static void a_leader_to_be_gets_the_first_batch_alone(void **state)
 {
-    const struct flv_producer_conf conf = small_batches();
-    struct flv_producer *p = NULL;
-    struct rig r;
-    unsigned n = 0;
-
     (void)state;
-    forget_sends();
-    rig_init(&r);
-    r.f.refuses_gaps = false;
-    r.f.on_produce = not_yet_the_leader;
-    r.f.user = &n;
-    rig_client(&r, 0);
-    p = open_producer(&r, &conf);
-    for (unsigned i = 0; i < 120; i++) {
-        assert_int_equal(send_n(p, i, -1), FLV_OK);
-    }
-    flush(&r, p);
-    assert_stored(&r, 120);
-    assert_true(r.f.connects > 5);
-    close_producer(&r, p);
-    rig_deinit(&r);
+    assert_true(all_are_stored(not_yet_the_leader, false, 120) > 5);
 }
 
 static enum fake_act second_is_refused(struct fake *f,
