@@ -81,8 +81,8 @@ flv_rc flv_status_refuse(const struct flv_request *r,
                          int16_t code,
                          const char *message);
 
-/* A status that is answered when a change is through; whoever answers frees it
- * with flv_free(). */
+/* A status that is answered when a change is through, by
+ * flv_status_later_done(), or by who frees it with flv_free(). */
 struct flv_status_later {
     struct flv_token token;
     size_t name_len;
@@ -91,6 +91,9 @@ struct flv_status_later {
 /* NULL: no memory. */
 struct flv_status_later *flv_status_later_new(const struct flv_request *r,
                                               struct flv_slice name);
+
+/* Answers, ctx being one of them, and frees it. */
+void flv_status_later_done(void *ctx, int16_t code, const char *why);
 
 /* Fluvio's filters are parts of names; none at all shows everything. */
 bool flv_list_wants(const struct flv_wire_list_request *req, const char *name);

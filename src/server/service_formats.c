@@ -10,14 +10,6 @@
 
 /* ---- create and delete ---- */
 
-static void change_done(void *ctx, int16_t code, const char *why)
-{
-    struct flv_status_later *c = ctx;
-    flv_status_answer(&c->token, flv_slice(c->name, c->name_len),
-                      flv_wire_error_text(code, why), why);
-    flv_free(c);
-}
-
 flv_rc flv_format_create_serve(struct flv_request *r,
                                struct flv_slice body,
                                struct flv_err *err)
@@ -44,7 +36,7 @@ flv_rc flv_format_create_serve(struct flv_request *r,
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    flv_formats_create(&s->formats, name, &req.spec, change_done, c);
+    flv_formats_create(&s->formats, name, &req.spec, flv_status_later_done, c);
     return FLV_OK;
 }
 
@@ -60,7 +52,8 @@ flv_rc flv_format_delete_serve(struct flv_request *r,
     if (c == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    flv_formats_delete(&r->peer->server->formats, name, change_done, c);
+    flv_formats_delete(&r->peer->server->formats, name, flv_status_later_done,
+                       c);
     return FLV_OK;
 }
 

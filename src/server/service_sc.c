@@ -10,7 +10,6 @@
 #include "wire/ext.h"
 #include "wire/sc.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,12 +53,12 @@ struct flv_status_later *flv_status_later_new(const struct flv_request *r,
     return l;
 }
 
-static void answer_status(struct flv_token *t,
-                          struct flv_slice name,
-                          int16_t code,
-                          const char *message)
+void flv_status_later_done(void *ctx, int16_t code, const char *why)
 {
-    flv_status_answer(t, name, flv_wire_error_text(code, message), message);
+    struct flv_status_later *l = ctx;
+    flv_status_answer(&l->token, flv_slice(l->name, l->name_len),
+                      flv_wire_error_text(code, why), why);
+    flv_free(l);
 }
 
 /* A change of the topic failed and may have been made nevertheless. */
@@ -68,31 +67,6 @@ static flv_rc refuse_doubt(const struct flv_request *r, struct flv_slice name)
     return flv_status_refuse(
         r, name, FLV_WIRE_TOPIC_ERROR,
         "a change of this topic failed; " FLV_TOPIC_DOUBT_TEXT);
-}
-
-/* An answer that a topic operation gives later. */
-struct later {
-    struct flv_token token;
-    char name[FLV_TOPIC_NAME_MAX + 1];
-};
-
-static struct later *later_new(const struct flv_request *r,
-                               struct flv_slice name)
-{
-    struct later *l = flv_zalloc(1, sizeof *l);
-    if (l != NULL) {
-        assert(name.len <= FLV_TOPIC_NAME_MAX);
-        l->token = flv_peer_hold(r);
-        memcpy(l->name, name.data, name.len);
-    }
-    return l;
-}
-
-static void later_done(void *ctx, int16_t code, const char *why)
-{
-    struct later *l = ctx;
-    answer_status(&l->token, flv_slice_str(l->name), code, why);
-    flv_free(l);
 }
 
 /* ---- objects that this version does not have ---- */
@@ -191,12 +165,13 @@ static flv_rc create(const struct flv_request *r,
         return flv_status_refuse(r, name, code,
                                  code != FLV_WIRE_NONE ? why : NULL);
     }
-    struct later *l = later_new(r, name);
+    struct flv_status_later *l = flv_status_later_new(r, name);
     if (l == NULL) {
         return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ERROR,
                                  "out of memory");
     }
-    flv_lifecycle_create(s, name, &req->spec, durability, later_done, l);
+    flv_lifecycle_create(s, name, &req->spec, durability, flv_status_later_done,
+                         l);
     return FLV_OK;
 }
 
@@ -320,12 +295,12 @@ static flv_rc serve_delete(struct flv_request *r,
     if (t == NULL) {
         return FLV_OK;
     }
-    struct later *l = later_new(r, req.key);
+    struct flv_status_later *l = flv_status_later_new(r, req.key);
     if (l == NULL) {
         return flv_status_refuse(r, req.key, FLV_WIRE_TOPIC_ERROR,
                                  "out of memory");
     }
-    flv_lifecycle_delete(s, t, later_done, l);
+    flv_lifecycle_delete(s, t, flv_status_later_done, l);
     return FLV_OK;
 }
 
@@ -343,12 +318,12 @@ grow(const struct flv_request *r, struct flv_topic *t, uint32_t more)
             "a topic has at most 1000 partitions, and at least one "
             "has to be added");
     }
-    struct later *l = later_new(r, name);
+    struct flv_status_later *l = flv_status_later_new(r, name);
     if (l == NULL) {
         return flv_status_refuse(r, name, FLV_WIRE_TOPIC_ERROR,
                                  "out of memory");
     }
-    flv_lifecycle_grow(r->peer->server, t, more, later_done, l);
+    flv_lifecycle_grow(r->peer->server, t, more, flv_status_later_done, l);
     return FLV_OK;
 }
 
