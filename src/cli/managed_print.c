@@ -189,18 +189,6 @@ doc_connector(struct cli_doc *d, const char *name, const struct flv_node *both)
     cli_doc_end(d);
 }
 
-static flv_rc
-doc_take(struct cli_doc *d, struct flv_buf *out, struct flv_err *err)
-{
-    flv_rc rc = cli_doc_finish(d, err);
-    if (rc == FLV_OK) {
-        rc = flv_buf_add(out, d->text.data, d->text.len);
-        rc = rc == FLV_OK ? rc : flv_fail(err, rc, "out of memory");
-    }
-    cli_doc_deinit(d);
-    return rc;
-}
-
 flv_rc cli_managed_doc(const struct flv_node *root,
                        enum cli_format format,
                        struct flv_buf *out,
@@ -213,7 +201,7 @@ flv_rc cli_managed_doc(const struct flv_node *root,
         doc_connector(&d, flv_node_key(root, i)->text, flv_node_value(root, i));
     }
     cli_doc_end(&d);
-    return doc_take(&d, out, err);
+    return cli_doc_put(&d, out, err);
 }
 
 static void
@@ -256,7 +244,7 @@ flv_rc cli_node_doc(const struct flv_node *node,
     assert(node->height < CLI_DOC_DEPTH_MAX);
     cli_doc_init(&d, format);
     doc_node(&d, NULL, node);
-    return doc_take(&d, out, err);
+    return cli_doc_put(&d, out, err);
 }
 
 /* ---- events, describe -----------------------------------------------------

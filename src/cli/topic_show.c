@@ -319,10 +319,7 @@ static flv_rc doc_topics(enum cli_format format,
     if (!alone) {
         cli_doc_end(&d);
     }
-    flv_rc rc = cli_doc_finish(&d, NULL);
-    rc = rc == FLV_OK ? flv_buf_add(out, d.text.data, d.text.len) : rc;
-    cli_doc_deinit(&d);
-    return rc;
+    return cli_doc_put(&d, out, NULL);
 }
 
 /* ---- topic list, topic describe ---------------------------------------- */
