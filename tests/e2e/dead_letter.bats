@@ -135,6 +135,10 @@ values() {
     [[ $output != *$'\033'* && $output != *$'\a'* ]]
     run -0 fluvio dead-letter list wild
     [[ $output != *$'\033'* && $output != *$'\a'* ]]
+    # "a", NUL, "b": bytes, not a line that ends there.
+    printf '%s\n' '{"version":1,"connector":{"name":"c","type":"t"},"error":{"text":"e"},"record":{"value":"YQBi"}}' |
+        fluvio produce wild
+    [ "$(fluvio dead-letter show wild 1 | tr -cd '\0' | wc -c)" -eq 0 ]
 }
 
 @test "replay keeps keys and order, and --to sends elsewhere" {
