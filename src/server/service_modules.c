@@ -20,30 +20,16 @@
 
 /* ---- create and delete ---- */
 
-static void answer(struct flv_token *t,
-                   struct flv_slice name,
-                   int16_t code,
-                   const char *why)
+static void change_done(void *ctx, int16_t code, const char *why)
 {
+    struct flv_status_later *c = ctx;
+    const struct flv_slice name = flv_slice(c->name, c->name_len);
     struct flv_wire_error error = flv_wire_error_text(code, why);
     if (code == FLV_WIRE_SMARTMODULE_NOT_FOUND) {
         error.text = name; /* its payload is the name */
     }
-    flv_status_answer(t, name, error, why);
-}
-
-static void change_done(void *ctx, int16_t code, const char *why)
-{
-    struct flv_status_later *c = ctx;
-    answer(&c->token, flv_slice(c->name, c->name_len), code, why);
+    flv_status_answer(&c->token, name, error, why);
     flv_free(c);
-}
-
-static flv_rc refuse_right(const struct flv_request *r, struct flv_slice name)
-{
-    struct flv_token t = flv_peer_hold(r);
-    answer(&t, name, FLV_WIRE_PERMISSION_DENIED, FLV_SERVICE_NO_RIGHT);
-    return FLV_OK;
 }
 
 /* Both names that others may ask for it by. */
@@ -72,14 +58,13 @@ flv_rc flv_module_create_serve(struct flv_request *r,
     int16_t code =
         flv_modules_check(&s->modules, req.common.name, &req.spec, key, why);
     if (code == FLV_WIRE_NONE && !may_create(r->peer, key, &req.spec)) {
-        return refuse_right(r, req.common.name);
+        return flv_status_refuse(r, req.common.name, FLV_WIRE_PERMISSION_DENIED,
+                                 FLV_SERVICE_NO_RIGHT);
     }
     if (code != FLV_WIRE_NONE || req.common.dry_run) {
-        struct flv_token t = flv_peer_hold(r);
         bool bad = code != FLV_WIRE_NONE;
-        answer(&t, bad ? req.common.name : flv_slice_str(key), code,
-               bad ? why : NULL);
-        return FLV_OK;
+        return flv_status_refuse(r, bad ? req.common.name : flv_slice_str(key),
+                                 code, bad ? why : NULL);
     }
     struct flv_status_later *c = flv_status_later_new(r, flv_slice_str(key));
     if (c == NULL) {
@@ -97,7 +82,8 @@ flv_rc flv_module_delete_serve(struct flv_request *r,
     const char *found = flv_modules_deleted_key(set, key);
     if (!flv_peer_may(r->peer, FLV_RIGHT_DELETE,
                       found != NULL ? flv_slice_str(found) : key)) {
-        return refuse_right(r, key);
+        return flv_status_refuse(r, key, FLV_WIRE_PERMISSION_DENIED,
+                                 FLV_SERVICE_NO_RIGHT);
     }
     struct flv_status_later *c = flv_status_later_new(r, key);
     if (c == NULL) {
