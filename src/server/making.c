@@ -30,9 +30,10 @@ struct flv_past {
     int64_t at, end;   /* to be read */
     int64_t oldest_ms; /* 0: any */
     uint32_t count;
-    size_t pos; /* in the buffer: the batch to go on with */
-    bool full;  /* the piece; the next one begins at `at` */
-    bool held;  /* and is in the buffer already */
+    struct flv_slice rest;  /* of the buffer, behind the batch that is open */
+    bool full;              /* the piece; the next one begins with `next` */
+    bool held;              /* and the buffer and the reader stand there */
+    struct flv_record next; /* borrowed from them */
     bool searching;
     flv_rc rc;
     struct flv_err err;
@@ -109,7 +110,7 @@ static flv_rc keep_record(struct flv_past *p, const struct flv_record *r)
     }
     if (is_piece(p, r)) {
         p->full = true;
-        p->at = r->offset;
+        p->next = *r;
         return FLV_OK;
     }
     if (p->count == FLV_SM_RECORDS_MAX ||
@@ -123,27 +124,40 @@ static flv_rc keep_record(struct flv_past *p, const struct flv_record *r)
     return FLV_OK;
 }
 
+/* Of the batch that is open. */
+static flv_rc keep_records(struct flv_past *p)
+{
+    struct flv_record r;
+    bool more = true;
+    flv_rc rc = FLV_OK;
+    while (rc == FLV_OK && !p->full) {
+        rc = flv_batch_reader_next(&p->reader, &r, &more, &p->err);
+        if (rc != FLV_OK || !more) {
+            break;
+        }
+        rc = keep_record(p, &r);
+    }
+    return rc;
+}
+
 static flv_rc keep_batches(struct flv_past *p)
 {
-    struct flv_slice rest = flv_slice(p->buf + p->pos, p->read.len - p->pos);
     struct flv_slice batch;
     struct flv_batch_header h;
-    flv_rc rc;
-    while ((rc = flv_batch_walk(&rest, &batch, &h, &p->err)) == FLV_OK &&
-           batch.len > 0) {
-        struct flv_record r;
-        bool more = true;
-        p->pos = (size_t)(batch.data - p->buf);
+    flv_rc rc = FLV_OK;
+    if (p->held) {
+        rc = keep_record(p, &p->next);
+        rc = rc == FLV_OK ? keep_records(p) : rc;
+    } else {
+        p->rest = flv_slice(p->buf, p->read.len);
+    }
+    while (rc == FLV_OK && !p->full) {
+        rc = flv_batch_walk(&p->rest, &batch, &h, &p->err);
+        if (rc != FLV_OK || batch.len == 0) {
+            break;
+        }
         rc = flv_batch_reader_open(&p->reader, batch, &p->err);
-        while (rc == FLV_OK && more && !p->full) {
-            rc = flv_batch_reader_next(&p->reader, &r, &more, &p->err);
-            if (rc == FLV_OK && more) {
-                rc = keep_record(p, &r);
-            }
-        }
-        if (rc != FLV_OK || p->full) {
-            return rc;
-        }
+        rc = rc == FLV_OK ? keep_records(p) : rc;
     }
     return rc;
 }
@@ -226,7 +240,6 @@ static void past_read(struct flv_past *p, int64_t offset, size_t bytes_max)
         failed(k, rc != FLV_OK ? p->err.text : "records went away");
         return;
     }
-    p->pos = 0;
     if (!past_submit(p)) {
         flv_log_read_finish(&p->read);
         failed(k, "no thread for a disk read");

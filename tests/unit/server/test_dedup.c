@@ -427,6 +427,21 @@ static void a_long_past_comes_in_pieces(void **state)
     assert_int_equal(put(t, "new"), RECORDS);
 }
 
+static void a_piece_may_end_inside_a_batch(void **state)
+{
+    enum { RECORDS = 20000 };
+    struct dedup *t = *state;
+    int64_t base = -1;
+    assert_int_equal(rig_produce(&t->spu, "t", 0, many(t, 0, RECORDS), &base),
+                     0);
+    assert_int_equal(base, 0);
+    restart(t, true);
+    assert_int_equal(rig_produce(&t->spu, "t", 0, many(t, 0, RECORDS), &base),
+                     0);
+    assert_int_equal(base, RECORDS);
+    assert_int_equal(put(t, "new"), RECORDS);
+}
+
 /* ---- what goes wrong ---- */
 
 static void a_failing_record_leaves_no_trace(void **state)
@@ -657,6 +672,7 @@ int main(void)
         T(no_more_than_count_is_looked_back_on),
         T(nothing_older_than_age_is_looked_back_on),
         T(a_long_past_comes_in_pieces),
+        T(a_piece_may_end_inside_a_batch),
         T(a_failing_record_leaves_no_trace),
         T(a_module_that_takes_too_much_is_told),
         T(a_full_disk_is_forgotten),
