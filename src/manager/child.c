@@ -726,8 +726,9 @@ static pid_t child_pid(const struct flv_deployed *p)
 static void child_forget(struct flv_deployer *d, const char *name)
 {
     char file[256];
-    static const char *const endings[] = {".tally", ".exit", ".sock", ".yml",
-                                          ".lock"};
+    /* Those of who was killed between writing and renaming, too. */
+    static const char *const endings[] = {
+        ".tally", ".exit", ".exit.new", ".sock", ".yml", ".yml.new", ".lock"};
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         drop_file(d, name, endings[i]);
     }

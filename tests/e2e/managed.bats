@@ -171,6 +171,16 @@ is_gone() {
     until_true 10 is_state cats Running
 }
 
+@test "a deleted connector takes along what a killed program was writing" {
+    fluvio cluster start
+    make_file cats
+    fluvio connector create -c "$HOME/cats.yml"
+    until_true 10 is_state cats Running
+    touch "$(manager)/run/cats.exit.new" "$(manager)/run/cats.yml.new"
+    fluvio connector delete cats
+    until_true 10 eval '[ -z "$(find "$(manager)/run" -name "cats.*")" ]'
+}
+
 @test "after a killed server the same command brings it back under the manager" {
     fluvio cluster start
     local manager_pid
