@@ -107,6 +107,9 @@ def topics():
     check(eventually(lambda: cluster.listed("topic", "list") == [], WAIT_S),
           "cluster: deleted topics are gone from the list",
           cluster.ok("topic", "list"))
+    check(eventually(lambda: cluster.folders("plain") == [], WAIT_S),
+          "cluster: and from the disk of the SPU",
+          str(cluster.folders("plain")))
     cluster.topic("plain")
     cluster.produce("plain", ["again"])
     equal(cluster.consume("plain"), ["again"],

@@ -128,6 +128,10 @@ class Cluster(Server):
         if not eventually(self.online, READY_S):
             raise RuntimeError("the SPU did not come:\n" + self.tail())
 
+    def folders(self, topic):
+        """What the SPU has of a topic."""
+        return glob.glob(os.path.join(self.data, "spu", "*", topic + "-*"))
+
     def forget_end(self, topic, end):
         """The SPU, killed, knows the end of partition 0 as it once was: it
         writes that down later than it acknowledges."""
