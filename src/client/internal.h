@@ -87,7 +87,8 @@ bool flv__may_pass(const struct flv_err *err);
 /* Capped and jittered, by the number of failures in a row. */
 uint64_t flv__backoff_ms(const struct flv_client *c, unsigned attempts);
 
-/* Waits until the metadata knows a topic with all its leaders. Embedded. */
+/* Waits until the metadata knows a topic with all its leaders and where they
+ * are. Embedded. */
 struct flv__finder {
     struct flv_client *client;
     const char *topic; /* borrowed */

@@ -297,7 +297,8 @@ static void objects(struct fake_conn *c,
     char names[FAKE_PARTITIONS + 2][32];
     struct flv_wire_topic_watch tw = {.all = {.at = topics}};
     struct flv_wire_partition_watch pw = {.all = {.at = parts}};
-    struct flv_wire_spu_watch sw = {.all = {.at = &spu, .len = 1}};
+    struct flv_wire_spu_watch sw = {
+        .all = {.at = &spu, .len = f->no_spu ? 0 : 1}};
     struct flv_wire_topic_list tl = {.items = {.at = topics}};
     struct flv_wire_partition_list pl = {.items = {.at = parts}};
     struct flv_wire_spu_list sl = {.items = {.at = &spu, .len = 1}};

@@ -498,6 +498,41 @@ static void the_topic_of_offsets_may_come_later(void **state)
     rig_deinit(&r);
 }
 
+static void offsets_came(void *user,
+                         const struct flv_err *err,
+                         const struct flv_consumer_offset *offsets,
+                         size_t count)
+{
+    (void)offsets;
+    (void)count;
+    rig_done(user, err);
+}
+
+static void the_place_of_a_leader_may_come_later(void **state)
+{
+    struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
+    struct note n = {.came = false};
+    struct rig r;
+
+    (void)state;
+    begin(&r, 30);
+    r.f.no_spu = true;
+    assert_int_equal(
+        flv_client_consumer_offsets(r.c, NULL, offsets_came, &n, NULL), FLV_OK);
+    conf.consumer_id = "c";
+    open_consumer(&r, &conf);
+    fake_run(&r.f, 100);
+    assert_false(n.came);
+    assert_false(got.ended.came);
+    r.f.no_spu = false;
+    fake_set_topic(&r.f, true, 1);
+    rig_wait(&r, &n);
+    assert_int_equal(n.err.rc, FLV_OK);
+    wait_for(&r, 30);
+    close_consumer(&r);
+    rig_deinit(&r);
+}
+
 static void offsets_can_be_stored_after_the_end(void **state)
 {
     struct flv_consumer_conf conf = from(FLV_START_BEGINNING, 0);
@@ -753,6 +788,7 @@ int main(void)
         cmocka_unit_test(a_deleted_topic_ends_it),
         cmocka_unit_test(stored_offsets_are_gone_on_from),
         cmocka_unit_test(the_topic_of_offsets_may_come_later),
+        cmocka_unit_test(the_place_of_a_leader_may_come_later),
         cmocka_unit_test(offsets_can_be_stored_after_the_end),
         cmocka_unit_test(marks_are_stored_when_flushed),
         cmocka_unit_test(automatic_offsets_are_stored_at_close),
