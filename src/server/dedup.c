@@ -43,6 +43,7 @@ struct flv_deduper {
     struct put_list out; /* staged, or with nothing left to stage: in order */
     int64_t end;         /* behind what was answered last */
     struct flv_numbers numbers;
+    size_t number_memory; /* of them, as counted by the server */
     /* An append failed while a job ran: its chain goes when it is done. */
     bool stale;
     flv_rc lost_rc;
@@ -93,43 +94,36 @@ static void deduper_free(struct flv_deduper *d)
     assert(is_idle(d));
     drop_chain(d);
     flv_numbers_clear(&d->numbers);
-    if (t != NULL && d->index < t->deduper_count) {
+    if (t != NULL) {
         t->dedupers[d->index] = NULL;
     }
     TAILQ_REMOVE(&d->set->by_use, d, link);
     flv_free(d);
 }
 
-static bool reserve(struct flv_topic *t, uint32_t count)
+/* Numbers count like the chain; where they may not, producers are forgotten. */
+static bool may_hold(struct flv_numbers *n, size_t bytes)
 {
-    if (t->deduper_count >= count) {
+    struct flv_deduper *d = FLV_OWNER_OF(n, struct flv_deduper, numbers);
+    struct flv_smart *m = &server_of(d)->smart;
+    size_t before = d->number_memory;
+    assert(bytes <= before || !is_idle(d)); /* or it might shrink itself */
+    if (flv_smart_resize(m, &d->number_memory, bytes)) {
         return true;
     }
-    struct flv_deduper **more = flv_zalloc(count, sizeof(struct flv_deduper *));
-    if (more == NULL) {
-        return false;
-    }
-    if (t->deduper_count > 0) {
-        memcpy(more, t->dedupers,
-               t->deduper_count * sizeof(struct flv_deduper *));
-    }
-    flv_free(t->dedupers);
-    t->dedupers = more;
-    t->deduper_count = count;
-    return true;
+    (void)flv_smart_resize(m, &d->number_memory, before);
+    return false;
 }
 
 static struct flv_deduper *
 find_or_make(struct flv_dedups *set, struct flv_topic *t, uint32_t index)
 {
-    if (!reserve(t, t->partition_count)) {
-        return NULL;
-    }
     struct flv_deduper *d = t->dedupers[index];
     if (d == NULL && (d = flv_zalloc(1, sizeof *d)) != NULL) {
         d->set = set;
         d->topic_id = t->id;
         d->index = index;
+        d->numbers.may_hold = may_hold;
         snprintf(d->topic, sizeof d->topic, "%s", t->name);
         STAILQ_INIT(&d->line);
         STAILQ_INIT(&d->out);
@@ -143,8 +137,6 @@ find_or_make(struct flv_dedups *set, struct flv_topic *t, uint32_t index)
 
 static void finish(struct flv_dedup_put *e)
 {
-    flv_chunk_unref(e->grown);
-    e->grown = NULL;
     flv_chunk_unref(e->made.grown);
     e->made.grown = NULL;
     e->done(e);
@@ -295,9 +287,9 @@ static void store(struct flv_deduper *d, struct flv_dedup_put *e)
         e->over = true;
         return;
     }
-    e->append.frame = e->grown != NULL ? e->grown : e->frame;
-    e->append.base.data =
-        e->grown != NULL ? e->grown->data : e->frame->data + e->at;
+    struct flv_chunk *grown = e->made.grown;
+    e->append.frame = grown != NULL ? grown : e->frame;
+    e->append.base.data = grown != NULL ? grown->data : e->frame->data + e->at;
     e->append.base.len = e->made.bytes;
     e->append.committed = e->committed;
     e->append.done = appended;
@@ -340,15 +332,10 @@ static bool fits(struct flv_deduper *d, struct flv_dedup_put *e)
                         "memory than --smartmodule-memory-max allows");
         return false;
     }
-    if (e->made.grown == NULL) {
-        return true;
-    }
-    if (!flv_made_charge(&e->made, &s->requests)) {
+    if (e->made.grown != NULL && !flv_made_charge(&e->made, &s->requests)) {
         flv_trouble_set(&e->why, FLV_WIRE_OTHER, FLV_MADE_NO_ROOM);
         return false;
     }
-    e->grown = e->made.grown;
-    e->made.grown = NULL;
     return true;
 }
 
@@ -663,6 +650,13 @@ bool flv_dedups_shrink(struct flv_dedups *set)
     {
         if (d->chain != NULL && is_idle(d)) {
             drop_chain(d);
+            return true;
+        }
+    }
+    TAILQ_FOREACH(d, &set->by_use, link)
+    {
+        if (d->number_memory > 0 && is_idle(d)) {
+            flv_numbers_clear(&d->numbers);
             return true;
         }
     }

@@ -24,8 +24,9 @@
  *            owner, zeroed, until done.
  * Errors     In the put: `why` of the module, else `rc` of the store, as
  *            flv_partition_append() has them.
- * Units      Memory of chains counts as that of streams with SmartModules;
- *            chains that have nothing to do give way to those that have.
+ * Units      Memory of chains, and of the numbers of producers, counts as that
+ *            of streams with SmartModules; chains that have nothing to do give
+ *            way to those that have, and after them numbers do.
  * See        docs/server.md (Deduplication), tests/unit/server/test_dedup.c
  */
 #ifndef FLV_SERVER_DEDUP_H
@@ -56,14 +57,13 @@ struct flv_dedup_put {
     /* private: */
     struct flv_part_append append;
     struct flv_deduper *deduper;
-    struct flv_made made;
-    struct flv_chunk *grown; /* owned: what was made, if not in the frame */
-    uint64_t dropped;        /* records */
-    struct flv_run run;      /* if numbered */
-    bool numbered, echo;     /* echo: the numbers of one before it */
-    bool in_doubt;           /* what it repeats may be lost */
-    bool careful;            /* it failed once: with a chain that is saved */
-    bool lost;               /* it failed, and the chain with it */
+    struct flv_made made; /* owned until done */
+    uint64_t dropped;     /* records */
+    struct flv_run run;   /* if numbered */
+    bool numbered, echo;  /* echo: the numbers of one before it */
+    bool in_doubt;        /* what it repeats may be lost */
+    bool careful;         /* it failed once: with a chain that is saved */
+    bool lost;            /* it failed, and the chain with it */
     bool over;
     STAILQ_ENTRY(flv_dedup_put) link;
 };
@@ -80,7 +80,8 @@ void flv_dedups_deinit(struct flv_dedups *set);
 void flv_dedups_tick(struct flv_dedups *set);
 /* The server closes: what waits ends, what runs ends soon. */
 void flv_dedups_close(struct flv_dedups *set);
-/* Drops the chain that is idle for longest; false: all have something to do. */
+/* Drops the chain that is idle for longest; if there is none the numbers that
+ * are; false: all have something to do. */
 bool flv_dedups_shrink(struct flv_dedups *set);
 
 /* The topic is ONLINE and deduplicates. The order of calls is the order in the

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* Places of the first producers; doubled up to the ceiling. */
+#define PRODUCERS_MIN 4
+
 struct passed {
     int32_t first, last;
     int64_t base; /* -1: not told yet */
@@ -95,20 +98,41 @@ enum flv_number flv_numbers_judge(const struct flv_numbers *n,
                : FLV_NUMBER_WRONG;
 }
 
+size_t flv_numbers_memory(const struct flv_numbers *n)
+{
+    return n->cap * sizeof(*n->producers);
+}
+
+static bool may_hold(struct flv_numbers *n, uint32_t cap)
+{
+    return n->may_hold == NULL || n->may_hold(n, cap * sizeof(*n->producers));
+}
+
+/* Most partitions have few producers. */
+static bool grow(struct flv_numbers *n)
+{
+    uint32_t cap = n->cap > 0 ? n->cap * 2 : PRODUCERS_MIN;
+    if (cap > FLV_NUMBERS_PRODUCERS_MAX || !may_hold(n, cap)) {
+        return false;
+    }
+    struct flv_numbered *more =
+        flv_realloc(n->producers, cap * sizeof(*n->producers));
+    if (more == NULL) {
+        (void)may_hold(n, n->cap);
+        return false;
+    }
+    n->producers = more;
+    n->cap = cap;
+    return true;
+}
+
 /* A place for one more producer, of the idle one if it has to be. */
 static struct flv_numbered *make_room(struct flv_numbers *n)
 {
-    if (n->producers == NULL) {
-        n->producers =
-            flv_zalloc(FLV_NUMBERS_PRODUCERS_MAX, sizeof(*n->producers));
-        if (n->producers == NULL) {
-            return NULL;
-        }
-    }
-    if (n->count < FLV_NUMBERS_PRODUCERS_MAX) {
+    if (n->count < n->cap || grow(n)) {
         return &n->producers[n->count++];
     }
-    struct flv_numbered *idle = &n->producers[0];
+    struct flv_numbered *idle = n->producers;
     for (uint32_t i = 1; i < n->count; i++) {
         if (n->producers[i].turn < idle->turn) {
             idle = &n->producers[i];
@@ -183,5 +207,6 @@ void flv_numbers_place(struct flv_numbers *n,
 void flv_numbers_clear(struct flv_numbers *n)
 {
     flv_free(n->producers);
-    *n = (struct flv_numbers){.producers = NULL};
+    *n = (struct flv_numbers){.may_hold = n->may_hold};
+    (void)may_hold(n, 0);
 }

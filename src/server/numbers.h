@@ -10,7 +10,8 @@
  *            refused then: nobody can tell whether it went through.
  * Threads    One at a time.
  * Ownership  Embedded, zeroed is empty; flv_numbers_clear() gives all back.
- * Errors     FLV_E_NOMEM.
+ * Errors     FLV_E_NOMEM: not even the first producer finds room. Further ones
+ *            take the place of the one idle for longest then.
  * Units      Sequences count records, as those of the store.
  * See        dedup.h, docs/durability.md, tests/unit/server/test_numbers.c
  */
@@ -37,8 +38,10 @@ bool flv_run_of(struct flv_slice set, struct flv_run *out);
 struct flv_numbered; /* one producer */
 
 struct flv_numbers {
+    /* Asked before it holds more, told when it holds less; NULL: it may. */
+    bool (*may_hold)(struct flv_numbers *n, size_t bytes);
     struct flv_numbered *producers; /* owned */
-    uint32_t count;
+    uint32_t count, cap;
     uint64_t turn;
 };
 
@@ -51,7 +54,8 @@ enum flv_number flv_numbers_judge(const struct flv_numbers *n,
                                   const struct flv_run *run,
                                   int64_t *base);
 /* One that was judged NEXT goes through; where it went may be told later. Of
- * more producers than the ceiling the one idle for longest is forgotten. */
+ * more producers than there is room for the one idle for longest is
+ * forgotten. */
 FLV_CHECKED flv_rc flv_numbers_note(struct flv_numbers *n,
                                     const struct flv_run *run);
 /* One that was judged NEXT did not, whether or not it was noted: it is NEXT
@@ -62,5 +66,6 @@ void flv_numbers_place(struct flv_numbers *n,
                        const struct flv_run *run,
                        int64_t base);
 void flv_numbers_clear(struct flv_numbers *n);
+size_t flv_numbers_memory(const struct flv_numbers *n);
 
 #endif

@@ -266,15 +266,22 @@ flv_rc
 flv_topic_reserve(struct flv_topic *t, uint32_t count, struct flv_err *err)
 {
     assert(count >= t->partition_count && count <= FLV_TOPIC_PARTITIONS_MAX);
-    struct flv_partition **grown =
+    struct flv_partition **partitions =
         flv_realloc(t->partitions, count * sizeof(void *));
-    if (grown == NULL) {
+    if (partitions == NULL) {
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    for (uint32_t i = t->partition_count; i < count; i++) {
-        grown[i] = NULL;
+    t->partitions = partitions;
+    struct flv_deduper **dedupers =
+        flv_realloc(t->dedupers, count * sizeof(void *));
+    if (dedupers == NULL) {
+        return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
-    t->partitions = grown;
+    t->dedupers = dedupers;
+    for (uint32_t i = t->partition_count; i < count; i++) {
+        partitions[i] = NULL;
+        dedupers[i] = NULL;
+    }
     return FLV_OK;
 }
 

@@ -64,9 +64,9 @@ struct flv_topic {
     enum flv_durability durability;
     struct flv_wire_topic_spec spec;   /* borrows from spec_bytes, arena */
     struct flv_partition **partitions; /* owned array */
+    struct flv_deduper **dedupers;     /* owned array: dedup.c finds them there,
+                                        * NULL or one for each partition */
     uint32_t partition_count;
-    struct flv_deduper **dedupers; /* owned array: dedup.c finds them there */
-    uint32_t deduper_count;
     struct flv_buf spec_bytes; /* owned: spec at FLV_TOPIC_SPEC_VERSION */
     struct flv_arena arena;    /* owned: vectors of spec */
     char name[FLV_TOPIC_NAME_MAX + 1];
@@ -126,7 +126,7 @@ void flv_topics_remove(struct flv_topics *set, struct flv_topic *t);
 FLV_CHECKED flv_rc flv_topic_set_count(struct flv_topic *t,
                                        uint32_t count,
                                        struct flv_err *err);
-/* Makes the array hold `count`; new places are NULL. */
+/* Makes the arrays hold `count`; new places are NULL. */
 FLV_CHECKED flv_rc flv_topic_reserve(struct flv_topic *t,
                                      uint32_t count,
                                      struct flv_err *err);

@@ -1,6 +1,7 @@
 #include "rig.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "wire/compress.h"
 
 #include <arpa/inet.h>
@@ -448,4 +449,33 @@ int32_t rig_stream_ask(struct link *spu,
     req.consumer_id.v = flv_slice_str(consumer);
     return link_ask(spu, FLV_API_SPU_STREAM_FETCH, 25,
                     &flv_wire_stream_fetch_request_schema, &req, NULL);
+}
+
+char *rig_metrics(const struct rig *r)
+{
+    static const char ask[] = "GET /metrics HTTP/1.0\r\n\r\n";
+    static char text[1 << 16];
+    char path[4200];
+    snprintf(path, sizeof path, "%s/server.json", r->conf.data_dir);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    char *digits = strstr(text, "\"metrics_port\":");
+    assert_non_null(digits);
+    digits += 15;
+    digits[strspn(digits, "0123456789")] = '\0';
+    uint64_t port = 0;
+    assert_int_equal(flv_text_u64(digits, 1, UINT16_MAX, &port, NULL), FLV_OK);
+    struct link l;
+    link_open(&l, (uint16_t)port);
+    link_send(&l, ask, sizeof ask - 1);
+    size_t len = 0;
+    ssize_t n;
+    while ((n = recv(l.fd, text + len, sizeof text - 1 - len, 0)) > 0) {
+        len += (size_t)n;
+    }
+    text[len] = '\0';
+    link_close(&l);
+    return text;
 }

@@ -119,4 +119,7 @@ int32_t rig_stream_ask(struct link *spu,
                        int32_t max_bytes,
                        const char *consumer);
 
+/* The page of metrics; conf.metrics_host is set. Static. */
+char *rig_metrics(const struct rig *r);
+
 #endif

@@ -1,6 +1,7 @@
 #include "smart.h"
 #include "util.h"
 
+#include "base/text.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "store/io.h"
@@ -346,6 +347,74 @@ static void numbers_of_what_failed_may_come_again(void **state)
     assert_string_equal(stored(t), "0:a 1:vvvv");
 }
 
+/* ---- the memory of numbers ---- */
+
+static size_t smart_memory(struct dedup *t)
+{
+    static const char key[] =
+        "\nfluvio_server_memory_bytes{purpose=\"smartmodules\"} ";
+    char *at = strstr(rig_metrics(&t->rig), key);
+    uint64_t bytes = 0;
+    assert_non_null(at);
+    at += sizeof key - 1;
+    at[strspn(at, "0123456789")] = '\0';
+    assert_int_equal(flv_text_u64(at, 0, SIZE_MAX, &bytes, NULL), FLV_OK);
+    return (size_t)bytes;
+}
+
+/* One record of each producer; the base offset of the first. */
+static int64_t
+put_of_producers(struct dedup *t, uint32_t partition, int from, int to)
+{
+    int64_t first = -1, base = -1;
+    for (int id = from; id < to; id++) {
+        flv_buf_reset(&t->buf);
+        rig_batch(&t->buf, 1, 4, FLV_CODEC_NONE, id, 0);
+        assert_int_equal(
+            rig_produce(&t->spu, "t", partition, flv_buf_slice(&t->buf), &base),
+            0);
+        first = id == from ? base : first;
+    }
+    return first;
+}
+
+static void restart_with_memory(struct dedup *t, size_t bytes_max)
+{
+    t->rig.conf.metrics_host = "127.0.0.1";
+    t->rig.conf.modules.memory_bytes_max = bytes_max;
+    restart(t, true);
+}
+
+static void numbers_take_memory_with_need_and_are_counted(void **state)
+{
+    struct dedup *t = *state;
+    remember_nothing(t);
+    restart_with_memory(t, 64u << 20);
+    assert_int_equal(put(t, "plain"), 0);
+    size_t plain = smart_memory(t);
+    put_of_producers(t, 0, 1, 2);
+    size_t one = smart_memory(t);
+    assert_in_range(one - plain, 100, 1000);
+    put_of_producers(t, 0, 2, 65);
+    /* The module may have grown, too: by its pages. */
+    assert_in_range((smart_memory(t) - plain) % 65536, 64 * 100, 64 * 250);
+}
+
+/* Two partitions, and room for one module and the numbers of one. */
+static void numbers_that_nobody_needs_now_give_way(void **state)
+{
+    struct dedup *t = *state;
+    remember_nothing(t);
+    restart_with_memory(t, 64u << 20);
+    put_of_producers(t, 0, 1, 2);
+    restart_with_memory(t, smart_memory(t) + 7500);
+    assert_int_equal(put_of_producers(t, 0, 1, 21), 1);
+    assert_int_equal(put_of_producers(t, 0, 1, 21), 1); /* known */
+    assert_int_equal(put_of_producers(t, 1, 1, 21), 0);
+    assert_int_equal(put_of_producers(t, 1, 1, 21), 0); /* known */
+    assert_int_equal(put_of_producers(t, 0, 1, 2), 21); /* gave way */
+}
+
 /* ---- the past ---- */
 
 static void the_past_is_known_after_a_restart(void **state)
@@ -668,6 +737,8 @@ int main(void)
         T(numbered_batches_are_stored_once),
         T(what_is_behind_a_set_that_failed_waits_for_it),
         T(numbers_of_what_failed_may_come_again),
+        T(numbers_take_memory_with_need_and_are_counted),
+        T(numbers_that_nobody_needs_now_give_way),
         T(the_past_is_known_after_a_restart),
         T(no_more_than_count_is_looked_back_on),
         T(nothing_older_than_age_is_looked_back_on),

@@ -1,5 +1,6 @@
 #include "cm.h"
 
+#include "base/field.h"
 #include "server/numbers.h"
 #include "wire/batch.h"
 #include "wire/compress.h"
@@ -132,6 +133,63 @@ static void the_producer_idle_for_longest_is_forgotten(void **state)
     flv_numbers_clear(&n);
 }
 
+struct bounded {
+    struct flv_numbers numbers;
+    size_t held, max;
+};
+
+static bool may_hold(struct flv_numbers *n, size_t bytes)
+{
+    struct bounded *b = FLV_OWNER_OF(n, struct bounded, numbers);
+    if (bytes > b->held && bytes > b->max) {
+        return false;
+    }
+    b->held = bytes;
+    return true;
+}
+
+static void places_are_taken_with_need_and_told(void **state)
+{
+    struct bounded b = {.numbers.may_hold = may_hold, .max = SIZE_MAX};
+    struct flv_numbers *n = &b.numbers;
+    size_t most = 0;
+    (void)state;
+    assert_int_equal(flv_numbers_memory(n), 0);
+    for (int i = 0; i < FLV_NUMBERS_PRODUCERS_MAX + 10; i++) {
+        pass(n, run(i, 0, 0, 1), i);
+        assert_int_equal(b.held, flv_numbers_memory(n));
+        most = b.held / FLV_NUMBERS_PRODUCERS_MAX;
+        assert_true(i > 3 || b.held < 1000);
+    }
+    assert_in_range(most, 100, 250);
+    flv_numbers_clear(n);
+    assert_int_equal(b.held, 0);
+    pass(n, run(1, 0, 0, 1), 0); /* goes on being asked */
+    assert_true(b.held > 0);
+    flv_numbers_clear(n);
+}
+
+static void without_room_for_one_more_the_idle_one_is_forgotten(void **state)
+{
+    struct bounded b = {.numbers.may_hold = may_hold, .max = 0};
+    struct flv_numbers *n = &b.numbers;
+    struct flv_run first = run(0, 0, 0, 1);
+    uint32_t places;
+    (void)state;
+    assert_int_equal(flv_numbers_note(n, &first), FLV_E_NOMEM);
+    assert_int_equal(n->count, 0);
+    b.max = 1000;
+    pass(n, first, 0);
+    places = n->cap;
+    for (uint32_t i = 1; i <= places; i++) {
+        pass(n, run(i, 0, 0, 1), i);
+    }
+    assert_int_equal(n->count, places);
+    assert_int_equal(judge(n, first, NULL), FLV_NUMBER_NEXT);
+    assert_int_equal(judge(n, run(1, 0, 0, 1), NULL), FLV_NUMBER_KNOWN);
+    flv_numbers_clear(n);
+}
+
 static void add(struct flv_buf *out, int64_t id, int32_t sequence, int count)
 {
     struct flv_batch_builder b;
@@ -187,6 +245,8 @@ int main(void)
         cmocka_unit_test(what_failed_comes_again_before_what_is_behind_it),
         cmocka_unit_test(what_was_before_the_first_is_not_known),
         cmocka_unit_test(the_producer_idle_for_longest_is_forgotten),
+        cmocka_unit_test(places_are_taken_with_need_and_told),
+        cmocka_unit_test(without_room_for_one_more_the_idle_one_is_forgotten),
         cmocka_unit_test(a_set_has_the_numbers_of_its_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,5 @@
 #include "rig.h"
 
-#include "base/text.h"
-
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -424,36 +422,6 @@ static void fetch_has_an_answer_for_each_partition(void **state)
     flv_buf_deinit(&buf);
 }
 
-/* The page of metrics. */
-static const char *metrics_of(const struct both *b)
-{
-    static const char ask[] = "GET /metrics HTTP/1.0\r\n\r\n";
-    static char text[1 << 16];
-    char path[4200];
-    snprintf(path, sizeof path, "%s/server.json", b->rig.conf.data_dir);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    text[fread(text, 1, sizeof text - 1, f)] = '\0';
-    fclose(f);
-    char *digits = strstr(text, "\"metrics_port\":");
-    assert_non_null(digits);
-    digits += 15;
-    digits[strspn(digits, "0123456789")] = '\0';
-    uint64_t port = 0;
-    assert_int_equal(flv_text_u64(digits, 1, UINT16_MAX, &port, NULL), FLV_OK);
-    struct link l;
-    link_open(&l, (uint16_t)port);
-    link_send(&l, ask, sizeof ask - 1);
-    size_t len = 0;
-    ssize_t n;
-    while ((n = recv(l.fd, text + len, sizeof text - 1 - len, 0)) > 0) {
-        len += (size_t)n;
-    }
-    text[len] = '\0';
-    link_close(&l);
-    return text;
-}
-
 static void what_fetch_sends_is_counted(void **state)
 {
     struct both *b = *state;
@@ -468,7 +436,7 @@ static void what_fetch_sends_is_counted(void **state)
              "\nfluvio_partition_bytes_out_total{topic=\"t\","
              "partition=\"0\"} %zu\n",
              part(&resp, 0)->records.len);
-    const char *page = metrics_of(b);
+    const char *page = rig_metrics(&b->rig);
     assert_non_null(strstr(page, "\nfluvio_partition_records_out_total{"
                                  "topic=\"t\",partition=\"0\"} 3\n"));
     assert_non_null(strstr(page, bytes));
