@@ -180,6 +180,7 @@ static flv_rc open_sockets(struct program *p, struct flv_err *err)
     uint16_t port = p->port_given ? (uint16_t)c->port : PORT_DEFAULT;
     rc = flv_mdir_tcp(port, &p->tcp_fd, &p->port, err);
     if (rc == FLV_E_EXISTS && !p->port_given) {
+        flv_err_clear(err); /* what is left in it is why the program failed */
         rc = flv_mdir_tcp(0, &p->tcp_fd, &p->port, err);
     }
     return rc;

@@ -107,6 +107,33 @@ teardown() {
     run ! grep 'died and is started again' "$log"/*.log
 }
 
+# Neither manager nor guard.
+no_manager() {
+    ! pgrep -f "fluvio-manager --data-dir $(manager) " >/dev/null
+}
+
+@test "a manager that found its port taken is told to end and does not come back" {
+    # By us or by whoever has it.
+    coproc TAKEN { python3 -c '
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+try:
+    s.bind(("127.0.0.1", 9020))
+    s.listen(5)
+except OSError:
+    pass
+print("up", flush=True)
+sys.stdin.read()'; }
+    read -r <&"${TAKEN[0]}"
+    fluvio cluster start
+    kill -TERM "$(field "$(manager)/manager.json" 'd["pid"]')"
+    until_true 20 no_manager
+    run ! grep -E 'cannot listen|died' "$HOME/.fluvio/log/fluvio-manager.log"
+    eval "exec ${TAKEN[1]}>&-"
+    wait "$TAKEN_PID"
+}
+
 # Nobody may be there to bury it: a zombie has no command line.
 is_gone() {
     [ -z "$(tr -d '\0' <"/proc/$1/cmdline" 2>/dev/null)" ]
