@@ -43,6 +43,7 @@ teardown() {
     run -0 api POST /connectors --data-binary "@$HOME/cats.yml"
     [ "${lines[-1]}" = 409 ]
     [[ ${lines[0]} == *'"Connector already exists"'* ]]
+    until_true 10 eval '[ -n "$(fluvio consume cats -B -d)" ]'
     run -0 fluvio consume cats -B -d
     [ "${lines[0]}" = "Hello, Fluvio! - 1" ]
     run -0 api DELETE /connectors/cats
