@@ -278,6 +278,16 @@ static void look_done(struct flv_cpu_job *j, flv_rc rc)
     }
 }
 
+/* Retention goes on meanwhile: what it removed is not the past any more. */
+static void skip_removed(struct flv_past *p)
+{
+    int64_t start = flv_partition_start(p->making->partition);
+    start = start < p->end ? start : p->end;
+    p->low = p->low < start ? start : p->low;
+    p->high = p->high < start ? start : p->high;
+    p->at = p->at < start ? start : p->at;
+}
+
 static void past_next(struct flv_past *p)
 {
     struct flv_making *k = p->making;
@@ -285,6 +295,7 @@ static void past_next(struct flv_past *p)
         failed(k, "the client left");
         return;
     }
+    skip_removed(p);
     if (p->searching && p->low < p->high) {
         past_read(p, p->low + (p->high - p->low) / 2, 1);
         return;

@@ -15,7 +15,7 @@
  * Units      Past records of one module: at most FLV_SM_RECORDS_MAX of them
  *            and FLV_BATCH_SECTION_MAX bytes, for one chain at a time, so that
  *            the memory for it is bounded; or, where they come in pieces, any
- *            number.
+ *            number. What retention removes meanwhile is passed over.
  */
 #ifndef FLV_SERVER_MAKING_H
 #define FLV_SERVER_MAKING_H

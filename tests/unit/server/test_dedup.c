@@ -4,18 +4,27 @@
 #include "base/text.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "server/topics.h"
 #include "store/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* The real disk with a switch, in memory that the server's process shares with
- * the test: writes fail with ENOSPC. */
+ * the test: writes fail with ENOSPC, a read is held up. */
 static struct {
     struct flv_io io; /* first */
     struct flv_io_ops ops;
-    atomic_bool *full;
+    struct switches {
+        atomic_bool full;
+        atomic_bool holds; /* the next read is one of those that stop */
+        sem_t stopped, go;
+    } * switches;
 } disk;
 
 static flv_rc switched_write(struct flv_file *file,
@@ -25,11 +34,25 @@ static flv_rc switched_write(struct flv_file *file,
                              size_t *done,
                              struct flv_err *err)
 {
-    if (atomic_load(disk.full)) {
+    if (atomic_load(&disk.switches->full)) {
         return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC,
                             "cannot write to the log");
     }
     return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
+}
+
+static flv_rc switched_read(struct flv_file *file,
+                            void *buf,
+                            size_t len,
+                            uint64_t pos,
+                            size_t *done,
+                            struct flv_err *err)
+{
+    if (atomic_exchange(&disk.switches->holds, false)) {
+        sem_post(&disk.switches->stopped);
+        sem_wait(&disk.switches->go);
+    }
+    return flv_io_posix()->ops->read(file, buf, len, pos, done, err);
 }
 
 static flv_rc switched_open(struct flv_io *io,
@@ -66,10 +89,11 @@ static void links_close(struct dedup *t)
     link_close(&t->reader);
 }
 
-static int16_t create(struct dedup *t,
-                      const char *name,
-                      const struct flv_wire_deduplication *dedup,
-                      char why[200])
+static int16_t create_with(struct dedup *t,
+                           const char *name,
+                           const struct flv_wire_deduplication *dedup,
+                           uint32_t segment_bytes,
+                           char why[200])
 {
     struct flv_wire_topic_create req = {
         .common = {.name = flv_slice_str(name)},
@@ -80,6 +104,9 @@ static int16_t create(struct dedup *t,
     struct flv_wire_status status;
     req.spec.deduplication.has = true;
     req.spec.deduplication.v = *dedup;
+    req.spec.storage.has = req.spec.storage.v.segment_size_bytes.has =
+        segment_bytes > 0;
+    req.spec.storage.v.segment_size_bytes.v = segment_bytes;
     int32_t asked = link_ask(&t->sc, FLV_API_SC_CREATE, 19,
                              &flv_wire_topic_create_schema, &req, "Topic");
     while (link_next(&t->sc) != asked) {
@@ -90,6 +117,14 @@ static int16_t create(struct dedup *t,
                  (const char *)status.message.v.data);
     }
     return status.error.code;
+}
+
+static int16_t create(struct dedup *t,
+                      const char *name,
+                      const struct flv_wire_deduplication *dedup,
+                      char why[200])
+{
+    return create_with(t, name, dedup, 0, why);
 }
 
 static struct flv_wire_deduplication once(uint64_t count)
@@ -106,10 +141,13 @@ static int setup(void **state)
     disk.ops = *flv_io_posix()->ops;
     disk.ops.open = switched_open;
     disk.ops.write = switched_write;
+    disk.ops.read = switched_read;
     disk.io.ops = &disk.ops;
-    disk.full = mmap(NULL, sizeof *disk.full, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(disk.full != MAP_FAILED);
+    disk.switches = mmap(NULL, sizeof *disk.switches, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(disk.switches != MAP_FAILED);
+    assert_int_equal(sem_init(&disk.switches->stopped, 1, 0), 0);
+    assert_int_equal(sem_init(&disk.switches->go, 1, 0), 0);
     rig_init(&t.rig);
     t.rig.conf.io = &disk.io;
     t.rig.conf.modules.fuel = 20000000;
@@ -128,13 +166,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct dedup *t = *state;
+    sem_post(&disk.switches->go); /* nothing stays held after a failure */
     links_close(t);
     flv_buf_deinit(&t->buf);
     flv_free((void *)(uintptr_t)t->once.data);
     flv_free((void *)(uintptr_t)t->seen.data);
     rig_stop(&t->rig);
     rig_deinit(&t->rig);
-    munmap(disk.full, sizeof *disk.full);
+    munmap(disk.switches, sizeof *disk.switches);
     return 0;
 }
 
@@ -311,11 +350,11 @@ static void what_is_behind_a_set_that_failed_waits_for_it(void **state)
     int64_t base = -1;
     remember_nothing(t);
     for (int32_t at = 0; at <= 4; at += 4) {
-        atomic_store(disk.full, true);
+        atomic_store(&disk.switches->full, true);
         assert_int_equal(
             rig_produce(&t->spu, "t", 0, numbered(t, 2, at), &base),
             FLV_WIRE_PARTITION_FULL);
-        atomic_store(disk.full, false);
+        atomic_store(&disk.switches->full, false);
         assert_int_equal(
             rig_produce(&t->spu, "t", 0, numbered(t, 2, at + 2), &base),
             FLV_WIRE_OFFSET_OUT_OF_RANGE);
@@ -334,14 +373,14 @@ static void numbers_of_what_failed_may_come_again(void **state)
     int32_t asked[4];
     int64_t base = -1;
     assert_int_equal(put(t, "a"), 0);
-    atomic_store(disk.full, true);
+    atomic_store(&disk.switches->full, true);
     asked[0] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
     asked[1] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(produced(t, asked[i]).error.code,
                          FLV_WIRE_PARTITION_FULL);
     }
-    atomic_store(disk.full, false);
+    atomic_store(&disk.switches->full, false);
     assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base), 0);
     assert_int_equal(base, 1);
     assert_string_equal(stored(t), "0:a 1:vvvv");
@@ -511,6 +550,66 @@ static void a_piece_may_end_inside_a_batch(void **state)
     assert_int_equal(put(t, "new"), RECORDS);
 }
 
+/* The segments of partition 0, the oldest first. */
+static size_t segments(struct dedup *t, glob_t *out)
+{
+    char pattern[4200];
+    snprintf(pattern, sizeof pattern, "%s/topics/*/0/*.log",
+             t->rig.conf.data_dir);
+    return glob(pattern, 0, NULL, out) == 0 ? out->gl_pathc : 0;
+}
+
+/* All but the newest are old enough to be removed in a moment. */
+static void age_segments(struct dedup *t)
+{
+    int64_t at_ms =
+        flv_clock_wall_ms() + 1500 - (int64_t)FLV_TOPIC_KEEP_SECONDS * 1000;
+    const struct timespec at = {.tv_sec = at_ms / 1000,
+                                .tv_nsec = at_ms % 1000 * 1000000};
+    const struct timespec times[2] = {at, at};
+    glob_t names;
+    size_t n = segments(t, &names);
+    assert_true(n > 4);
+    for (size_t i = 0; i + 1 < n; i++) {
+        assert_int_equal(utimensat(AT_FDCWD, names.gl_pathv[i], times, 0), 0);
+    }
+    globfree(&names);
+}
+
+static void retention_may_remove_what_is_looked_back_on(void **state)
+{
+    struct dedup *t = *state;
+    const struct flv_wire_deduplication d = once(100000);
+    glob_t names;
+    char word[16];
+    assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
+    assert_int_equal(create_with(t, "t", &d, 1024, NULL), 0);
+    for (int i = 0; i < 60; i++) {
+        snprintf(word, sizeof word, "%02d", i);
+        assert_int_equal(put(t, word), i);
+    }
+    links_close(t);
+    rig_stop(&t->rig);
+    age_segments(t);
+    rig_start(&t->rig);
+    links_open(t);
+    atomic_store(&disk.switches->holds, true);
+    int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "59 new"));
+    sem_wait(&disk.switches->stopped);
+    /* That one reads the first, which has to stay until then. */
+    while (segments(t, &names) > 2) {
+        globfree(&names);
+        assert_true(link_is_silent(&t->spu, 20));
+    }
+    globfree(&names);
+    sem_post(&disk.switches->go);
+    struct flv_wire_produce_result r = produced(t, asked);
+    assert_int_equal(r.error.code, 0);
+    assert_int_equal(r.base_offset, 60);
+    assert_int_equal(put(t, "new 59"), 61);
+    assert_int_equal(put(t, "last"), 61);
+}
+
 /* ---- what goes wrong ---- */
 
 static void a_failing_record_leaves_no_trace(void **state)
@@ -542,7 +641,7 @@ static void a_full_disk_is_forgotten(void **state)
     struct dedup *t = *state;
     int32_t asked[3];
     assert_int_equal(put(t, "a"), 0);
-    atomic_store(disk.full, true);
+    atomic_store(&disk.switches->full, true);
     for (int i = 0; i < 3; i++) { /* two of them repeat what is not stored */
         asked[i] =
             rig_produce_ask(&t->spu, "t", 0, words(t, i == 1 ? "b" : "b a"));
@@ -551,7 +650,7 @@ static void a_full_disk_is_forgotten(void **state)
         assert_int_equal(produced(t, asked[i]).error.code,
                          FLV_WIRE_PARTITION_FULL);
     }
-    atomic_store(disk.full, false);
+    atomic_store(&disk.switches->full, false);
     assert_int_equal(put(t, "a b"), 1);
     assert_string_equal(stored(t), "0:a 1:b");
 }
@@ -744,6 +843,7 @@ int main(void)
         T(nothing_older_than_age_is_looked_back_on),
         T(a_long_past_comes_in_pieces),
         T(a_piece_may_end_inside_a_batch),
+        T(retention_may_remove_what_is_looked_back_on),
         T(a_failing_record_leaves_no_trace),
         T(a_module_that_takes_too_much_is_told),
         T(a_full_disk_is_forgotten),
