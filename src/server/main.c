@@ -112,7 +112,7 @@ static const struct flv_opt opts[] = {
     {.name = "batch-max",
      FLV_SIZE(struct conf, batch_bytes_max),
      .arg = "SIZE",
-     .fallback = "2097152",
+     .fallback = "33554432",
      .min = 1024,
      .max = 33554432,
      .help = "Largest batch of records"},

@@ -116,6 +116,14 @@ partitions() {
     [[ $output =~ \ $TOPIC\ .*\ 6\ +6\ +6\ +0\  ]]
 }
 
+@test "a record of 33 MB passes as it is" {
+    topic
+    head -c 33000000 /dev/urandom >"$HOME/record"
+    fluvio produce "$TOPIC" --raw -f "$HOME/record" --compression none
+    fluvio consume "$TOPIC" -B -d -O raw | cmp - "$HOME/record"
+    rm "$HOME/record"
+}
+
 @test "what no request can hold is refused, whatever size was asked for" {
     topic
     head -c 40000000 /dev/zero | tr '\0' a >"$HOME/40MB"

@@ -21,7 +21,7 @@ from harness import (CREATE, DELETE, FETCH_OFFSETS, LIST, PRODUCE, SC_V, SPU_V,
                      batch, check, equal, note, text)
 
 FRAME_MAX = 32 * 1024 * 1024 + 64 * 1024
-BATCH_MAX = 2 * 1024 * 1024
+BATCH_MAX = 32 * 1024 * 1024
 # Above what the server began with: --memory-max, and as much again for what
 # the allocator, or a sanitizer, keeps.
 MEMORY_MAX = 80 << 20
