@@ -132,6 +132,11 @@ static uint32_t find(const struct flv_tail *t, int64_t offset)
     return low < t->len && at(t, low)->base_offset <= offset ? low : t->len;
 }
 
+bool flv_tail_has(const struct flv_tail *t, int64_t offset)
+{
+    return find(t, offset) < t->len;
+}
+
 uint32_t flv_tail_get(const struct flv_tail *t,
                       int64_t offset,
                       int64_t end,

@@ -70,4 +70,7 @@ uint32_t flv_tail_get(const struct flv_tail *t,
                       size_t bytes_max,
                       struct flv_tail_parts *out);
 
+/* The batch that contains `offset` is there. */
+bool flv_tail_has(const struct flv_tail *t, int64_t offset);
+
 #endif
