@@ -591,7 +591,7 @@ flv_rc flv_partition_open_log(struct flv_partition *p,
     p->durability = conf->durability;
     flv_rc rc = flv_log_open(&log_conf, &p->log, &report, err);
     if (rc == FLV_OK && report.torn_bytes > 0) {
-        flv_log_warn("partition", "set an unfinished group aside",
+        flv_log_warn("partition", "cut off what is not a whole group",
                      FLV_KV_STR("partition", p->name),
                      FLV_KV_U64("bytes", report.torn_bytes),
                      FLV_KV_I64("next_offset", report.next_offset));

@@ -200,8 +200,12 @@ static flv_rc judge(struct check *c,
     if (rc == FLV_OK && !synced) {
         rc = flv__scan_used_end(s, &used, err);
     }
+    if (rc == FLV_OK && used == s->pos && flv__scan_beyond_room(s)) {
+        c->out.torn_bytes = s->file_bytes - s->pos;
+        tell(c, FLV_NOTE_TORN, s->path, s->pos, FLV__BEYOND_ROOM);
+    }
     if (rc != FLV_OK || used == s->pos) {
-        return rc; /* room for groups to come */
+        return rc;
     }
     if (synced) {
         tell(c, FLV_NOTE_DAMAGE, s->path, s->pos, what->text);

@@ -166,7 +166,7 @@ static uint32_t room_end(const struct flv_log *log,
 
     if (log->conf.durability != FLV_DURABLE_DISK || job->group.head == NULL ||
         (!job->roll && end <= flv__active(log)->room_end) ||
-        bytes > log->conf.ahead_bytes / 16) {
+        bytes > log->conf.ahead_bytes / FLV__AHEAD_PER_GROUP) {
         return 0;
     }
     end += ahead;

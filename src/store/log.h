@@ -41,7 +41,8 @@ enum flv_durability {
 
 /* What open or check came across; `text` is one sentence for a person. */
 enum flv_log_note_kind {
-    FLV_NOTE_TORN,    /* bytes of an unfinished group (set aside by open) */
+    FLV_NOTE_TORN,    /* bytes of an unfinished group (open set them aside in
+                       * `file`, or, if they are all zero, cut them off) */
     FLV_NOTE_DAMAGE,  /* stored records that cannot be trusted */
     FLV_NOTE_REPAIR,  /* something that is derived was made again */
     FLV_NOTE_REMOVED, /* a file that is no longer needed was removed */
@@ -94,7 +95,7 @@ struct flv_log_report {
     uint32_t torn_files;   /* .torn files in the directory */
     uint64_t groups_kept;  /* whole groups behind the checkpoint */
     uint64_t bytes_read;   /* of segments, to find out */
-    uint64_t torn_bytes;   /* cut from the tail and set aside just now */
+    uint64_t torn_bytes;   /* cut from the tail just now */
     int64_t start_offset;  /* first record */
     int64_t next_offset;   /* behind the last one that can be served */
     struct flv_err damage; /* the first damage: file, position, cause */
@@ -358,7 +359,7 @@ struct flv_log_check {
     uint32_t segments;
     uint64_t groups, batches;
     uint64_t bytes;      /* of segment files */
-    uint64_t torn_bytes; /* at the tail; the next open sets them aside */
+    uint64_t torn_bytes; /* at the tail; the next open cuts them off */
     int64_t start_offset, next_offset;
     uint32_t damages; /* notes of kind DAMAGE */
 };

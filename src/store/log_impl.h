@@ -20,8 +20,6 @@
 #include "store/checkpoint.h"
 #include "store/log.h"
 
-#define FLV__AHEAD_MAX (256u << 10)
-
 struct flv__segment {
     struct flv__segment_head head;
     uint32_t bytes;          /* visible end of the file */

@@ -42,6 +42,7 @@ struct recovery {
     uint32_t damaged_at;      /* segment to read up to its damage, ... */
     bool none_readable;       /* ... if it can be read at all */
     struct flv__scan tail;    /* where the scan of the newest one ended */
+    uint64_t lost_bytes;      /* behind it: zeros that are not room */
     struct unproven unproven; /* left to the next sync; pos 0: nothing */
     struct flv_err why;
 };
@@ -500,6 +501,7 @@ static void begin_scan(struct recovery *r,
         r->tail.next_offset = r->ck.next_offset;
         r->tail.next_group = r->ck.next_group;
         r->tail.synced = r->ck.next_group - 1;
+        r->tail.room_max = flv__room_max(r->ck.pos, r->ck.pos);
         flv__index_deinit(&s->index);
         s->index = r->ck_index;
         r->ck_index.at = NULL;
@@ -554,6 +556,17 @@ static void settle_end(struct recovery *r, uint32_t i)
     log->next_group = r->tail.next_group;
 }
 
+/* Zeros behind the groups of the newest segment: of which topics have no room,
+ * or beyond it, they stand for something that was written and is lost. */
+static void see_zeros(struct recovery *r)
+{
+    if (flv__scan_beyond_room(&r->tail) ||
+        (r->conf->durability != FLV_DURABLE_DISK &&
+         r->tail.file_bytes > r->tail.pos)) {
+        r->lost_bytes = r->tail.file_bytes - r->tail.pos;
+    }
+}
+
 /* The scan of segment i met something else than a group. In the last one it
  * may be room for groups to come; zeros behind torn bytes are not worth being
  * set aside with them. */
@@ -570,6 +583,9 @@ end_scan(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
     if (rc == FLV_OK && used == r->tail.pos) {
         log->segments[i]->room_end = (uint32_t)r->tail.file_bytes;
         flv_err_clear(&r->why);
+        if (newest) {
+            see_zeros(r);
+        }
     } else if (rc == FLV_OK) {
         rc = judge(r, newest, err);
     }
@@ -903,13 +919,17 @@ static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
 {
     struct flv_file *file = r->scanned->file;
     bool torn = r->tail.pos < r->tail.file_bytes;
-    bool cut = torn || (r->scanned->room_end > 0 &&
-                        r->conf->durability != FLV_DURABLE_DISK);
+    bool cut = torn || r->lost_bytes > 0;
     flv_rc rc = torn ? set_aside(r, file, err) : FLV_OK;
 
     if (rc == FLV_OK && cut) {
         r->scanned->room_end = 0;
         rc = file->io->ops->truncate(file, r->tail.pos, err);
+    }
+    if (rc == FLV_OK && r->lost_bytes > 0) {
+        r->report->torn_bytes = r->lost_bytes;
+        note(r, FLV_NOTE_TORN, r->tail.path, r->tail.pos, r->lost_bytes,
+             FLV__BEYOND_ROOM);
     }
     if (rc == FLV_OK) {
         rc = settle_tail(r, file, cut, err);

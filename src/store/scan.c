@@ -23,6 +23,7 @@ void flv__scan_init(struct flv__scan *s,
         .pos = FLV__SEGMENT_HEAD,
         .next_offset = head->base_offset,
         .next_group = head->first_group,
+        .room_max = FLV__SEGMENT_HEAD,
     };
     flv_buf_init(&s->buf, UINT32_MAX);
 }
@@ -140,6 +141,23 @@ static flv_rc visit(const struct flv__scan *s,
     return rc;
 }
 
+/* To the next group. Only small ones make room, and only where each is synced
+ * before the next is written. */
+static void pass(struct flv__scan *s, const struct flv__group_head *head)
+{
+    uint64_t bytes = FLV__GROUP_HEAD + (uint64_t)head->bytes;
+
+    if (bytes <= FLV__AHEAD_MAX / FLV__AHEAD_PER_GROUP &&
+        head->synced + 1 == head->number) {
+        s->room_max = flv__room_max(s->pos, s->pos + bytes);
+    }
+    s->pos += bytes;
+    s->next_offset = head->next_offset;
+    s->next_group = head->number + 1;
+    s->synced = s->synced > head->synced ? s->synced : head->synced;
+    s->groups++;
+}
+
 flv_rc flv__scan_next(struct flv__scan *s, struct flv_err *err)
 {
     struct flv__group_head head;
@@ -172,11 +190,7 @@ flv_rc flv__scan_next(struct flv__scan *s, struct flv_err *err)
             return rc;
         }
     }
-    s->pos += FLV__GROUP_HEAD + head.bytes;
-    s->next_offset = head.next_offset;
-    s->next_group = head.number + 1;
-    s->synced = s->synced > head.synced ? s->synced : head.synced;
-    s->groups++;
+    pass(s, &head);
     return FLV_OK;
 }
 

@@ -31,6 +31,7 @@ struct flv__scan {
     uint64_t next_group; /* that it has to be */
     uint64_t synced;     /* the highest group known to have been synced */
     uint64_t groups;     /* verified so far */
+    uint64_t room_max;   /* room behind them ends here at the latest */
     bool batch_crc;      /* verify that of every batch as well */
     flv__scan_fn fn;     /* may be NULL */
     void *user;
@@ -39,7 +40,7 @@ struct flv__scan {
 };
 
 /* In front of the first group of a segment; fn, user, batch_crc and synced
- * are the caller's to set. */
+ * are the caller's to set, and what the checkpoint knows better. */
 void flv__scan_init(struct flv__scan *s,
                     struct flv_file *file,
                     const char *path,
@@ -59,10 +60,27 @@ FLV_CHECKED flv_rc flv__scan_was_synced(struct flv__scan *s,
                                         struct flv_err *err);
 
 /* After CORRUPT: behind the last byte of the file that is not zero; s->pos if
- * nothing but zeros is left, which is room for groups to come. */
+ * nothing but zeros is left. */
 FLV_CHECKED flv_rc flv__scan_used_end(struct flv__scan *s,
                                       uint64_t *out,
                                       struct flv_err *err);
+
+/* How far the room may reach that a group which begins and ends there, or any
+ * before it, has made. */
+static inline uint64_t flv__room_max(uint64_t begin, uint64_t end)
+{
+    return end + (begin < FLV__AHEAD_MAX ? begin : FLV__AHEAD_MAX);
+}
+
+/* Zeros from s->pos to the end of the file: more than room for groups to
+ * come? */
+#define FLV__BEYOND_ROOM                                                       \
+    "the end of the log is zeros where there is no room for groups to come: "  \
+    "what was written there last is lost"
+static inline bool flv__scan_beyond_room(const struct flv__scan *s)
+{
+    return s->file_bytes > s->pos && s->file_bytes > s->room_max;
+}
 
 /* Header of the segment whose file is open. CORRUPT, UNSUPPORTED, IO. */
 FLV_CHECKED flv_rc flv__scan_head(struct flv_file *file,

@@ -813,6 +813,14 @@ static void see_note(void *user, const struct flv_log_note *note)
     }
     snprintf(f->path, sizeof(f->path), "%s", note->file);
     bytes = sim_bytes(&t->sim, f->path, &f->len);
+    if (strstr(f->path, FLV__ENDING_TORN) == NULL) { /* zeros: only cut off */
+        t->stats->zeros++;
+        if (bytes == NULL || f->len != note->pos) {
+            broken(t, "%s was not cut to %" PRIu64 " bytes", f->path,
+                   note->pos);
+        }
+        return;
+    }
     if (bytes == NULL || f->len != note->bytes) {
         broken(t, "%s does not hold the torn bytes", f->path);
         return;
@@ -869,6 +877,11 @@ verify(struct twin *t, const struct flv_log_report *report, bool power)
 
     t->sim.faults = (struct sim_faults){.shorter = faults.shorter};
     check_report(t, report);
+    if (!power && t->closed_clean && t->was_disk == t->disk &&
+        report->torn_bytes > 0) {
+        broken(t, "cut off %" PRIu64 " bytes after a clean close",
+               report->torn_bytes);
+    }
     check_torn(t);
     if (!t->broken) {
         read_all(t, &found);

@@ -18,7 +18,7 @@
 
 struct twin_stats {
     uint64_t lives, appended, reads, power_cuts, kills, faults_met, torn;
-    uint64_t rolls, trims, deletions, repeats;
+    uint64_t zeros, rolls, trims, deletions, repeats;
     uint64_t syncs[FLV_SYNC_COUNT];
 };
 

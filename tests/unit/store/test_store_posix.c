@@ -176,6 +176,84 @@ static void large_groups_and_page_cache_topics_get_no_room(void **state)
     assert_int_equal(flv_log_close(log, NULL), FLV_OK);
 }
 
+/* Zeros from `from` on, up to `to`. */
+static void end_in_zeros(off_t from, off_t to)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), "%s/%s", log_dir, FIRST);
+    assert_int_equal(truncate(path, from), 0);
+    assert_int_equal(truncate(path, to), 0);
+}
+
+/* What open and check say of them, and that it is said once. */
+static void expect_lost(const struct flv_log_conf *conf, uint64_t bytes)
+{
+    struct flv_log_report report;
+    struct flv_log_check check;
+
+    if (conf->durability == FLV_DURABLE_DISK) {
+        assert_int_equal(flv_log_check(NULL, log_dir, NULL, NULL, &check, NULL),
+                         FLV_OK);
+        assert_int_equal(check.torn_bytes, bytes);
+        assert_int_equal(check.damages, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct flv_log *log = open_log(conf, &report);
+
+        assert_int_equal(report.torn_bytes, i == 0 ? bytes : 0);
+        assert_int_equal(report.torn_files, 0);
+        assert_false(report.damaged);
+        append_plain(log, 300);
+        flv_log_abandon(log);
+    }
+}
+
+#define SMALL (64 + BATCH_HEAD + 300)
+#define LARGE (64 + BATCH_HEAD + 17000)
+
+static void zeros_that_are_not_room_are_told(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log;
+    off_t end = 64;
+
+    (void)state;
+    conf.segment_bytes = 1 << 20;
+    log = open_log(&conf, NULL);
+    append_plain(log, 17000); /* makes no room */
+    end += LARGE;
+    append_plain(log, 17000);
+    flv_log_abandon(log);
+    end_in_zeros(end, end + LARGE);
+    expect_lost(&conf, LARGE);
+    end += 2 * SMALL; /* each opening has added one, which made room */
+    end_in_zeros(end, end + end - SMALL);
+    expect_lost(&conf, 0);
+    end += 2 * SMALL;
+    end_in_zeros(end, 2 * end + 100);
+    expect_lost(&conf, (uint64_t)end + 100);
+    end += 2 * SMALL;
+    log = open_log(&conf, NULL); /* and behind a checkpoint */
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    end_in_zeros(end, 2 * end - SMALL);
+    expect_lost(&conf, 0);
+    end += 2 * SMALL;
+    log = open_log(&conf, NULL);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+    end_in_zeros(end, 2 * end + 1);
+    expect_lost(&conf, (uint64_t)end + 1);
+    assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
+
+    conf.durability = FLV_DURABLE_PAGE_CACHE; /* has none at all */
+    log = open_log(&conf, NULL);
+    append_plain(log, 300);
+    append_plain(log, 300);
+    flv_log_abandon(log);
+    end_in_zeros(64 + SMALL, 64 + 2 * SMALL);
+    expect_lost(&conf, SMALL);
+}
+
 /* Retention goes by the time of the last append. */
 static void cutting_room_off_does_not_make_a_segment_younger(void **state)
 {
@@ -406,6 +484,7 @@ int main(void)
         TEST(a_cut_tail_is_set_aside),
         TEST(small_groups_are_written_into_room),
         TEST(large_groups_and_page_cache_topics_get_no_room),
+        TEST(zeros_that_are_not_room_are_told),
         TEST(cutting_room_off_does_not_make_a_segment_younger),
         TEST(a_directory_that_cannot_be_written_is_an_error),
         TEST(jobs_and_reads_run_beside_the_loop),
