@@ -22,10 +22,26 @@ api() {
         --unix-socket "$manager/manager.sock" "$@" "http://manager$route"
 }
 
-# file PARAMETERS
+# A connector that ends well as soon as the file named by `until` is there.
+mkdir "$WORK/types"
+cat >"$WORK/types/fluvio-connect-until" <<'SH'
+#!/bin/sh
+if [ "$1" = --describe ]; then
+    echo '{"name":"until","direction":"source","version":"1.0.0",' \
+        '"summary":"Ends when it may","options":[{"name":"until",' \
+        '"type":"string","help":"The file that ends it"}]}'
+    exit 0
+fi
+file=$(sed -n 's/.*until: *\([^} ]*\).*/\1/p' "$2")
+while [ ! -e "$file" ]; do sleep 0.02; done
+SH
+chmod +x "$WORK/types/fluvio-connect-until"
+PATH=$WORK/types:$PATH
+
+# file UNTIL
 file() {
-    printf 'name: c\ntype: test-connector\ntopic: t\ncreate_topic: true\n'
-    printf 'parameters: {%s}\n' "$1"
+    printf 'name: c\ntype: until\ntopic: t\ncreate_topic: true\n'
+    printf 'parameters: {until: %s}\n' "$1"
 }
 
 # awaited COMMAND...: true within ten seconds.
@@ -52,32 +68,34 @@ is_another() {
 
 env LD_PRELOAD="$BIN/libfailsync.so" FLV_HOLDSYNC="$WORK/hold" \
     fluvio cluster start >"$WORK/server.log" 2>&1 || cat "$WORK/server.log"
-file "count: 5, timeout: 100ms" | api POST /connectors --data-binary @- >/dev/null
+file "$WORK/over" | api POST /connectors --data-binary @- >/dev/null
 check "a finite connector runs" awaited is_state Running
 touch "$WORK/hold"
-file "timeout: 1h" |
+file "$WORK/never" |
     api PUT /connectors/c/config --data-binary @- >"$WORK/answer" &
 put=$!
-check "it completes while its update waits for the disk" \
-    awaited is_state Completed
+check "its update waits for the disk" awaited test -e "$WORK/hold.held"
+touch "$WORK/over"
+check "it completes meanwhile" awaited is_state Completed
 check "another change has to wait its turn" \
     grep -q '^409$' <(api PUT /connectors/c/pause)
 check "nobody was told that the update is done" test ! -s "$WORK/answer"
 rm "$WORK/hold"
 wait "$put"
+rm "$WORK/hold.held"
 check "the update is done" grep -q '^200$' "$WORK/answer"
 check "and the new one runs" awaited is_state Running
 pid=$(manager_pid)
 kill -9 "$pid"
 check "a killed manager is back" awaited is_another "$pid"
 check "and the connector runs as it was updated" awaited is_state Running
-check "with the new file" grep -q '"timeout":"1h"' \
+check "with the new file" grep -q '"until":"[^"]*/never"' \
     <(api GET /connectors/c/config)
 
 touch "$WORK/hold"
 api PUT /connectors/c/pause >"$WORK/answer" &
 put=$!
-check "a pause waits for the disk" awaited test -n "$(jobs -p)"
+check "a pause waits for the disk" awaited test -e "$WORK/hold.held"
 check "and changes nothing before" is_state Running
 rm "$WORK/hold"
 wait "$put"

@@ -1,10 +1,12 @@
 /*
  * failsync.c - a preloaded fdatasync and fsync that fail with EIO for regular
  * files below a topics folder while the file named by FLV_FAILSYNC exists, and
- * take until the file named by FLV_HOLDSYNC is gone for the manager's database.
+ * take until the file named by FLV_HOLDSYNC is gone for the manager's database;
+ * once they wait there is a file of that name with ".held" behind it.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,18 @@ static int is_meant(const char *variable, int fd, const char *word)
     return strstr(path, word) != NULL;
 }
 
+static void tell_held(void)
+{
+    char path[4096];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s.held", getenv("FLV_HOLDSYNC"));
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 static int call(const char *name, int fd)
 {
     int (*real)(int);
@@ -41,6 +55,7 @@ static int call(const char *name, int fd)
         return -1;
     }
     while (is_meant("FLV_HOLDSYNC", fd, "manager.db")) {
+        tell_held();
         usleep(5000);
     }
     *(void **)&real = dlsym(RTLD_NEXT, name);
