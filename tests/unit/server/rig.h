@@ -26,7 +26,8 @@
 
 #include <sys/types.h>
 
-#define RIG_WAIT_MS 10000
+/* Longer than a busy machine takes: who waits so long waits in vain. */
+#define RIG_WAIT_MS 60000
 
 struct rig {
     struct tmpdir tmp;
