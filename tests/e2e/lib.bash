@@ -7,15 +7,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 FLV_BIN=${FLV_BIN:-$ROOT/build/bin}
 FLV_SMARTMODULES=${FLV_SMARTMODULES:-$FLV_BIN/../smartmodules}
 
-# Two ports that are free now, in one line. The file's own range makes it
-# unlikely that somebody else takes them meanwhile.
+# Two ports that nobody else takes meanwhile, in one line.
 free_ports() {
-    python3 - <<'PY'
-import socket
-a, b = socket.socket(), socket.socket()
-a.bind(("127.0.0.1", 0)), b.bind(("127.0.0.1", 0))
-print(a.getsockname()[1], b.getsockname()[1])
-PY
+    python3 "$ROOT/tests/programs/ports.py" 2
 }
 
 # A home without a cluster.

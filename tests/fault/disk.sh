@@ -39,7 +39,6 @@ fi
 
 # --- failing fsync: a preloaded fdatasync that fails while a file exists ------
 if [ -f "$BIN/libfailsync.so" ]; then
-    SC_PORT=0 SPU_PORT=0
     start_server "$WORK/data" LD_PRELOAD="$BIN/libfailsync.so" \
         FLV_FAILSYNC="$WORK/fail"
     fluvio topic create poison >/dev/null

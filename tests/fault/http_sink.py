@@ -17,6 +17,7 @@ Throughout, the set of keys is that of the records in the topic, with the values
 that are there, and of each partition first occurrences are in order, because
 records without a key keep theirs.
 """
+import json
 import os
 import random
 import re
@@ -247,7 +248,7 @@ class Phase:
 
     def positions(self):
         out = rig.fluvio("consumer", "list", "-O", "json").stdout
-        return {c["partition"]: c["offset"] for c in rig.json.loads(out)
+        return {c["partition"]: c["offset"] for c in json.loads(out)
                 if c["topic"] == self.name}
 
     @staticmethod

@@ -3,6 +3,9 @@
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/fluvio-fault.XXXXXX")
 export HOME=$WORK FLV_PROFILE_PATH=$WORK/config PATH=$BIN:$PATH
+read -r SC_PORT SPU_PORT < <(
+    python3 "$(dirname "${BASH_SOURCE[0]}")/../programs/ports.py" 2
+)
 TESTS=0
 FAILED=0
 SERVER=
@@ -43,8 +46,8 @@ start_server() {
     shift
     local fifo=$WORK/ready.$RANDOM
     mkfifo "$fifo"
-    env "$@" fluvio-server --data-dir "$data" --sc-port "${SC_PORT:-0}" \
-        --spu-port "${SPU_PORT:-0}" --ready-fd 7 7>"$fifo" \
+    env "$@" fluvio-server --data-dir "$data" --sc-port "$SC_PORT" \
+        --spu-port "$SPU_PORT" --ready-fd 7 7>"$fifo" \
         >>"$WORK/server.log" 2>&1 &
     SERVER=$!
     if ! timeout 20 cat "$fifo" | grep -q .; then
@@ -54,8 +57,6 @@ start_server() {
         return 1
     fi
     rm -f "$fifo"
-    SC_PORT=$(sed -n 's/.*"sc_port": *\([0-9]*\).*/\1/p' "$data/server.json")
-    SPU_PORT=$(sed -n 's/.*"spu_port": *\([0-9]*\).*/\1/p' "$data/server.json")
     cat >"$FLV_PROFILE_PATH" <<EOF
 version = "2.0"
 current_profile = "t"

@@ -35,6 +35,10 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                os.pardir, "programs"))
+from ports import free_ports  # noqa: E402
+
 BIN = os.path.abspath(sys.argv[1])
 STEPS = int(sys.argv[2])
 SEED = sys.argv[3] if len(sys.argv) > 3 and sys.argv[3] else \
@@ -492,7 +496,6 @@ def prepare():
     os.symlink(os.path.join(HERE, "..", "programs", "odd.sh"),
                os.path.join(types, "fluvio-connect-odd"))
     os.environ.update(HOME=work, PATH=f"{types}:{BIN}:{os.environ['PATH']}",
-                      FLV_SC_PORT="0", FLV_SPU_PORT="0",
                       FLV_MANAGER_OPTIONS="--backoff-min 20ms --backoff-max "
                       "150ms --healthy-after 2s --drain-max 300ms --term-max "
                       "200ms --ping 100ms --silence-max 400ms --log-max 64KiB "
@@ -500,11 +503,8 @@ def prepare():
     for name in ("RUST_LOG", "FLV_PROFILE_PATH", "FLUVIO_CLIENT_ID"):
         os.environ.pop(name, None)
     # A server that comes back does so where it was.
-    with socket.socket() as a, socket.socket() as b:
-        a.bind(("127.0.0.1", 0))
-        b.bind(("127.0.0.1", 0))
-        os.environ.update(FLV_SC_PORT=str(a.getsockname()[1]),
-                          FLV_SPU_PORT=str(b.getsockname()[1]))
+    sc, spu = free_ports(2)
+    os.environ.update(FLV_SC_PORT=str(sc), FLV_SPU_PORT=str(spu))
     run("fluvio", "cluster", "start")
 
 

@@ -4,7 +4,6 @@ real fluvio-server on fixed ports, the fluvio command, TAP.
 Importing it makes the folder; finish() prints the plan, ends what is left,
 removes the folder when all was good, and returns the exit status.
 """
-import json
 import os
 import select
 import shutil
@@ -14,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                os.pardir, "programs"))
+from ports import free_ports  # noqa: E402
 
 BIN = os.path.abspath(sys.argv[1])
 SEED = int(os.environ.get("FLV_SEED", time.time_ns() % 1_000_000))
@@ -44,9 +47,7 @@ def spawn(argv, log, **options):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def listens(port):
@@ -81,9 +82,13 @@ class Server:
     """One fluvio-server on fixed ports; start() returns when it is ready."""
 
     def __init__(self):
-        self.sc_port, self.spu_port = 0, 0
+        self.sc_port, self.spu_port = free_ports(2)
         self.child = None
         self.ready_ms = []
+        with open(profile, "w") as f:
+            f.write('version = "2.0"\ncurrent_profile = "t"\n[profile.t]\n'
+                    'cluster = "t"\n[cluster.t]\n'
+                    f'endpoint = "127.0.0.1:{self.sc_port}"\n')
 
     def start(self):
         read_end, write_end = os.pipe()
@@ -100,17 +105,6 @@ class Server:
         if not said:
             raise RuntimeError("server did not become ready: " + tail())
         self.ready_ms.append((time.monotonic() - begin) * 1000)
-        if self.sc_port == 0:
-            self.keep_ports()
-
-    def keep_ports(self):
-        with open(os.path.join(data, "server.json")) as f:
-            ports = json.load(f)
-        self.sc_port, self.spu_port = ports["sc_port"], ports["spu_port"]
-        with open(profile, "w") as f:
-            f.write('version = "2.0"\ncurrent_profile = "t"\n[profile.t]\n'
-                    'cluster = "t"\n[cluster.t]\n'
-                    f'endpoint = "127.0.0.1:{self.sc_port}"\n')
 
     def kill(self):
         kill(self.child)

@@ -17,8 +17,8 @@ import sys
 import urllib.request
 
 import harness
-from harness import check, equal, eventually
-from real import Cluster, free_ports
+from harness import check, equal, eventually, free_ports
+from real import Cluster
 
 WAIT_S = 60
 ROUNDS = int(os.environ.get("FLV_ROUNDS", "6"))

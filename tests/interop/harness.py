@@ -4,7 +4,6 @@ Needs nothing but Python's own library.
 """
 import contextlib
 import glob
-import json
 import os
 import resource
 import select
@@ -17,6 +16,10 @@ import sys
 import tempfile
 import time
 import traceback
+
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                os.pardir, "programs"))
+from ports import free_ports  # noqa: E402
 
 READY_S = 20
 STOP_S = 10
@@ -120,7 +123,7 @@ class Server:
         self.data = os.path.join(self.work, "data")
         self.profile = os.path.join(self.work, "config")
         self.log = os.path.join(self.work, "server.log")
-        self.sc = self.spu = 0
+        self.sc, self.spu = free_ports(2)
         self.child = None
         self.pki = os.path.join(self.work, "pki") if tls else None
         if tls:
@@ -134,7 +137,7 @@ class Server:
                     "FLV_PROFILE_PATH": self.profile}
 
     def start(self):
-        """Ready when it returns; on the ports of last time, if any."""
+        """Ready when it returns; on the same ports each time."""
         rd, wr = os.pipe()
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
@@ -150,9 +153,6 @@ class Server:
         os.close(rd)
         if not got:
             raise RuntimeError("fluvio-server did not start:\n" + self.tail())
-        with open(os.path.join(self.data, "server.json")) as file:
-            doc = json.load(file)
-        self.sc, self.spu = doc["sc_port"], doc["spu_port"]
         self.write_profile()
         os.environ["HOME"] = self.work
         os.environ["FLV_PROFILE_PATH"] = self.profile

@@ -15,23 +15,13 @@ import subprocess
 import tempfile
 
 from harness import CREATE, READY_S, SC_V, Closed, Raw, Server, Take, \
-    check, eventually, text
+    check, eventually, free_ports, text
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SPU_ID = 5001
 SPU_ALREADY_EXISTS = 1004
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
-
-
-def free_ports(count):
-    socks = [socket.socket() for _ in range(count)]
-    for sock in socks:
-        sock.bind(("127.0.0.1", 0))
-    ports = [sock.getsockname()[1] for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
 
 
 def spu_spec(public, private):

@@ -263,13 +263,6 @@ static void a_second_signal_ends_at_once(void **state)
     server_start();
 }
 
-static unsigned free_port(void)
-{
-    unsigned port = 0;
-    (void)close(tcp_listen(&port));
-    return port;
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -279,10 +272,10 @@ static int setup(void **state)
                              "'{\"fact\":\"x\",\"length\":1}'; }\n")) {
         return -1;
     }
-    unsigned sc = free_port();
+    unsigned sc = tcp_free_port();
     (void)snprintf(data, sizeof(data), "%s/data", tmp.path);
     (void)snprintf(sc_port, sizeof(sc_port), "%u", sc);
-    (void)snprintf(spu_port, sizeof(spu_port), "%u", free_port());
+    (void)snprintf(spu_port, sizeof(spu_port), "%u", tcp_free_port());
     (void)snprintf(cluster, sizeof(cluster), "127.0.0.1:%u", sc);
     (void)snprintf(profile, sizeof(profile), "%s/profile", tmp.path);
     (void)setenv("FLV_PROFILE_PATH", profile, 1);

@@ -213,10 +213,8 @@ static void lost_polls_are_counted_and_polling_goes_on(void **state)
 {
     (void)state;
     struct setup s;
-    unsigned port;
     char url[64];
-    (void)close(tcp_listen(&port));
-    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", tcp_free_port());
     setup_init(&s, "/");
     set(&s, "endpoint", url);
     struct flv_source *src = start(&s);

@@ -28,20 +28,13 @@ static char cluster[32], digit[96];
 static struct spawn server;
 static struct nginx nginx;
 
-static unsigned free_port(void)
-{
-    unsigned port = 0;
-    (void)close(tcp_listen(&port));
-    return port;
-}
-
 static void server_start(void)
 {
     char data[96], sc[8], spu[8];
-    unsigned port = free_port();
+    unsigned port = tcp_free_port();
     (void)snprintf(data, sizeof(data), "%s/data", tmp.path);
     (void)snprintf(sc, sizeof(sc), "%u", port);
-    (void)snprintf(spu, sizeof(spu), "%u", free_port());
+    (void)snprintf(spu, sizeof(spu), "%u", tcp_free_port());
     (void)snprintf(cluster, sizeof(cluster), "127.0.0.1:%u", port);
     spawn_start(&server, (const char *const[]){BIN_DIR "/fluvio-server",
                                                "--data-dir", data, "--sc-port",

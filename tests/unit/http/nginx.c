@@ -14,20 +14,52 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int tcp_listen(unsigned *out_port)
+#define PORT_MIN 16384u
+#define PORT_END 32768u
+
+static int listen_on(unsigned port, unsigned *out_port)
 {
     struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(at);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) != 0 ||
         listen(fd, 64) != 0 ||
         getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
-        perror("tcp_listen");
+        (void)close(fd);
         return -1;
     }
     *out_port = ntohs(at.sin_port);
     return fd;
+}
+
+int tcp_listen(unsigned *out_port)
+{
+    int fd = listen_on(0, out_port);
+    if (fd < 0) {
+        perror("tcp_listen");
+    }
+    return fd;
+}
+
+unsigned tcp_free_port(void)
+{
+    static unsigned dice;
+    unsigned port = 0;
+    int fd = -1;
+    if (dice == 0) {
+        dice = (unsigned)getpid() * 2654435761u;
+    }
+    for (int i = 0; fd < 0 && i < 1000; i++) {
+        dice = dice * 1664525u + 1013904223u;
+        fd = listen_on(PORT_MIN + (dice >> 8) % (PORT_END - PORT_MIN), &port);
+    }
+    if (fd < 0) {
+        perror("tcp_free_port");
+    }
+    (void)close(fd);
+    return port;
 }
 
 static bool run(const char *dir, const char *command)

@@ -33,7 +33,12 @@ bool nginx_file(const struct nginx *n,
                 const char *text,
                 size_t size);
 
-/* A socket that listens and is never served, or is closed (refused). */
+/* A socket that listens and is never served. */
 int tcp_listen(unsigned *out_port);
+
+/* A port on which nobody listens: for a program that has to be told one, or to
+ * be refused. It is below those that the kernel hands out by itself, so that
+ * nobody gets it meanwhile. */
+unsigned tcp_free_port(void);
 
 #endif

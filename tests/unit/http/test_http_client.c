@@ -423,10 +423,9 @@ static void refused_connections_are_told(void **state)
 {
     (void)state;
     struct seen s = {0};
-    unsigned port;
-    (void)close(tcp_listen(&port));
     char address[64];
-    (void)snprintf(address, sizeof(address), "http://127.0.0.1:%u/", port);
+    (void)snprintf(address, sizeof(address), "http://127.0.0.1:%u/",
+                   tcp_free_port());
     get(address, &s);
     assert_int_equal(s.rc, FLV_E_CONNECT);
     assert_non_null(strstr(s.error, address));
