@@ -7,11 +7,22 @@
 #include <inttypes.h>
 
 #define TEXT_BYTES_MAX ((size_t)16 << 20)
+/* For the silence of all topics together; then, and of topics that have no
+ * place in the cluster, each has the least. */
+#define PATIENCE_MS 10000
+#define PATIENCE_LEAST_MS 1000
+
+struct candidate {
+    char *name; /* owned */
+    bool placed;
+};
 
 struct topics {
     struct cli_call call;
-    char **names; /* owned */
+    struct candidate *all; /* owned */
     size_t count;
+    uint64_t patience_ms; /* what is left of it */
+    size_t unread;
     struct cli_table table;
     struct cli_doc doc;
     size_t found;
@@ -26,12 +37,15 @@ static void keep_names(void *user,
 {
     struct topics *t = user;
     struct flv_err own = {0};
-    t->names = flv_zalloc(count + 1, sizeof *t->names);
-    bool ok = t->names != NULL;
+    t->all = flv_zalloc(count + 1, sizeof *t->all);
+    bool ok = t->all != NULL;
     for (size_t i = 0; ok && err == NULL && i < count; i++) {
         if (topics[i].partitions == 1) {
-            t->names[t->count] = flv_strdup(topics[i].name);
-            ok = t->names[t->count] != NULL;
+            t->all[t->count] = (struct candidate){
+                .name = flv_strdup(topics[i].name),
+                .placed = topics[i].state == FLV_TOPIC_PROVISIONED,
+            };
+            ok = t->all[t->count].name != NULL;
             t->count += ok;
         }
     }
@@ -85,19 +99,27 @@ static void add_topic(struct topics *t, const struct cli_letters *l, int output)
 }
 
 static flv_rc look_at_topic(struct topics *t,
-                            const char *name,
+                            const struct candidate *topic,
                             int output,
                             struct flv_err *err)
 {
     struct cli *c = t->call.cli;
     struct cli_letters l;
     bool is_letter = false;
-    const struct cli_stretch what = {.topic = name, .first = -1, .last = -1};
+    const bool least = !topic->placed || t->patience_ms < PATIENCE_LEAST_MS;
+    const struct cli_stretch what = {.topic = topic->name,
+                                     .first = -1,
+                                     .last = -1,
+                                     .patience_ms = least ? PATIENCE_LEAST_MS
+                                                          : t->patience_ms};
     flv_rc rc = cli_read(c, &what, look_at_first, &is_letter, err);
+    if (rc == FLV_E_TIMEOUT && !least) {
+        t->patience_ms = 0;
+    }
     if (rc != FLV_OK || !is_letter) {
         return rc;
     }
-    rc = cli_letters_open(&l, c, name, 0, err);
+    rc = cli_letters_open(&l, c, topic->name, 0, err);
     if (rc == FLV_OK) {
         add_topic(t, &l, output);
     }
@@ -129,6 +151,20 @@ static flv_rc print_topics(struct topics *t, int output, struct flv_err *err)
     return rc;
 }
 
+/* One topic that cannot be read hides none of the others. */
+static flv_rc
+pass_over(struct topics *t, const struct candidate *topic, struct flv_err *err)
+{
+    if (err->rc != FLV_E_NOT_FOUND) { /* else deleted meanwhile */
+        t->unread++;
+        cli_say(stderr, "Topic %s cannot be read%s: %s", topic->name,
+                topic->placed ? "" : ", it has no place in the cluster",
+                err->text);
+    }
+    flv_err_clear(err);
+    return FLV_OK;
+}
+
 static flv_rc
 list_all(struct topics *t, struct cli *c, int output, struct flv_err *err)
 {
@@ -138,9 +174,9 @@ list_all(struct topics *t, struct cli *c, int output, struct flv_err *err)
              : rc;
     rc = rc == FLV_OK ? cli_call_wait(&t->call, err) : rc;
     for (size_t i = 0; i < t->count && rc == FLV_OK; i++) {
-        rc = look_at_topic(t, t->names[i], output, err);
-        if (rc == FLV_E_NOT_FOUND) {
-            rc = FLV_OK; /* deleted meanwhile */
+        rc = look_at_topic(t, &t->all[i], output, err);
+        if (rc != FLV_OK && rc != FLV_E_NOMEM) {
+            rc = pass_over(t, &t->all[i], err);
         }
     }
     return rc == FLV_OK ? print_topics(t, output, err) : rc;
@@ -150,7 +186,7 @@ int cli_letter_topics(struct cli *c, int output)
 {
     static const char *const header[] = {"TOPIC", "OPEN", "IN REPLAY",
                                          "SETTLED", NULL};
-    struct topics t = {.count = 0};
+    struct topics t = {.patience_ms = PATIENCE_MS};
     struct flv_err err = {0};
     const bool doc = output != CLI_FORMAT_TABLE;
     cli_call_init(&t.call, c);
@@ -162,10 +198,17 @@ int cli_letter_topics(struct cli *c, int output)
     }
     const flv_rc rc = list_all(&t, c, output, &err);
     for (size_t i = 0; i < t.count; i++) {
-        flv_free(t.names[i]);
+        flv_free(t.all[i].name);
     }
-    flv_free(t.names);
+    flv_free(t.all);
     cli_table_deinit(&t.table);
     cli_doc_deinit(&t.doc);
-    return rc == FLV_OK ? 0 : cli_letters_fail(c, &err);
+    if (rc != FLV_OK) {
+        return cli_letters_fail(c, &err);
+    }
+    return t.unread == 0
+               ? 0
+               : cli_failf("%zu topic%s could not be read. Check previous "
+                           "errors.",
+                           t.unread, cli_plural(t.unread));
 }

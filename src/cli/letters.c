@@ -12,7 +12,10 @@ struct reading {
     struct flv_timer timer;
     cli_batch_fn fn;
     void *user;
-    bool moved; /* since the timer fired last */
+    const char *topic; /* borrowed */
+    uint64_t patience_ms;
+    bool moved;             /* since the timer fired last */
+    struct flv_err trouble; /* what is being repeated, if anything */
     bool closed;
     int64_t *positions; /* borrowed; -1: not known yet */
     uint32_t count, known;
@@ -44,6 +47,12 @@ static void reading_ended(void *user, const struct flv_err *err)
     end_reading(user, err);
 }
 
+static void reading_troubled(void *user, const struct flv_err *err)
+{
+    struct reading *r = user;
+    r->trouble = err != NULL ? *err : (struct flv_err){0};
+}
+
 static void reading_closed(void *user)
 {
     struct reading *r = user;
@@ -57,8 +66,10 @@ static void no_patience(struct flv_timer *t)
     struct flv_err err = {0};
     if (!r->moved) {
         (void)flv_fail(&err, FLV_E_TIMEOUT,
-                       "the cluster sent nothing for %d seconds",
-                       CLI_LETTERS_PATIENCE_MS / 1000);
+                       "the cluster sent nothing of topic %.60s for %" PRIu64
+                       " ms%s%s",
+                       r->topic, r->patience_ms,
+                       r->trouble.rc != FLV_OK ? ": " : "", r->trouble.text);
         end_reading(r, &err);
     }
     r->moved = false;
@@ -73,11 +84,15 @@ static flv_rc run_reading(struct reading *r,
     struct flv_consumer *k = NULL;
     conf->batch = got_batch;
     conf->ended = reading_ended;
+    conf->trouble = reading_troubled;
     conf->user = r;
+    r->topic = conf->topic;
+    if (r->patience_ms == 0) {
+        r->patience_ms = CLI_LETTERS_PATIENCE_MS;
+    }
     cli_call_init(&r->call, c);
     flv_timer_init(&r->timer, c->loop, no_patience);
-    flv_rc rc = flv_timer_start(&r->timer, CLI_LETTERS_PATIENCE_MS,
-                                CLI_LETTERS_PATIENCE_MS, err);
+    flv_rc rc = flv_timer_start(&r->timer, r->patience_ms, r->patience_ms, err);
     rc = rc == FLV_OK ? flv_consumer_open(&k, c->client, conf, err) : rc;
     rc = rc == FLV_OK ? cli_call_wait(&r->call, err) : rc;
     flv_timer_stop(&r->timer);
@@ -96,7 +111,8 @@ flv_rc cli_read(struct cli *c,
                 void *user,
                 struct flv_err *err)
 {
-    struct reading r = {.fn = fn, .user = user};
+    struct reading r = {
+        .fn = fn, .user = user, .patience_ms = what->patience_ms};
     struct flv_consumer_conf conf = flv_consumer_conf_default(what->topic);
     conf.partitions = &what->partition;
     conf.partition_count = 1;

@@ -7,7 +7,8 @@
  * Ownership  cli_letters_close() in any case; also of a zeroed one.
  * Errors     FLV_E_BUSY: somebody else settled letters at the same moment;
  *            the ledger is up to date again, so look anew. FLV_E_TIMEOUT: the
- *            cluster was silent for CLI_LETTERS_PATIENCE_MS.
+ *            cluster was silent for CLI_LETTERS_PATIENCE_MS; the text names
+ *            the topic.
  */
 #ifndef FLV_CLI_LETTERS_H
 #define FLV_CLI_LETTERS_H
@@ -26,8 +27,9 @@ typedef flv_rc (*cli_batch_fn)(void *user,
 struct cli_stretch {
     const char *topic;
     uint32_t partition;
-    int64_t first; /* -1: the first one there is */
-    int64_t last;  /* -1: the last one there is now */
+    int64_t first;        /* -1: the first one there is */
+    int64_t last;         /* -1: the last one there is now */
+    uint64_t patience_ms; /* of its silence; 0: CLI_LETTERS_PATIENCE_MS */
 };
 FLV_CHECKED flv_rc cli_read(struct cli *c,
                             const struct cli_stretch *what,

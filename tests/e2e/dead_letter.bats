@@ -114,6 +114,25 @@ values() {
     [[ $output == *"'--stage' needs the topic of dead letters"* ]]
 }
 
+@test "a topic that cannot be read is named, and hides no other" {
+    letters to beside a b
+    fluvio topic create sick
+    fluvio produce sick <<<hello
+    local id
+    id=$(ls -t "$HOME/.fluvio/data/topics" | head -1)
+    fluvio cluster shutdown
+    mv "$HOME/.fluvio/data/topics/$id/0" "$HOME/away"
+    fluvio cluster start
+    run -1 --separate-stderr fluvio dead-letter list
+    grep -q '^  beside  *2  *0  *0 ' <<<"$output"
+    [[ ${stderr_lines[0]} == "Topic sick cannot be read: "*" nothing of topic sick "* ]]
+    [ "${stderr_lines[1]}" = "1 topic could not be read. Check previous errors." ]
+    fluvio cluster shutdown
+    mv "$HOME/away" "$HOME/.fluvio/data/topics/$id/0"
+    fluvio cluster start
+    fluvio topic delete sick
+}
+
 @test "show prints everything, and --raw the bytes alone" {
     letters to shown 'k1={"a":1}'
     run -0 fluvio dead-letter show shown 0

@@ -6,13 +6,16 @@
 FOLDER holds fluvio-run, see scripts/real-fluvio. What a cluster of Fluvio does
 otherwise than fluvio-server is in docs/compatibility.md.
 """
+import contextlib
 import hashlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import time
 
 import harness
 from harness import check, equal, eventually, group
@@ -325,6 +328,34 @@ def restarts():
           "cluster: who followed saw what is there")
 
 
+def letters():
+    """Of topics some of which nobody can read."""
+    name = cluster.topic("letters")
+    cluster.topic("no-letters")
+    cluster.produce(name, [json.dumps({
+        "version": 1, "time": "2026-01-01T12:00:00.000Z",
+        "connector": {"name": "c", "type": "http", "topic": "to"},
+        "stage": 1, "module": {"name": "m", "sha256": "9f", "kind": "map"},
+        "error": {"cause": "user-error", "text": "bad", "hint": "bad"},
+        "source": {"number": 1}, "record": {"value": "YQ=="}})])
+    # The SC answers when a topic is ready, which this one never is.
+    with harness.Raw(cluster.sc, limit_s=1) as raw, \
+            contextlib.suppress(socket.timeout):
+        raw.create_topic("unplaced", replication=2)
+    check(eventually(lambda: "insufficient" in cluster.ok("topic", "list"),
+                     WAIT_S), "cluster: a topic without a place is listed")
+    start = time.monotonic()
+    done = cluster.fluvio("dead-letter", "list", "-O", "json")
+    took = time.monotonic() - start
+    equal([e["topic"] for e in json.loads(done.stdout or "[]")], [name],
+          "cluster: topics of letters are found beside it")
+    check(done.returncode == 1 and
+          b"Topic unplaced cannot be read, it has no place" in done.stderr,
+          "cluster: it is named", f"{done.returncode} {done.stderr}")
+    check(took < 10, "cluster: within 10 s", f"{took:.1f} s")
+    cluster.ok("topic", "delete", "unplaced")
+
+
 def tls():
     """Of another cluster, whose servers ask for certificates."""
     secured = Cluster(cluster.bin, os.environ["FLV_REAL_FLUVIO"], tls=True)
@@ -345,7 +376,7 @@ GROUPS = [("topics", topics, 120), ("formats", formats, 120),
           ("forms", forms, 180), ("codecs", codecs, 180),
           ("large", large, 300), ("partitions", partitions, 120),
           ("consumers", consumers, 120), ("modules", modules, 120),
-          ("tls", tls, 120), ("restarts", restarts, 300)]
+          ("letters", letters, 120), ("tls", tls, 120), ("restarts", restarts, 300)]
 
 
 def main():

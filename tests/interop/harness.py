@@ -397,8 +397,8 @@ class Raw:
         except socket.timeout:
             return False
 
-    def create_topic(self, name, partitions=1, compression=4):
-        spec = b"\1" + struct.pack(">II", partitions, 1) + b"\0"
+    def create_topic(self, name, partitions=1, compression=4, replication=1):
+        spec = b"\1" + struct.pack(">II", partitions, replication) + b"\0"
         spec += b"\0\0" + bytes([compression]) + b"\0\0"
         body = text(name) + b"\0\0" + spec
         return Take(self.ask(CREATE, SC_V, text("Topic") + struct.pack(
