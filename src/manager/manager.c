@@ -486,10 +486,12 @@ static void connect_stream(struct flv_manager *m);
 static void on_connected(void *user, const struct flv_err *err)
 {
     struct flv_manager *m = user;
+    m->looked = true;
     m->connected = err == NULL;
     if (m->stopping) {
         return;
     }
+    flv__mops_looked(m);
     if (err == NULL) {
         flv_log_info(TARGET, "the cluster answers",
                      FLV_KV_STR("cluster", flv_stream_address(m->stream)));
@@ -520,6 +522,7 @@ static void connect_stream(struct flv_manager *m)
                                 &err);
     }
     if (rc != FLV_OK) {
+        m->looked = true;
         (void)!flv_timer_start(&m->reconnect, RECONNECT_MS, 0, NULL);
     }
 }

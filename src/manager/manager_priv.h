@@ -46,6 +46,7 @@ struct flv_mop {
     struct flv_checked checked;
     bool has_checked;
     struct flv_msummary is;
+    bool looks;             /* waits for the first look at the cluster */
     struct flv_timer limit; /* of what the cluster has to say */
     struct flv_task later;  /* answers, not from inside the call */
     unsigned status;        /* 0: not answered */
@@ -66,6 +67,7 @@ struct flv_manager {
     struct flv_catalogue *catalogue;
     bool refreshing; /* the catalogue is */
     struct flv_stream *stream;
+    bool looked;    /* for the cluster, the first time, to the end */
     bool connected; /* it was, once */
     bool lost;      /* and is not now */
     struct flv_timer reconnect;
@@ -113,6 +115,8 @@ void flv__summary_of(const struct flv_cfile *f, struct flv_msummary *out);
 
 /* From the unit: the process of a connector that is being removed is gone. */
 void flv__mop_gone(struct flv_mop *op);
+/* Those that waited for the first look at the cluster go on. */
+void flv__mops_looked(struct flv_manager *m);
 /* Every operation gets 503. */
 void flv__mops_end(struct flv_manager *m);
 /* Goes on with a removal that was under way when the manager ended. */

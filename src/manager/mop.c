@@ -308,12 +308,22 @@ static flv_rc topic_conf(const struct flv_mop *op,
                : FLV_OK;
 }
 
+/* A manager that has just started may not have heard of its cluster yet. */
+static flv_rc await_look(struct flv_mop *op, struct flv_err *err)
+{
+    op->looks = true;
+    return flv_timer_start(&op->limit, TOPIC_MS_MAX, 0, err);
+}
+
 static void ensure_topic(struct flv_mop *op)
 {
     struct flv_manager *m = op->m;
     struct flv_err err = {0};
     struct flv_topic_conf topic;
     struct flv_dedup dedup;
+    if (!m->looked && await_look(op, &err) == FLV_OK) {
+        return;
+    }
     if (m->stream == NULL || !m->connected) {
         release_name(op);
         answer(op, 503,
@@ -334,6 +344,16 @@ static void ensure_topic(struct flv_mop *op)
         op->waiting = false;
         release_name(op);
         answer_err(op, &err);
+    }
+}
+
+void flv__mops_looked(struct flv_manager *m)
+{
+    for (struct flv_mop *op = m->ops; op != NULL; op = op->next) {
+        if (op->looks && op->status == 0) {
+            op->looks = false;
+            ensure_topic(op);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import harness
@@ -267,12 +268,16 @@ def managed():
             json.dumps(doc).encode() if doc else None,
             {"Content-Type": "application/json",
              "Authorization": "Bearer " + token})
-        with urllib.request.urlopen(asked, timeout=WAIT_S) as answer:
-            return answer.status, json.load(answer)
-    status, _ = ask("", {"name": "m1", "config": {
+        try:
+            with urllib.request.urlopen(asked, timeout=WAIT_S) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as err:
+            return err.code, err.read().decode()
+    status, said = ask("", {"name": "m1", "config": {
         "connector.class": "test-connector", "topic": "managed",
         "create_topic": "true", "count": "500", "timeout": "5"}})
-    equal(status, 201, "manager: takes a connector for the cluster")
+    check(status == 201, "manager: takes a connector for the cluster",
+          f"{status} {said}")
 
     def state():
         return ask("/m1/status")[1]["connector"]["state"]
