@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 import harness
-from harness import Server, check, equal, eventually, group
+from harness import Server, check, equal, eventually, free_ports, group
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WAIT_S = 20
@@ -27,11 +27,11 @@ broker = None
 
 class Broker:
     def __init__(self):
-        self.port = 0
+        self.port, = free_ports(1)
         self.child = None
 
     def start(self):
-        """On the port of last time, if any; forgets what it knew."""
+        """On the same port each time; forgets what it knew."""
         self.child = subprocess.Popen(
             ["node", os.path.join(HERE, "broker.cjs"), str(self.port)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
@@ -39,7 +39,6 @@ class Broker:
         said = self.child.stdout.readline().split() if ready else []
         if len(said) != 2:
             raise RuntimeError("aedes does not start")
-        self.port = int(said[1])
 
     def cut(self):
         self.child.send_signal(signal.SIGUSR2)
