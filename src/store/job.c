@@ -24,29 +24,21 @@ static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
     assert(job->err.rc != FLV_OK);
 }
 
-/* Before a sync that has to cover what was there at open: what an earlier one
- * failed to write is in memory, where it counts as written, and nowhere else.
- * Since it was read it may have been dropped there, as what is written may be:
- * so it is looked at again, as it will be on disk. */
+/* Before a sync that has to cover what was there at open. */
 static flv_rc write_again(struct flv_log_job *job, struct flv_file *file)
 {
-    const struct flv_log *log = job->log;
     struct flv__scan scan;
     flv_rc rc;
 
     if (job->again_end == 0) {
         return FLV_OK;
     }
-    rc = flv_io_copy(file, log->dir, job->again_from, job->again_end, file,
-                     job->again_from, &job->err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
-    flv__scan_init(&scan, file, log->dir, job->again_end, &job->segment->head);
+    flv__scan_init(&scan, file, job->log->dir, job->again_end,
+                   &job->segment->head);
     scan.pos = job->again_from;
     scan.next_offset = job->again_offset;
     scan.next_group = job->again_group;
-    rc = flv__scan_all(&scan, &job->err);
+    rc = flv__scan_write_again(&scan, &job->err);
     flv__scan_deinit(&scan);
     return rc;
 }

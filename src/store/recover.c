@@ -758,6 +758,8 @@ static flv_rc create_torn(const struct recovery *r,
     return rc;
 }
 
+/* The copy is for a person to look at: nothing here reads it again, and no
+ * part of it was ever served. */
 static flv_rc
 set_aside(struct recovery *r, struct flv_file *log_file, struct flv_err *err)
 {
@@ -885,6 +887,36 @@ static flv_rc remove_torn_rolls(const struct recovery *r, struct flv_err *err)
     return rc;
 }
 
+static flv_rc write_again(const struct recovery *r,
+                          struct flv_file *file,
+                          const struct unproven *from,
+                          struct flv_err *err)
+{
+    uint8_t head[FLV__SEGMENT_HEAD];
+    struct iovec iov = {head, sizeof(head)};
+    struct flv__scan scan;
+    flv_rc rc = FLV_OK;
+
+    flv__scan_init(&scan, file, r->tail.path, r->tail.pos, &r->scanned->head);
+    if (from->pos == 0) {
+        flv__segment_head_put(head, &r->scanned->head);
+        rc = flv_io_write_all(file, &iov, 1, 0, err);
+    } else {
+        scan.pos = from->pos;
+        scan.next_offset = from->offset;
+        scan.next_group = from->group;
+    }
+    if (rc == FLV_OK) {
+        rc = flv__scan_write_again(&scan, err);
+    }
+    flv__scan_deinit(&scan);
+    if (rc == FLV_E_CORRUPT) {
+        rc = flv_fail(err, FLV_E_IO, "%s changed while it was read",
+                      r->tail.path);
+    }
+    return rc;
+}
+
 /* Of a disk topic, what is kept and not proven to be synced is written again
  * and synced before anybody is served. Of a page-cache topic it was served so
  * before, and the next sync does that. */
@@ -903,8 +935,7 @@ static flv_rc settle_tail(struct recovery *r,
         return make_names_durable(r, false, err);
     }
     if (rc == FLV_OK && !all) {
-        rc = flv_io_copy(file, r->tail.path, from.pos, r->tail.pos, file,
-                         from.pos, err);
+        rc = write_again(r, file, &from, err);
     }
     if (rc == FLV_OK && (cut || !all)) {
         rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);

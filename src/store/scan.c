@@ -204,6 +204,49 @@ flv_rc flv__scan_all(struct flv__scan *s, struct flv_err *err)
     return rc;
 }
 
+/* Has the group that begins at s->pos as a whole in the buffer, if it is one;
+ * flv__scan_next() reads nothing then. */
+static flv_rc load_group(struct flv__scan *s, struct flv_err *err)
+{
+    struct flv__group_head head;
+    const uint8_t *bytes;
+    uint64_t left = s->file_bytes - s->pos;
+    flv_rc rc;
+
+    if (left < FLV__GROUP_HEAD) {
+        return FLV_OK;
+    }
+    rc = bytes_at(s, s->pos, FLV__GROUP_HEAD, &bytes, err);
+    if (rc == FLV_OK && flv__group_head_get(bytes, &head) == FLV_OK &&
+        head.bytes <= left - FLV__GROUP_HEAD) {
+        rc = bytes_at(s, s->pos, FLV__GROUP_HEAD + (size_t)head.bytes, &bytes,
+                      err);
+    }
+    return rc;
+}
+
+flv_rc flv__scan_write_again(struct flv__scan *s, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    while (rc == FLV_OK && s->pos < s->file_bytes) {
+        uint64_t begin = s->pos;
+
+        rc = load_group(s, err);
+        if (rc == FLV_OK) {
+            rc = flv__scan_next(s, err);
+        }
+        if (rc == FLV_OK) {
+            struct iovec iov = {s->buf.data + (begin - s->buf_pos),
+                                (size_t)(s->pos - begin)};
+
+            assert(begin >= s->buf_pos && s->pos <= s->buf_pos + s->buf.len);
+            rc = flv_io_write_all(s->file, &iov, 1, begin, err);
+        }
+    }
+    return rc;
+}
+
 flv_rc flv__scan_was_synced(struct flv__scan *s, bool *out, struct flv_err *err)
 {
     uint64_t pos = s->pos + 1;

@@ -53,6 +53,14 @@ FLV_CHECKED flv_rc flv__scan_next(struct flv__scan *s, struct flv_err *err);
 /* All groups to the end of the file. */
 FLV_CHECKED flv_rc flv__scan_all(struct flv__scan *s, struct flv_err *err);
 
+/* Before a sync that has to cover groups of which nothing proves that they are
+ * on disk: writes all to the end of the file again. What an earlier sync failed
+ * to write is in memory, where it counts as written, and nowhere else; at any
+ * moment it may be dropped there, and then something else is read. So each
+ * group is verified once more, and what was verified is what is written. */
+FLV_CHECKED flv_rc flv__scan_write_again(struct flv__scan *s,
+                                         struct flv_err *err);
+
 /* After CORRUPT: looks behind the bad group for the header of a later one
  * that says the bad one had been synced. */
 FLV_CHECKED flv_rc flv__scan_was_synced(struct flv__scan *s,
