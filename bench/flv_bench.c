@@ -271,13 +271,16 @@ static void spread(const char *const *argv)
                   number(argv[6], 3600) * 1000);
 }
 
+/* One record at a time: the next one is sent when this one is acknowledged. */
 static void latency(const char *const *argv)
 {
-    /* One record at a time is one token. */
-    const char *const as_produce[] = {argv[0], argv[1], "1",    argv[2],
-                                      "1",     "1",     argv[3]};
+    struct flv_producer_conf conf = flv_producer_conf_default(argv[1]);
 
-    produce(as_produce);
+    bench.producers = 1;
+    bench.record_size = number(argv[2], 32 << 20);
+    conf.batch_size_bytes = 1; /* each goes at once */
+    conf.in_flight_max = 1;
+    run_producers(argv[0], &conf, 1, number(argv[3], 3600) * 1000);
 }
 
 /* ------------------------------------------------------------- consume */
