@@ -16,10 +16,10 @@
 /* ---- frames ---- */
 
 /* A frame while it is written: a batch that is open in the bench's builder,
- * finished ones in its `out`. */
+ * finished ones in `out`, which is the pass's room. */
 struct writer {
     struct flv_bench *bench;
-    size_t room;
+    struct flv_buf out;
     int64_t cover; /* what is finished stands for all below this */
     int64_t base;  /* of the open batch */
     int64_t next;  /* the offset that continues it */
@@ -27,25 +27,29 @@ struct writer {
     flv_rc rc;
 };
 
-static flv_rc finish_batch(struct flv_bench *b,
-                           enum flv_codec codec,
-                           int64_t base,
-                           struct flv_buf *out)
+/* What is compressed goes through the bench, as it may turn out larger. */
+static flv_rc finish_batch(struct writer *w)
 {
-    size_t start = out->len;
-    size_t plain = flv_batch_builder_size(&b->builder);
-    if (plain < COMPRESS_FROM_BYTES) {
-        codec = FLV_CODEC_NONE;
+    struct flv_bench *b = w->bench;
+    const size_t start = w->out.len;
+    const size_t plain = flv_batch_builder_size(&b->builder);
+    bool small = false;
+    flv_rc rc = FLV_OK;
+    if (w->codec != FLV_CODEC_NONE && plain >= COMPRESS_FROM_BYTES) {
+        flv_buf_reset(&b->out);
+        rc = flv_batch_builder_finish(&b->builder, b->z, w->codec,
+                                      FLV_BATCH_NO_STAMP, &b->out, NULL);
+        small = rc == FLV_OK && b->out.len <= plain;
+        if (small) {
+            rc = flv_buf_add(&w->out, b->out.data, b->out.len);
+        }
     }
-    flv_rc rc = flv_batch_builder_finish(&b->builder, b->z, codec,
-                                         FLV_BATCH_NO_STAMP, out, NULL);
-    if (rc == FLV_OK && codec != FLV_CODEC_NONE && out->len - start > plain) {
-        out->len = start;
+    if (rc == FLV_OK && !small) {
         rc = flv_batch_builder_finish(&b->builder, b->z, FLV_CODEC_NONE,
-                                      FLV_BATCH_NO_STAMP, out, NULL);
+                                      FLV_BATCH_NO_STAMP, &w->out, NULL);
     }
     if (rc == FLV_OK) {
-        flv_batch_set_base_offset(out->data + start, base);
+        flv_batch_set_base_offset(w->out.data + start, w->base);
     }
     flv_batch_builder_reset(&b->builder);
     return rc;
@@ -61,7 +65,7 @@ static void close_batch(struct writer *w, int64_t to)
     assert(to >= w->base && to - w->base <= INT32_MAX);
     builder->has_span = true;
     builder->span = (uint32_t)(to - w->base);
-    w->rc = finish_batch(w->bench, w->codec, w->base, &w->bench->out);
+    w->rc = finish_batch(w);
     w->cover = to;
 }
 
@@ -92,7 +96,7 @@ flv_rc flv_sift_nothing(int64_t from, int64_t to, struct flv_buf *out)
 static size_t frame_size(const struct writer *w)
 {
     const struct flv_bench *b = w->bench;
-    return b->out.len +
+    return w->out.len +
            (b->builder.count > 0 ? flv_batch_builder_size(&b->builder) : 0);
 }
 
@@ -103,7 +107,7 @@ static void open_batch(struct writer *w, int64_t offset, enum flv_codec codec)
     if (w->bench->builder.count > 0) {
         close_batch(w, offset);
     } else if (w->rc == FLV_OK && w->cover < offset) {
-        w->rc = flv_sift_nothing(w->cover, offset, &w->bench->out);
+        w->rc = flv_sift_nothing(w->cover, offset, &w->out);
         w->cover = offset;
     }
     w->base = offset;
@@ -177,7 +181,7 @@ take_result(struct flv_sift *s, struct writer *w, struct flv_sift_pass *pass)
         size_t n = group_at(s, s->taken, &bytes);
         int64_t offset = offset_of(s, s->taken);
         size_t used = frame_size(w);
-        if (used + bytes > w->room) {
+        if (used + bytes > w->out.max) {
             pass->need_bytes = used == 0 ? bytes : 0;
             pass->to = offset;
             return false;
@@ -345,15 +349,17 @@ void flv_sift_run(struct flv_sift *s,
                   struct flv_sift_pass *pass,
                   struct flv_bench *b)
 {
-    struct writer w = {
-        .bench = b, .room = pass->room_bytes, .cover = pass->from};
+    struct writer w = {.bench = b,
+                       .out = {.data = pass->room,
+                               .cap = pass->room_bytes,
+                               .max = pass->room_bytes},
+                       .cover = pass->from};
     struct input in = {.pass = pass};
     uint64_t until_ms = flv_clock_mono_ms() + TURN_MS;
     if (s->piece == 0) {
         s->piece = 1;
     }
     flv_sm_chain_set_cancel(s->chain, &b->job->cancel);
-    flv_buf_reset(&b->out);
     flv_batch_builder_reset(&b->builder);
     pass->need_bytes = 0;
     pass->to = s->scan;
@@ -371,7 +377,7 @@ void flv_sift_run(struct flv_sift *s,
     if (w.rc != FLV_OK) {
         fail(s, "out of memory for what SmartModules made");
     }
-    pass->frame = w.rc == FLV_OK ? flv_buf_slice(&b->out) : flv_slice(NULL, 0);
+    pass->frame_bytes = w.rc == FLV_OK ? w.out.len : 0;
 }
 
 void flv_sift_seek(struct flv_sift *s, int64_t offset)

@@ -43,14 +43,15 @@ struct flv_sift {
 struct flv_sift_pass {
     const struct flv_slice *parts; /* whole batches, ascending */
     uint32_t part_count;
-    int64_t from;      /* where the frame begins: what the client has */
-    size_t room_bytes; /* of the frame */
+    int64_t from;  /* where the frame begins: what the client has */
+    uint8_t *room; /* borrowed: for the frame */
+    size_t room_bytes;
     const atomic_bool *stop;
-    /* out, valid until the bench is used again */
-    struct flv_slice frame; /* batches; empty: nothing came through */
-    uint64_t records;       /* in it */
-    int64_t to;             /* the frame stands for from..to-1 */
-    size_t need_bytes;      /* > 0: nothing fits but this would */
+    /* out */
+    size_t frame_bytes; /* of batches in the room; 0: nothing came through */
+    uint64_t records;   /* in them */
+    int64_t to;         /* the frame stands for from..to-1 */
+    size_t need_bytes;  /* > 0: nothing fits but this would */
 };
 
 /* Job. */

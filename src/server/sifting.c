@@ -150,10 +150,6 @@ static void pass_run(struct flv_cpu_job *j, struct flv_bench *b)
 {
     struct flv__sifting *sm = FLV_OWNER_OF(j, struct flv__sifting, job);
     flv_sift_run(&sm->sift, &sm->pass, b);
-    assert(sm->pass.frame.len <= sm->frame->size);
-    if (sm->pass.frame.len > 0) {
-        memcpy(sm->frame->data, sm->pass.frame.data, sm->pass.frame.len);
-    }
 }
 
 static void send_ready(struct flv_stream *s)
@@ -180,12 +176,12 @@ static void use_frame(struct flv_stream *s)
 {
     struct flv__sifting *sm = s->sm;
     sm->out_need = sm->pass.need_bytes;
-    if (sm->pass.frame.len == 0) {
+    if (sm->pass.frame_bytes == 0) {
         drop_frame(sm);
         return;
     }
-    sm->ready = flv__stream_fit(s, sm->frame, sm->pass.frame.len);
-    sm->ready_bytes = sm->pass.frame.len;
+    sm->ready = flv__stream_fit(s, sm->frame, sm->pass.frame_bytes);
+    sm->ready_bytes = sm->pass.frame_bytes;
     sm->ready_to = sm->pass.to;
     sm->ready_records = sm->pass.records;
     sm->frame = NULL;
@@ -247,6 +243,7 @@ static void sift_submit(struct flv_stream *s)
         .part_count = sm->part_count,
         .from = sm->to,
         .stop = &sm->job.stop,
+        .room = sm->frame->data,
         .room_bytes = room,
     };
     sm->job.smart = &flv__stream_server(s)->smart;

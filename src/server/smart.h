@@ -34,9 +34,9 @@
 struct flv_server;
 
 #define FLV_SMART_THREADS_MAX 64
-/* Outputs of one frame beyond a single record, and of one batch of it. */
-#define FLV_SMART_OUT_MAX ((size_t)4 << 20)
-#define FLV_SMART_BATCH_MAX ((size_t)1 << 20)
+/* Of one batch that a frame has, beyond a single record: it is put together,
+ * counted and copied while it is in a core's cache. */
+#define FLV_SMART_BATCH_MAX ((size_t)64 << 10)
 
 /* ---- troubles ---- */
 
