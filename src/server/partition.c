@@ -406,11 +406,13 @@ static void kick(struct flv_task *t)
         (job = flv_log_commit_job(p->log)) != NULL) {
         submit(p, JOB_COMMIT, job);
     }
+    /* First, or under a steady load there would always be one sync more. It
+     * syncs, too. */
+    upkeep_in_turn(p);
     if (!STAILQ_EMPTY(&p->uncommitted) && p->jobs[JOB_SYNC].job == NULL &&
         (job = flv_log_sync_job(p->log)) != NULL) {
         submit(p, JOB_SYNC, job);
     }
-    upkeep_in_turn(p);
 }
 
 /* At the end of the turn: what arrives in one turn forms one group. */

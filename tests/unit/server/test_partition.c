@@ -1,0 +1,264 @@
+#include "cm.h"
+#include "server/partition.h"
+#include "tmpdir.h"
+#include "wire/batch.h"
+#include "wire/compress.h"
+
+#include "base/field.h"
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+/* One partition with a loop and pools of its own, on the real disk with
+ * switches. */
+
+enum { CLIENTS = 8, SET_BYTES = 8192 };
+
+static struct {
+    struct flv_io io; /* first */
+    struct flv_io_ops ops;
+    atomic_uint checkpoints;   /* made durable */
+    atomic_bool takes_a_while; /* a sync */
+    struct flv_loop *loop;
+    struct flv_task *at_sync; /* posted by the first; NULL: nothing */
+} disk;
+
+static flv_rc
+switched_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
+{
+    const struct timespec while_ns = {.tv_nsec = 1000000};
+    if (site == FLV_SYNC_FLUSH && atomic_load(&disk.takes_a_while)) {
+        if (disk.at_sync != NULL) {
+            assert_int_equal(flv_loop_post(disk.loop, disk.at_sync), FLV_OK);
+            disk.at_sync = NULL;
+        }
+        nanosleep(&while_ns, NULL);
+    }
+    if (site == FLV_SYNC_CHECKPOINT_FILE) {
+        atomic_fetch_add(&disk.checkpoints, 1);
+    }
+    return flv_io_posix()->ops->sync(file, site, err);
+}
+
+static flv_rc switched_open(struct flv_io *io,
+                            const char *path,
+                            enum flv_io_open how,
+                            struct flv_file **out,
+                            struct flv_err *err)
+{
+    flv_rc rc = flv_io_posix()->ops->open(flv_io_posix(), path, how, out, err);
+    if (rc == FLV_OK) {
+        (*out)->io = io;
+    }
+    return rc;
+}
+
+struct fixture {
+    struct tmpdir tmp;
+    struct flv_loop *loop;
+    struct flv_part_env env;
+    struct flv_partition *p;
+    unsigned pending; /* appends */
+};
+
+/* One record set on its way, again and again. */
+struct client {
+    struct fixture *f;
+    struct flv_part_append append;
+    struct flv_chunk *frame; /* owned */
+    unsigned rounds;         /* still to go */
+    unsigned ended;
+    flv_rc rc;
+};
+
+static struct flv_pool *pool(struct fixture *f, const char *name, size_t n)
+{
+    const struct flv_pool_conf conf = {
+        .name = name, .threads_max = n, .queue_max = 64};
+    struct flv_pool *out = NULL;
+    assert_int_equal(flv_pool_create(&out, f->loop, &conf, NULL), FLV_OK);
+    return out;
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof f);
+    disk.ops = *flv_io_posix()->ops;
+    disk.ops.open = switched_open;
+    disk.ops.sync = switched_sync;
+    disk.io.ops = &disk.ops;
+    atomic_store(&disk.checkpoints, 0);
+    atomic_store(&disk.takes_a_while, false);
+    tmpdir_make(&f.tmp, "partition");
+    assert_int_equal(flv_loop_create(&f.loop, 64, NULL), FLV_OK);
+    f.env.loop = f.loop;
+    f.env.io = &disk.io;
+    f.env.commit_pool = pool(&f, "commit", 4);
+    f.env.write_pool = pool(&f, "write", 1);
+    f.env.read_pool = pool(&f, "read", 1);
+    f.env.tails = (struct flv_tail_pool){.max = 1 << 20, .max_of_one = 1 << 20};
+    TAILQ_INIT(&f.env.upkeep_line);
+    *state = &f;
+    return 0;
+}
+
+static void open_partition(struct fixture *f,
+                           enum flv_durability durability,
+                           uint64_t checkpoint_bytes)
+{
+    struct flv_err err = {0};
+    const struct flv_part_conf conf = {.dir = f->tmp.sub,
+                                       .name = "t-0",
+                                       .create = true,
+                                       .log_id = 7,
+                                       .durability = durability,
+                                       .batch_bytes_max = 2u << 20,
+                                       .checkpoint_bytes = checkpoint_bytes};
+    f->p = flv_partition_create(&f->env, "t-0", false);
+    assert_non_null(f->p);
+    assert_int_equal(flv_partition_open_log(f->p, &conf, &err), FLV_OK);
+    flv_partition_set_trouble(f->p, NULL);
+    flv_partition_opened(f->p);
+}
+
+static void closed(void *ctx)
+{
+    struct fixture *f = ctx;
+    flv_loop_stop(f->loop);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    flv_partition_close(f->p, true, closed, f);
+    flv_loop_run(f->loop);
+    flv_pool_destroy(f->env.commit_pool);
+    flv_pool_destroy(f->env.write_pool);
+    flv_pool_destroy(f->env.read_pool);
+    flv_loop_destroy(f->loop);
+    tmpdir_remove(&f->tmp);
+    return 0;
+}
+
+/* ---- clients ---- */
+
+static void go(struct client *c)
+{
+    struct flv_part_append *a = &c->append;
+    bool committed = a->committed;
+    void (*done)(struct flv_part_append *, flv_rc, const struct flv_err *) =
+        a->done;
+    memset(a, 0, sizeof *a);
+    a->base.data = c->frame->data;
+    a->base.len = c->frame->size;
+    a->frame = c->frame;
+    a->committed = committed;
+    a->done = done;
+    c->f->pending++;
+    flv_partition_append(c->f->p, a);
+}
+
+static void ended(struct flv_part_append *a, flv_rc rc, const struct flv_err *e)
+{
+    struct client *c = FLV_OWNER_OF(a, struct client, append);
+    (void)e;
+    c->ended++;
+    c->rc = rc;
+    c->f->pending--;
+    if (c->rounds > 0) {
+        c->rounds--;
+        go(c);
+    } else if (c->f->pending == 0) {
+        flv_loop_stop(c->f->loop);
+    }
+}
+
+/* A set of so many batches with one record each. */
+static void client_init(struct client *c,
+                        struct fixture *f,
+                        uint32_t batches,
+                        size_t value_bytes)
+{
+    struct flv_batch_builder b;
+    struct flv_buf bytes;
+    uint8_t *value = flv_zalloc(1, value_bytes);
+    assert_non_null(value);
+    memset(c, 0, sizeof *c);
+    flv_buf_init(&bytes, 64u << 20);
+    flv_batch_builder_init(&b, 4u << 20);
+    for (uint32_t i = 0; i < batches; i++) {
+        assert_int_equal(flv_batch_builder_add(&b, NULL,
+                                               flv_slice(value, value_bytes),
+                                               1700000000000, NULL),
+                         FLV_OK);
+        assert_int_equal(flv_batch_builder_finish(&b, NULL, FLV_CODEC_NONE,
+                                                  FLV_BATCH_NO_STAMP, &bytes,
+                                                  NULL),
+                         FLV_OK);
+        flv_batch_builder_reset(&b);
+    }
+    assert_int_equal(flv_chunk_create(NULL, bytes.len, &c->frame), FLV_OK);
+    memcpy(c->frame->data, bytes.data, bytes.len);
+    flv_batch_builder_deinit(&b);
+    flv_buf_deinit(&bytes);
+    flv_free(value);
+    c->f = f;
+    c->append.done = ended;
+}
+
+static struct client clients[CLIENTS];
+
+static void half_go(int from)
+{
+    for (int i = from; i < from + CLIENTS / 2; i++) {
+        go(&clients[i]);
+    }
+}
+
+static void other_half_goes(struct flv_task *t)
+{
+    (void)t;
+    half_go(CLIENTS / 2);
+}
+
+/* ---- tests ---- */
+
+/* Of producers that wait for a sync one half comes while the other is synced:
+ * whenever a sync ends there is something for another. */
+static void checkpoints_are_made_under_a_steady_load_of_syncs(void **state)
+{
+    enum { ROUNDS = 100, CHECKPOINT_BYTES = CLIENTS * SET_BYTES };
+    struct fixture *f = *state;
+    struct flv_task other_half;
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, CHECKPOINT_BYTES);
+    for (int i = 0; i < CLIENTS; i++) {
+        client_init(&clients[i], f, 1, SET_BYTES);
+        clients[i].append.committed = true;
+        clients[i].rounds = ROUNDS;
+    }
+    flv_task_init(&other_half, other_half_goes);
+    disk.loop = f->loop;
+    disk.at_sync = &other_half;
+    atomic_store(&disk.takes_a_while, true);
+    half_go(0);
+    flv_loop_run(f->loop);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(clients[i].ended, ROUNDS + 1);
+        assert_int_equal(clients[i].rc, FLV_OK);
+        flv_chunk_unref(clients[i].frame);
+    }
+    assert_in_range(atomic_load(&disk.checkpoints), ROUNDS / 4, ROUNDS * 2);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(checkpoints_are_made_under_a_steady_load_of_syncs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
