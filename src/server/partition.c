@@ -44,7 +44,9 @@ struct flv_partition {
     bool bare, changed, in_line;
     TAILQ_ENTRY(flv_partition) line;
     bool orderly, closing_log; /* of close */
-    struct flv_err trouble;    /* of OFFLINE */
+    bool refused;  /* an append that was staged, by the job that ends */
+    uint32_t turn; /* of jobs that ended */
+    struct flv_err trouble; /* of OFFLINE */
     struct job jobs[JOB_COUNT];
     struct flv_task kick;
     struct append_list parked;      /* the log was full */
@@ -196,6 +198,8 @@ static void stored(struct flv_append *req, flv_rc rc, const struct flv_err *err)
             STAILQ_INSERT_TAIL(&p->uncommitted, a, link);
             return;
         }
+    } else {
+        p->refused = true;
     }
     a->done(a, rc, err);
 }
@@ -242,6 +246,27 @@ static void stage_parked(struct flv_partition *p)
     }
 }
 
+/* Takes appends: else the log says itself why not. */
+static bool is_open(const struct flv_partition *p)
+{
+    struct flv_log_info info;
+    flv_log_stat(p->log, &info);
+    return info.state == FLV_LOG_OK;
+}
+
+/* What waited for room behind appends that failed fails with them, as what was
+ * staged behind them does: it may be what their producer sent next. What came
+ * since they failed is not meant. */
+static void fail_parked(struct flv_partition *p, const struct flv_err *err)
+{
+    struct flv_part_append *a;
+    while ((a = STAILQ_FIRST(&p->parked)) != NULL && a->turn != p->turn) {
+        STAILQ_REMOVE_HEAD(&p->parked, link);
+        a->err = *err;
+        end_soon(p, a);
+    }
+}
+
 void flv_partition_append(struct flv_partition *p, struct flv_part_append *a)
 {
     assert(a->done != NULL && a->frame != NULL);
@@ -256,6 +281,7 @@ void flv_partition_append(struct flv_partition *p, struct flv_part_append *a)
         return;
     }
     if (!STAILQ_EMPTY(&p->parked) || !stage(p, a)) {
+        a->turn = p->turn;
         STAILQ_INSERT_TAIL(&p->parked, a, link);
         kick_soon(p);
     }
@@ -301,6 +327,8 @@ static void job_over(struct job *j)
     struct flv_err err = {0};
     struct flv_log_job *job = j->job;
     j->job = NULL;
+    p->turn++;
+    p->refused = false;
     if (j->kind == JOB_UPKEEP) {
         upkeep_over(p->env);
     }
@@ -310,6 +338,9 @@ static void job_over(struct job *j)
     if (flv_log_job_finish(job, &err) != FLV_OK) {
         p->env->disk_errors++;
         log_failure(p, &err);
+        if (p->refused && is_open(p)) {
+            fail_parked(p, &err);
+        }
     } else if (j->kind == JOB_COMMIT) {
         p->logged_rc = FLV_OK;
     }

@@ -12,8 +12,9 @@
  * Threads    Loop thread, except where a function says that it blocks.
  * Ownership  Heap object; lives until flv_partition_close() has called back.
  *            struct flv_part_append and _reader are embedded by the caller.
- * Errors     An append ends with the store's code (see store/log.h), and with
- *            CANCELED when the partition goes away.
+ * Errors     An append ends with the store's code (see store/log.h), which is
+ *            that of those before it if it waited for room behind them, and
+ *            with CANCELED when the partition goes away.
  * Units      offset = record number.
  * See        docs/durability.md, tests/unit/server/test_server.c, test_disk.c
  */
@@ -71,6 +72,7 @@ struct flv_part_append {
     STAILQ_ENTRY(flv_part_append) link; /* private */
     struct flv_task task;               /* private */
     struct flv_err err;                 /* private: of an early end */
+    uint32_t turn;                      /* private: when it was parked */
 };
 
 /* Somebody who reads here, from joining to leaving. */

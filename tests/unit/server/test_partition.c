@@ -7,6 +7,7 @@
 #include "base/field.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -19,11 +20,26 @@ enum { CLIENTS = 8, SET_BYTES = 8192 };
 static struct {
     struct flv_io io; /* first */
     struct flv_io_ops ops;
+    atomic_bool refuses;       /* the next write, with ENOSPC */
     atomic_uint checkpoints;   /* made durable */
     atomic_bool takes_a_while; /* a sync */
     struct flv_loop *loop;
     struct flv_task *at_sync; /* posted by the first; NULL: nothing */
 } disk;
+
+static flv_rc switched_write(struct flv_file *file,
+                             const struct iovec *iov,
+                             int count,
+                             uint64_t pos,
+                             size_t *done,
+                             struct flv_err *err)
+{
+    if (atomic_exchange(&disk.refuses, false)) {
+        return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC,
+                            "cannot write to the log");
+    }
+    return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
+}
 
 static flv_rc
 switched_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
@@ -71,6 +87,7 @@ struct client {
     unsigned rounds;         /* still to go */
     unsigned ended;
     flv_rc rc;
+    struct client *after; /* goes when this one has ended */
 };
 
 static struct flv_pool *pool(struct fixture *f, const char *name, size_t n)
@@ -88,6 +105,7 @@ static int setup(void **state)
     memset(&f, 0, sizeof f);
     disk.ops = *flv_io_posix()->ops;
     disk.ops.open = switched_open;
+    disk.ops.write = switched_write;
     disk.ops.sync = switched_sync;
     disk.io.ops = &disk.ops;
     atomic_store(&disk.checkpoints, 0);
@@ -168,6 +186,9 @@ static void ended(struct flv_part_append *a, flv_rc rc, const struct flv_err *e)
     c->ended++;
     c->rc = rc;
     c->f->pending--;
+    if (c->after != NULL) {
+        go(c->after);
+    }
     if (c->rounds > 0) {
         c->rounds--;
         go(c);
@@ -226,6 +247,37 @@ static void other_half_goes(struct flv_task *t)
 
 /* ---- tests ---- */
 
+/* A log that is full of what is being written has no room for the third set.
+ * When the first fails so does what waits behind it; what comes later, out of
+ * the answer to the first, is stored. */
+static void what_waits_for_room_fails_with_what_is_before_it(void **state)
+{
+    struct fixture *f = *state;
+    static struct client first, second, waits, later;
+    open_partition(f, FLV_DURABLE_DISK, 0);
+    client_init(&first, f, 31, 1 << 20);
+    client_init(&second, f, 31, 1 << 20);
+    client_init(&waits, f, 3, 1 << 20);
+    client_init(&later, f, 1, 10);
+    first.after = &later;
+    atomic_store(&disk.refuses, true);
+    go(&first);
+    go(&second);
+    go(&waits);
+    flv_loop_run(f->loop);
+    assert_int_equal(first.rc, FLV_E_NOSPACE);
+    assert_int_equal(second.rc, FLV_E_NOSPACE);
+    assert_int_equal(waits.rc, FLV_E_NOSPACE);
+    assert_int_equal(waits.ended, 1);
+    assert_int_equal(later.rc, FLV_OK);
+    assert_int_equal(later.append.base.base_offset, 0);
+    assert_int_equal(flv_partition_end(f->p, FLV_READ_UNCOMMITTED), 1);
+    flv_chunk_unref(first.frame);
+    flv_chunk_unref(second.frame);
+    flv_chunk_unref(waits.frame);
+    flv_chunk_unref(later.frame);
+}
+
 /* Of producers that wait for a sync one half comes while the other is synced:
  * whenever a sync ends there is something for another. */
 static void checkpoints_are_made_under_a_steady_load_of_syncs(void **state)
@@ -258,6 +310,7 @@ static void checkpoints_are_made_under_a_steady_load_of_syncs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(what_waits_for_room_fails_with_what_is_before_it),
         T(checkpoints_are_made_under_a_steady_load_of_syncs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
