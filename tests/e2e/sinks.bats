@@ -277,7 +277,7 @@ for s in json.load(sys.stdin)["stages"]:
 @test "a slow endpoint costs a repetition, which it knows by the key" {
     endpoint slow
     produce one
-    sink --http-request-timeout=300ms
+    sink --http-request-timeout=2s
     wait_taken 1
     until_true 10 grep -q "again $TOPIC/0/0" "$KEYS"
     until_true 10 position 0

@@ -8,7 +8,7 @@ is sent; one whose key is there already is answered the same way and not stored
 again, a line `again KEY` says so. MOOD "moody": some are answered with 500,
 some with 429, some late, and of some the connection is closed when they have
 been stored; "busy": the first is answered with 500, the second with 429 and
-Retry-After: 1; "slow": the first is answered after 3 seconds. A body that
+Retry-After: 1; "slow": the first is answered when another has been. A body that
 begins with "poison", or has it in quotes, is answered with 422, unless MOOD is
 "mended".
 
@@ -29,6 +29,7 @@ mood = sys.argv[3] if len(sys.argv) > 3 else ""
 requests = itertools.count(1)
 lock = threading.Lock()
 known = set()
+another = threading.Event()
 
 
 def load(file):
@@ -83,7 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mood == "busy" and number == 1:
             chance = 0
         if mood == "slow" and number == 1:
-            time.sleep(3)
+            another.wait()
         poison = body.startswith(b"poison") or b'"poison"' in body
         if poison and mood != "mended":
             self.answer(422, b"it is poison")
@@ -100,6 +101,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.connection.close()
             else:
                 self.answer(200)
+            if number > 1:
+                another.set()
 
     do_PUT = do_POST
 
