@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -105,6 +106,46 @@ def eventually(test, limit_s):
         if value or time.monotonic() > end:
             return value
         time.sleep(0.01)
+
+
+class Machine(threading.Thread):
+    """What the machine takes from everybody, and is not the server's fault.
+
+    Naps and syncs a byte on the server's disk, again and again: what takes
+    longer than it ever should is time that nobody had.
+    """
+    NAP_S, SHOULD_S = 0.02, 0.07
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.path = os.path.join(folder, "machine")
+        self.began, self.lost, self.ended = time.monotonic(), 0.0, False
+
+    def run(self):
+        with open(self.path, "wb", buffering=0) as file:
+            while not self.ended:
+                time.sleep(self.NAP_S)
+                os.pwrite(file.fileno(), b"x", 0)
+                os.fdatasync(file.fileno())
+                late, now = self.late(), time.monotonic()
+                self.lost, self.began = self.lost + late, now
+
+    def late(self):
+        return max(0.0, time.monotonic() - self.began - self.SHOULD_S)
+
+    def watch(self):
+        """A function: the seconds since now that the machine had for us."""
+        start, lost = time.monotonic(), self.lost + self.late()
+        return lambda: time.monotonic() - start - max(
+            0.0, self.lost + self.late() - lost)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.join()
 
 
 # --- the server ----------------------------------------------------------------
