@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 flv_rc cli_home(struct flv_buf *out, struct flv_err *err)
 {
@@ -155,7 +156,8 @@ static void connect_too_slow(struct flv_timer *t)
     struct connecting *k = (struct connecting *)(void *)t;
     struct flv_err err = {0};
     if (!k->call.done) {
-        (void)flv_fail(&err, FLV_E_TIMEOUT, "no answer");
+        (void)flv_fail(&err, FLV_E_TIMEOUT, "no answer within %d ms",
+                       CLI_CONNECT_TIMEOUT_MS);
         k->call.cli->leave = true;
         cli_call_end(&k->call, &err);
     }
@@ -199,7 +201,7 @@ static flv_rc open_client(struct cli *c,
     if (conf.client_id == NULL || id != NULL) {
         conf.client_id = id != NULL && id[0] != '\0' ? id : "FLUVIO_CLI";
     }
-    conf.connect_timeout_ms = CLI_CONNECT_TIMEOUT_MS;
+    conf.connect_timeout_ms = CLI_CONNECT_STEP_MS;
     flv_free(c->address);
     c->address = flv_strdup(target->endpoint);
     if (c->address == NULL) {
@@ -237,6 +239,12 @@ flv_rc cli_connect_to(struct cli *c,
             *err = why;
         }
         return rc;
+    }
+    if (rc == FLV_E_TIMEOUT && strstr(why.text, target->endpoint) != NULL) {
+        return flv_fail(err, rc,
+                        "no cluster answers: %s; if one runs there, its log "
+                        "may say why, else `fluvio cluster start`",
+                        why.text);
     }
     return flv_fail(err, rc,
                     "no cluster answers at %s (%s); start one with `fluvio "

@@ -491,7 +491,9 @@ static void give_up_silent(struct flv__peer *p)
     struct flv_err err;
 
     (void)flv_fail(&err, FLV_E_TIMEOUT,
-                   "%s says nothing any more, not for %u ms when asked",
+                   "%s has stopped answering: it was silent for %u ms, was "
+                   "asked whether it is there, and was silent for as long "
+                   "again",
                    p->address, p->conf.quiet_ms);
     go_down(p, &err);
 }

@@ -152,11 +152,14 @@ os._exit(0)' "$1"; }
         hostile "$manner"
         pid=$HOSTILE_PID
         for words in "topic list" "produce x" "consume x -B -d" \
-            "partition list" "cluster status"; do
+            "partition list" "cluster status" "consumer list" \
+            "smartmodule list" "table-format list" "dead-letter list" \
+            "cluster spu list"; do
             # shellcheck disable=SC2086
             run -1 --separate-stderr timeout 10 \
                 fluvio -c "127.0.0.1:$port" $words </dev/null
-            [[ $stderr == *"127.0.0.1:$port"* ]] ||
+            [[ $stderr == *"127.0.0.1:$port"* && ($manner != silent ||
+                $stderr == *"accepted the connection but did not answer within 1500 ms"*) ]] ||
                 { echo "$manner, $words: $stderr" && false; }
         done
         eval "exec ${HOSTILE[1]}>&-"

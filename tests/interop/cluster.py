@@ -306,7 +306,22 @@ def modules():
 # --- trouble ---------------------------------------------------------------------
 
 
+def blocked():
+    cluster.sc_child.send_signal(signal.SIGSTOP)
+    try:
+        for args in (("topic", "list"), ("produce", "x"),
+                     ("consume", "x", "-B", "-d"), ("consumer", "list"),
+                     ("dead-letter", "list"), ("cluster", "status")):
+            cluster.refused(
+                f"cluster: {' '.join(args)}: an SC that is blocked is named",
+                f"127.0.0.1:{cluster.sc} accepted the connection but did not "
+                "answer within 1500 ms", *args)
+    finally:
+        cluster.sc_child.send_signal(signal.SIGCONT)
+
+
 def restarts():
+    blocked()
     name = cluster.topic("restart")
     reader = Background("consume", name, "-B")
     writer = Background("produce", name)

@@ -265,7 +265,8 @@ static void a_server_that_says_nothing_is_given_up(void **state)
     rig_wait(&r, &link);
     assert_int_equal(link.err.rc, FLV_E_TIMEOUT);
     assert_non_null(strstr(link.err.text, r.f.address));
-    assert_non_null(strstr(link.err.text, "says nothing any more"));
+    assert_non_null(
+        strstr(link.err.text, "stopped answering: it was silent for 40 ms"));
     r.f.hello_sc = FAKE_HELLO_ANSWER;
     while (link.err.rc != FLV_OK) {
         link.came = false;
@@ -287,7 +288,7 @@ static void silence_is_set_by_the_environment(void **state)
     assert_int_equal(connect_once(&r, 0).rc, FLV_OK);
     r.f.hello_sc = FAKE_HELLO_SILENT;
     rig_wait(&r, &link);
-    assert_non_null(strstr(link.err.text, "not for 1000 ms when asked"));
+    assert_non_null(strstr(link.err.text, "silent for 1000 ms"));
     rig_deinit(&r);
 }
 
