@@ -18,7 +18,6 @@
 #define TLS_OPTIONS 6 /* beside --tls: all or none */
 /* systemd ends by force what takes a minute. */
 #define UNIT_STOP_MS_MAX 90000
-#define UNIT_GONE_MS_MAX 1000
 
 struct cluster_conf {
     /* meaningful here */
@@ -533,13 +532,15 @@ static flv_rc start_server(struct cli *c,
                         : rc;
 }
 
-static void show_unit(const struct cli_local *l)
+/* Where nobody asked for systemd, it was asked whether it stays before it was
+ * chosen. */
+static void show_unit(const struct cli_local *l, int asked)
 {
     if (!cli_unit_exists(l->server_unit)) {
         return;
     }
     step("", "   unit  %s", l->server_unit);
-    if (cli_systemd_leaves()) {
+    if (asked == CLI_BY_SYSTEMD && cli_systemd_leaves()) {
         fprintf(stderr, "the cluster ends when you log out; `sudo loginctl "
                         "enable-linger $USER` lets it go on\n");
     }
@@ -570,7 +571,7 @@ static int cluster_start(struct flv_args *args, void *ctx)
     step("🎯", "Successfully installed Local Fluvio cluster");
     step("", "   data  %s", l.data_dir);
     step("", "   logs  %s", l.log_file);
-    show_unit(&l);
+    show_unit(&l, conf->supervisor);
     return 0;
 }
 
@@ -632,7 +633,7 @@ static flv_rc stop_part(const struct cli_local *l,
     }
     rc = h.held ? cli_local_stop(l, part, &h, err) : FLV_OK;
     /* If it is not, a start says what that means. */
-    (void)cli_unit_gone(unit, UNIT_GONE_MS_MAX);
+    (void)cli_unit_gone(unit);
     return rc;
 }
 

@@ -20,7 +20,6 @@
 #define READY_MS_MAX 120000
 /* What is left of a unit that nobody runs: failed, or about to be tried. */
 #define LEFT_MS_MAX 5000
-#define GONE_MS_MAX 1000
 #define WORDS_MAX 48
 #define LOG_TAIL_BYTES 4096
 
@@ -304,7 +303,7 @@ static const char *const server_settings[] = {
 static flv_rc free_unit(const char *unit, bool *out, struct flv_err *err)
 {
     flv_rc rc = cli_unit_stop(unit, LEFT_MS_MAX, err);
-    *out = rc == FLV_OK && cli_unit_gone(unit, GONE_MS_MAX);
+    *out = rc == FLV_OK && cli_unit_gone(unit);
     return rc;
 }
 

@@ -23,51 +23,14 @@
 #define VERSION_MIN 249
 #define ASK_MS_MAX 5000
 #define POLL_MS 10
-#define WORDS_MAX 2048
+/* What systemd takes to forget a unit whose processes are gone. */
+#define GONE_MS_MAX 1000
+#define OWN_WORDS 16 /* of systemd-run, at most */
 #define WORD_BYTES_MAX (128 << 10)
 
 const char *const cli_supervisor_names[] = {"auto", "systemd", "guard", NULL};
 
 /* ---- Running its commands ----------------------------------------------- */
-
-struct words {
-    char **at; /* owned, each owned; ends with NULL */
-    size_t count;
-    bool failed;
-};
-
-static void words_deinit(struct words *w)
-{
-    for (size_t i = 0; i < w->count; i++) {
-        flv_free(w->at[i]);
-    }
-    flv_free(w->at);
-}
-
-static void add(struct words *w, const char *fmt, ...) FLV_PRINTF(2, 3);
-
-static void add(struct words *w, const char *fmt, ...)
-{
-    va_list args;
-    if (w->at == NULL) {
-        w->at = flv_zalloc(WORDS_MAX + 1, sizeof *w->at);
-    }
-    va_start(args, fmt);
-    int len = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    char *word = w->at != NULL && w->count < WORDS_MAX && len >= 0 &&
-                         len < WORD_BYTES_MAX
-                     ? flv_alloc((size_t)len + 1)
-                     : NULL;
-    if (word == NULL) {
-        w->failed = true;
-        return;
-    }
-    va_start(args, fmt);
-    (void)vsnprintf(word, (size_t)len + 1, fmt, args);
-    va_end(args);
-    w->at[w->count++] = word;
-}
 
 /* What a command has said, cut to fit, and how it has ended. */
 struct answer {
@@ -76,8 +39,13 @@ struct answer {
     int status; /* as of waitpid() */
 };
 
-static void become(char *const *words, const char *rust_log, int out_fd)
+static void become(const char *const *words, const char *rust_log, int out_fd)
 {
+    /* execvp() takes non-const words and leaves them alone. */
+    union {
+        const char *const *in;
+        char *const *out;
+    } u = {.in = words};
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     signal(SIGPIPE, SIG_DFL);
     unsetenv("SYSTEMD_LOG_LEVEL"); /* answers alone */
@@ -88,8 +56,11 @@ static void become(char *const *words, const char *rust_log, int out_fd)
         dup2(out_fd, STDOUT_FILENO) < 0 || dup2(out_fd, STDERR_FILENO) < 0) {
         _exit(126);
     }
-    execvp(words[0], words);
-    dprintf(STDERR_FILENO, "cannot run %s: %s\n", words[0], strerror(errno));
+    execvp(words[0], u.out);
+    dprintf(STDERR_FILENO, "cannot run %s: %s%s\n", words[0], strerror(errno),
+            errno == E2BIG ? "; start with a smaller environment, or with "
+                             "--supervisor guard"
+                           : "");
     _exit(127);
 }
 
@@ -118,7 +89,7 @@ static bool listen_to(int fd, uint32_t ms_max, struct answer *a)
     }
 }
 
-static flv_rc run(const struct words *w,
+static flv_rc run(const char *const *words,
                   const char *rust_log,
                   uint32_t ms_max,
                   struct answer *out,
@@ -126,9 +97,6 @@ static flv_rc run(const struct words *w,
 {
     int ends[2];
     *out = (struct answer){.len = 0};
-    if (w->failed) {
-        return flv_fail(err, FLV_E_NOMEM, "out of memory for a command");
-    }
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return flv_fail_sys(err, FLV_E_IO, errno, "cannot make a pipe");
     }
@@ -137,7 +105,7 @@ static flv_rc run(const struct words *w,
     (void)signal(SIGCHLD, SIG_DFL);
     pid_t pid = fork();
     if (pid == 0) {
-        become(w->at, rust_log, ends[1]);
+        become(words, rust_log, ends[1]);
     }
     int sys = errno;
     close(ends[1]);
@@ -155,7 +123,7 @@ static flv_rc run(const struct words *w,
     out->text[out->len] = '\0';
     return heard ? FLV_OK
                  : flv_fail(err, FLV_E_TIMEOUT, "%s has not ended within %u s",
-                            w->at[0], ms_max / 1000);
+                            words[0], ms_max / 1000);
 }
 
 /* Of several the first line says it; the others are cut off. */
@@ -174,7 +142,7 @@ static bool succeeded(const struct answer *a)
 
 /* A folder of another user is what `su` and `sudo` may leave behind: that
  * user's systemd would run the programs as that user. */
-static bool runtime_dir(char *out, size_t size, struct flv_err *err)
+static const char *runtime_dir(struct flv_err *err)
 {
     struct stat st;
     const char *dir = getenv("XDG_RUNTIME_DIR");
@@ -183,7 +151,7 @@ static bool runtime_dir(char *out, size_t size, struct flv_err *err)
                             "no systemd of this user can be reached: "
                             "XDG_RUNTIME_DIR is not set; log in as this user, "
                             "or start with --supervisor guard"));
-        return false;
+        return NULL;
     }
     if (stat(dir, &st) != 0 || st.st_uid != geteuid()) {
         cli_ignore(flv_fail(err, FLV_E_UNSUPPORTED,
@@ -192,20 +160,19 @@ static bool runtime_dir(char *out, size_t size, struct flv_err *err)
                             "user; log in as this user, or start with "
                             "--supervisor guard",
                             dir));
-        return false;
+        return NULL;
     }
-    int len = snprintf(out, size, "%s", dir);
-    return len > 0 && (size_t)len < size;
+    return dir;
 }
 
 /* Costs no process where there is none. One that is not answered is found by
  * the question after its version. */
 static flv_rc find_socket(struct flv_err *err)
 {
-    char dir[PATH_MAX];
     char path[PATH_MAX + 32];
     struct stat st;
-    if (!runtime_dir(dir, sizeof dir, err)) {
+    const char *dir = runtime_dir(err);
+    if (dir == NULL) {
         return FLV_E_UNSUPPORTED;
     }
     snprintf(path, sizeof path, "%s/systemd/private", dir);
@@ -220,16 +187,11 @@ static flv_rc find_socket(struct flv_err *err)
 
 static flv_rc check_version(struct flv_err *err)
 {
+    static const char *const words[] = {"systemctl",          "--user",  "show",
+                                        "--property=Version", "--value", NULL};
     struct answer a;
-    struct words w = {0};
     uint64_t version = 0;
-    add(&w, "systemctl");
-    add(&w, "--user");
-    add(&w, "show");
-    add(&w, "--property=Version");
-    add(&w, "--value");
-    flv_rc rc = run(&w, NULL, ASK_MS_MAX, &a, err);
-    words_deinit(&w);
+    flv_rc rc = run(words, NULL, ASK_MS_MAX, &a, err);
     if (rc == FLV_OK && !succeeded(&a)) {
         rc = flv_fail(err, FLV_E_UNSUPPORTED,
                       "the systemd of this user does not answer: %.100s; "
@@ -256,15 +218,12 @@ static flv_rc check_version(struct flv_err *err)
 /* What logind says: does this systemd stay without a session of the user? */
 static bool linger_is(const char *expected)
 {
+    char user[24];
+    const char *const words[] = {"loginctl",          "show-user", user,
+                                 "--property=Linger", "--value",   NULL};
     struct answer a;
-    struct words w = {0};
-    add(&w, "loginctl");
-    add(&w, "show-user");
-    add(&w, "%lu", (unsigned long)geteuid());
-    add(&w, "--property=Linger");
-    add(&w, "--value");
-    flv_rc rc = run(&w, NULL, ASK_MS_MAX, &a, NULL);
-    words_deinit(&w);
+    snprintf(user, sizeof user, "%lu", (unsigned long)geteuid());
+    flv_rc rc = run(words, NULL, ASK_MS_MAX, &a, NULL);
     return rc == FLV_OK && succeeded(&a) &&
            strcmp(first_line(&a), expected) == 0;
 }
@@ -359,6 +318,43 @@ static bool is_to_pass(const char *entry)
     return flv_text_is_utf8(flv_slice_str(value));
 }
 
+/* The one command whose words are not known here. */
+struct words {
+    char **at; /* owned, each owned; ends with NULL */
+    size_t count, max;
+    bool failed;
+};
+
+static void words_deinit(struct words *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        flv_free(w->at[i]);
+    }
+    flv_free(w->at);
+}
+
+static void add(struct words *w, const char *fmt, ...) FLV_PRINTF(2, 3);
+
+static void add(struct words *w, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    char *word = !w->failed && len >= 0 && len < WORD_BYTES_MAX
+                     ? flv_alloc((size_t)len + 1)
+                     : NULL;
+    if (word == NULL) {
+        w->failed = true;
+        return;
+    }
+    va_start(args, fmt);
+    (void)vsnprintf(word, (size_t)len + 1, fmt, args);
+    va_end(args);
+    assert(w->count < w->max);
+    w->at[w->count++] = word;
+}
+
 /* As a child would inherit it. */
 static void add_environment(struct words *w, const char *rust_log)
 {
@@ -391,8 +387,25 @@ static void add_literally(struct words *w, const char *text)
     flv_buf_deinit(&b);
 }
 
+static size_t count_of(char *const *list)
+{
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
 static void add_run(struct words *w, const struct cli_unit *u)
 {
+    size_t settings = 0;
+    while (u->settings[settings] != NULL) {
+        settings++;
+    }
+    /* Of the environment there may be as much as the system lets it be. */
+    w->max = OWN_WORDS + settings + count_of(environ) + count_of(u->words);
+    w->at = flv_zalloc(w->max + 1, sizeof *w->at);
+    w->failed = w->at == NULL;
     add(w, "systemd-run");
     add(w, "--user");
     add(w, "--quiet");
@@ -421,7 +434,10 @@ flv_rc cli_unit_run(const struct cli_unit *u,
     struct answer a;
     struct words w = {0};
     add_run(&w, u);
-    flv_rc rc = run(&w, u->rust_log, ready_ms_max, &a, err);
+    flv_rc rc = w.failed
+                    ? flv_fail(err, FLV_E_NOMEM, "out of memory for a command")
+                    : run((const char *const *)w.at, u->rust_log, ready_ms_max,
+                          &a, err);
     words_deinit(&w);
     if (rc == FLV_OK && !succeeded(&a)) {
         cli_ignore(cli_unit_stop(u->name, ASK_MS_MAX, NULL));
@@ -432,9 +448,9 @@ flv_rc cli_unit_run(const struct cli_unit *u,
 
 bool cli_unit_exists(const char *name)
 {
-    char dir[PATH_MAX];
     char path[PATH_MAX + CLI_UNIT_MAX + 32];
-    if (name[0] == '\0' || !runtime_dir(dir, sizeof dir, NULL)) {
+    const char *dir = name[0] != '\0' ? runtime_dir(NULL) : NULL;
+    if (dir == NULL) {
         return false;
     }
     /* systemd.unit(5), section "Unit File Load Path". */
@@ -449,18 +465,15 @@ static flv_rc ask_about(const char *verb,
                         struct answer *out,
                         struct flv_err *err)
 {
-    struct words w = {0};
-    add(&w, "systemctl");
-    add(&w, "--user");
-    add(&w, "%s", verb);
-    if (option != NULL) {
-        add(&w, "%s", option);
-    }
-    add(&w, "--");
-    add(&w, "%s", name);
-    flv_rc rc = run(&w, NULL, ms_max, out, err);
-    words_deinit(&w);
-    return rc;
+    /* Without an option the last word is not there. */
+    const char *const words[] = {"systemctl",
+                                 "--user",
+                                 verb,
+                                 option != NULL ? option : "--",
+                                 option != NULL ? "--" : name,
+                                 option != NULL ? name : NULL,
+                                 NULL};
+    return run(words, NULL, ms_max, out, err);
 }
 
 flv_rc cli_unit_stop(const char *name, uint32_t ms_max, struct flv_err *err)
@@ -481,9 +494,9 @@ flv_rc cli_unit_stop(const char *name, uint32_t ms_max, struct flv_err *err)
     return rc;
 }
 
-bool cli_unit_gone(const char *name, uint32_t ms_max)
+bool cli_unit_gone(const char *name)
 {
-    uint64_t end_ms = flv_clock_mono_ms() + ms_max;
+    uint64_t end_ms = flv_clock_mono_ms() + GONE_MS_MAX;
     while (cli_unit_exists(name)) {
         if (flv_clock_mono_ms() >= end_ms) {
             return false;

@@ -67,7 +67,7 @@ FLV_CHECKED flv_rc cli_unit_stop(const char *name,
                                  struct flv_err *err);
 /* Waits until systemd has forgotten it, so that another can be run under its
  * name: a moment after its end, and not while what it left runs. */
-bool cli_unit_gone(const char *name, uint32_t ms_max);
+bool cli_unit_gone(const char *name);
 struct cli_unit_state {
     uint32_t restarts; /* since it was run */
     bool failed;       /* systemd has given it up */

@@ -88,8 +88,17 @@ need_systemd() {
 # lingers yes|no: what logind says of this user. The real one would have to be
 # told for the whole machine.
 lingers() {
-    printf '#!/bin/sh\necho %s\n' "$1" >"$HOME/bin/loginctl"
+    printf '#!/bin/sh\necho >>%q\necho %s\n' "$HOME/asked" "$1" \
+        >"$HOME/bin/loginctl"
     chmod +x "$HOME/bin/loginctl"
+}
+
+# with_variables NUMBER COMMAND...: runs it with so many more.
+with_variables() {
+    python3 -c '
+import os, sys
+more = {f"v{n:05}": "" for n in range(int(sys.argv[1]))}
+os.execvpe(sys.argv[2], sys.argv[2:], {**os.environ, **more})' "$@"
 }
 
 # unit PROGRAM [FOLDER]: the name of its unit.
@@ -159,7 +168,8 @@ is_new_manager() {
 
 @test "where systemd stays, it runs server and manager; logs are where they were" {
     need_systemd
-    run -0 fluvio cluster start
+    run -0 with_variables 3000 fluvio cluster start
+    [ "$(wc -l <asked)" -eq 1 ]
     [[ $output == *"unit  $(unit fluvio-server)"* ]]
     [[ $output != *enable-linger* ]]
     is_active "$(unit fluvio-server)"
@@ -243,6 +253,12 @@ import os, signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 os.execvp("fluvio", ["fluvio", "cluster", "start", "--supervisor", "systemd"])'
     [ "$stderr" = "it cannot be" ]
+    # Of the environment all names go along, or what is too much is said.
+    printf '#!/bin/sh\necho $#\nexit 1\n' >bin/systemd-run
+    run -1 --separate-stderr with_variables 3000 fluvio cluster start --supervisor systemd
+    [ "$stderr" -gt 3000 ]
+    run -1 --separate-stderr with_variables 60000 fluvio cluster start --supervisor systemd
+    [[ $stderr == "cannot run systemd-run: Argument list too long; "*"--supervisor guard" ]]
     # One that does not go away is no server that is slow.
     mkdir systemd/transient
     touch "systemd/transient/$(unit fluvio-server)"
