@@ -401,12 +401,10 @@ size_t flv_sift_memory(const struct flv_sift *s)
 /* ---- record sets on their way in ---- */
 
 struct set_writer {
+    struct flv_sift_sets *sets; /* borrowed, as all here */
     struct flv_bench *bench;
-    size_t batch_bytes_max;
-    enum flv_codec codec;
-    uint64_t records;
-    bool lost;
     struct flv_trouble *why;
+    enum flv_codec codec;
 };
 
 static bool set_flush(struct set_writer *w)
@@ -434,7 +432,7 @@ static bool set_put(struct set_writer *w, const struct flv_sm_record *r)
     const struct flv_slice *key = r->has_key ? &r->key : NULL;
     flv_rc rc = FLV_E_LIMIT;
     if (flv_batch_builder_size_with(builder, key, r->value, r->timestamp_ms) <=
-        w->batch_bytes_max) {
+        w->sets->batch_bytes_max) {
         rc = flv_batch_builder_add(builder, key, r->value, r->timestamp_ms,
                                    NULL);
     }
@@ -450,18 +448,16 @@ static bool set_put(struct set_writer *w, const struct flv_sm_record *r)
     } else if (rc != FLV_OK) {
         flv_trouble_set(w->why, FLV_WIRE_OTHER, "out of memory");
     }
-    w->records += rc == FLV_OK;
+    w->sets->out += rc == FLV_OK;
     return rc == FLV_OK;
 }
 
-/* The open batch of the reader, piece by piece. `position` is that of its
- * first record in the record set. */
-static bool set_batch(struct flv_sift *s,
-                      struct set_writer *w,
-                      const atomic_bool *stop,
-                      int64_t position)
+/* The open batch of the reader, piece by piece. */
+static bool set_batch(struct flv_sift *s, struct set_writer *w)
 {
     struct flv_bench *b = w->bench;
+    const atomic_bool *stop = w->sets->stop;
+    int64_t position = (int64_t)w->sets->in; /* of its first record */
     int64_t base = b->reader.header.base_offset;
     int64_t end = base + (int64_t)b->reader.header.count;
     s->scan = base;
@@ -478,7 +474,7 @@ static bool set_batch(struct flv_sift *s,
             rc = run_chain(s, &input, count, stop, &err);
         }
         if (rc != FLV_OK) {
-            w->lost = rc == FLV_E_POISONED;
+            w->sets->lost = rc == FLV_E_POISONED;
             flv_trouble_set(w->why, FLV_WIRE_OTHER, err.text);
             return false;
         }
@@ -508,12 +504,8 @@ static bool set_batch(struct flv_sift *s,
     return set_flush(w);
 }
 
-/* All batches of the set; *position: records that have passed. */
-static bool set_batches(struct flv_sift *s,
-                        struct set_writer *w,
-                        const atomic_bool *stop,
-                        struct flv_slice set,
-                        int64_t *position)
+static bool
+set_batches(struct flv_sift *s, struct set_writer *w, struct flv_slice set)
 {
     struct flv_bench *b = w->bench;
     for (;;) {
@@ -531,10 +523,10 @@ static bool set_batches(struct flv_sift *s,
             flv_trouble_set(w->why, FLV_WIRE_OTHER, err.text);
             return false;
         }
-        if (!set_batch(s, w, stop, *position)) {
+        if (!set_batch(s, w)) {
             return false;
         }
-        *position += (int64_t)h.count;
+        w->sets->in += h.count;
     }
 }
 
@@ -545,16 +537,13 @@ bool flv_sift_set(struct flv_sift_sets *sets,
 {
     struct flv_sift s = {.chain = sets->chain,
                          .piece = sets->piece > 0 ? sets->piece : 1};
-    struct set_writer w = {
-        .bench = b, .batch_bytes_max = sets->batch_bytes_max, .why = why};
-    int64_t position = 0;
+    struct set_writer w = {.sets = sets, .bench = b, .why = why};
+    sets->in = sets->out = 0;
+    sets->lost = false;
     flv_buf_reset(&b->out);
     flv_batch_builder_reset(&b->builder);
-    bool ok = set_batches(&s, &w, sets->stop, set, &position);
+    bool ok = set_batches(&s, &w, set);
     sets->piece = s.piece;
-    sets->in = (uint64_t)position;
-    sets->out = w.records;
-    sets->lost = w.lost;
     return ok;
 }
 
