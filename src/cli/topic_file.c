@@ -245,11 +245,7 @@ static flv_rc read_dedup(struct cli_topic_file *file,
     if (rc != FLV_OK) {
         return rc;
     }
-    file->dedup = (struct flv_dedup){.filter = d.filter,
-                                     .count = d.count,
-                                     .age_ms = d.age_ms,
-                                     .params = d.params,
-                                     .param_count = d.param_count};
+    file->dedup = (struct flv_dedup){FLV_DOC_DEDUP_FIELDS(&d)};
     out->dedup = &file->dedup;
     return FLV_OK;
 }

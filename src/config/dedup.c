@@ -10,6 +10,33 @@ struct reader {
     struct flv_err *err;
 };
 
+/* All names of the map under `key`, NULL: of the whole, are known. */
+static flv_rc check_names(const struct reader *r,
+                          const struct flv_node *map,
+                          const char *key,
+                          const char *const *known)
+{
+    const char *const second = known[1];
+    for (size_t i = 0; i < map->count; i++) {
+        const struct flv_node *name = flv_node_key(map, i);
+        bool found = false;
+        for (size_t k = 0; known[k] != NULL; k++) {
+            found = found || flv_key_eq(name->text, known[k]);
+        }
+        if (!found) {
+            return flv_doc_fail(
+                r->doc, name, r->err,
+                "`%.60s` does not belong into %s%s%sdeduplication; known are "
+                "`%s`%s%s%s",
+                name->text, key != NULL ? "`" : "", key != NULL ? key : "",
+                key != NULL ? "` of " : "", known[0],
+                second != NULL ? " and `" : "", second != NULL ? second : "",
+                second != NULL ? "`" : "");
+        }
+    }
+    return FLV_OK;
+}
+
 /* The map under `key`, whose names are all known; it has to be there. */
 static flv_rc get_map(const struct reader *r,
                       const struct flv_node *in,
@@ -23,23 +50,8 @@ static flv_rc get_map(const struct reader *r,
                             "deduplication needs `%s`, a map with `%s`", key,
                             known[0]);
     }
-    for (size_t i = 0; i < map->count; i++) {
-        const struct flv_node *name = flv_node_key(map, i);
-        bool found = false;
-        for (size_t k = 0; known[k] != NULL; k++) {
-            found = found || flv_key_eq(name->text, known[k]);
-        }
-        if (!found) {
-            return flv_doc_fail(
-                r->doc, name, r->err,
-                "`%.60s` does not belong into `%s` of "
-                "deduplication; known are `%s`%s%s%s",
-                name->text, key, known[0], known[1] != NULL ? " and `" : "",
-                known[1] != NULL ? known[1] : "", known[1] != NULL ? "`" : "");
-        }
-    }
     *out = map;
-    return FLV_OK;
+    return check_names(r, map, key, known);
 }
 
 /* NULL when it is not there or null. */
@@ -169,16 +181,7 @@ flv_rc flv_doc_dedup(const struct flv_doc *doc,
                             "`filter`, not %s",
                             flv_node_kind_name(node));
     }
-    for (size_t i = 0; i < node->count; i++) {
-        const struct flv_node *name = flv_node_key(node, i);
-        if (!flv_key_eq(name->text, known[0]) &&
-            !flv_key_eq(name->text, known[1])) {
-            return flv_doc_fail(doc, name, err,
-                                "`%.60s` does not belong into deduplication; "
-                                "known are `bounds` and `filter`",
-                                name->text);
-        }
-    }
+    FLV_TRY(check_names(&r, node, NULL, known));
     FLV_TRY(read_bounds(&r, node));
     return read_filter(&r, node);
 }

@@ -36,6 +36,12 @@ struct flv_doc_dedup {
     size_t param_count;        /* pairs */
 };
 
+/* Initializers of a struct flv_dedup (fluvio/client.h, which this room does not
+ * know) that borrows what *d does. */
+#define FLV_DOC_DEDUP_FIELDS(d)                                                \
+    .filter = (d)->filter, .count = (d)->count, .age_ms = (d)->age_ms,         \
+    .params = (d)->params, .param_count = (d)->param_count
+
 FLV_CHECKED flv_rc flv_doc_dedup(const struct flv_doc *doc,
                                  const struct flv_node *node,
                                  struct flv_arena *arena,

@@ -341,11 +341,7 @@ static void ensure_topic(struct flv__run *r)
     conf.retention_s = t->retention_s;
     conf.segment_size_bytes = t->segment_size_bytes;
     conf.partition_bytes_max = t->partition_bytes_max;
-    const struct flv_dedup dedup = {.filter = t->dedup.filter,
-                                    .count = t->dedup.count,
-                                    .age_ms = t->dedup.age_ms,
-                                    .params = t->dedup.params,
-                                    .param_count = t->dedup.param_count};
+    const struct flv_dedup dedup = {FLV_DOC_DEDUP_FIELDS(&t->dedup)};
     conf.dedup = dedup.filter != NULL ? &dedup : NULL;
     struct flv_err err = {0};
     flv_rc rc = FLV_OK;

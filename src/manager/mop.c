@@ -295,11 +295,7 @@ static flv_rc topic_conf(const struct flv_mop *op,
     out->retention_s = t->retention_s;
     out->segment_size_bytes = t->segment_size_bytes;
     out->partition_bytes_max = t->partition_bytes_max;
-    *dedup = (struct flv_dedup){.filter = t->dedup.filter,
-                                .count = t->dedup.count,
-                                .age_ms = t->dedup.age_ms,
-                                .params = t->dedup.params,
-                                .param_count = t->dedup.param_count};
+    *dedup = (struct flv_dedup){FLV_DOC_DEDUP_FIELDS(&t->dedup)};
     out->dedup = dedup->filter != NULL ? dedup : NULL;
     /* Without the right to make it, only looks whether it would be made. */
     out->dry_run = !op->create_topic;

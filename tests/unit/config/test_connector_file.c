@@ -551,7 +551,9 @@ static void bad_topic_settings_are_told(void **state)
         {"retention: {segment-size: 99Gb}", "segment-size: invalid value"},
         {"compression: {type: rar}", "unknown variant `rar`"},
         {"deduplication: yes", "has to be a map with `bounds` and `filter`"},
-        {"deduplication: {count: 1}", "`count` does not belong into"},
+        {"deduplication: {count: 1}",
+         "`count` does not belong into deduplication; known are `bounds` and "
+         "`filter`"},
         {"deduplication: {filter: {transform: {uses: d}}}", "needs `bounds`"},
         {"deduplication: {bounds: {age: 1m}}", "missing field `count`"},
         {"deduplication: {bounds: {count: 0}}", "count must be non-zero"},
