@@ -60,40 +60,50 @@ static struct flv_work *take_first(struct list *l)
     return w;
 }
 
-/* With the gate held. */
-static void set_over(struct flv_pool *p, struct flv_work *w, flv_rc rc)
+/* With the gate held. True: the loop has to be told, without it. */
+FLV_CHECKED static bool
+set_over(struct flv_pool *p, struct flv_work *w, flv_rc rc)
 {
+    const bool first = !p->reported;
+
     w->rc = rc;
     append(&p->over, w);
-    if (!p->reported) {
-        p->reported = true;
-        flv__loop_push(p->loop, &p->report);
-    }
+    p->reported = true;
     pthread_cond_signal(&p->quiet);
+    return first;
 }
 
+/* What wakes another thread is done without the gate, which that one would
+ * find closed. */
 static void *worker(void *arg)
 {
     struct flv_pool *p = arg;
-    struct flv_work *w;
+    bool tell = false;
 
     pthread_mutex_lock(&p->gate);
     for (;;) {
-        w = take_first(&p->queue);
-        if (w != NULL) {
-            p->running++;
-            pthread_mutex_unlock(&p->gate);
-            w->run(w);
-            pthread_mutex_lock(&p->gate);
-            p->running--;
-            set_over(p, w, FLV_OK);
-        } else if (p->ending) {
-            break;
-        } else {
+        struct flv_work *w = take_first(&p->queue);
+
+        if (w == NULL && !tell) {
+            if (p->ending) {
+                break;
+            }
             p->idle++;
             pthread_cond_wait(&p->work, &p->gate);
             p->idle--;
+            continue;
         }
+        p->running += w != NULL;
+        pthread_mutex_unlock(&p->gate);
+        if (tell) {
+            flv__loop_push(p->loop, &p->report);
+        }
+        if (w != NULL) {
+            w->run(w);
+        }
+        pthread_mutex_lock(&p->gate);
+        p->running -= w != NULL;
+        tell = w != NULL && set_over(p, w, FLV_OK);
     }
     pthread_mutex_unlock(&p->gate);
     return NULL;
@@ -193,6 +203,7 @@ flv_rc flv_pool_create(struct flv_pool **out,
 void flv_pool_destroy(struct flv_pool *pool)
 {
     struct flv_work *w;
+    bool tell = false;
 
     if (pool == NULL) {
         return;
@@ -202,10 +213,13 @@ void flv_pool_destroy(struct flv_pool *pool)
     pool->ending = true;
     for (w = take_first(&pool->queue); w != NULL;
          w = take_first(&pool->queue)) {
-        set_over(pool, w, FLV_E_CANCELED);
+        tell = set_over(pool, w, FLV_E_CANCELED) || tell;
     }
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->gate);
+    if (tell) {
+        flv__loop_push(pool->loop, &pool->report);
+    }
     for (size_t i = 0; i < pool->started; i++) {
         pthread_join(pool->threads[i], NULL);
     }
@@ -282,14 +296,15 @@ flv_rc flv_pool_submit(struct flv_pool *pool, struct flv_work *w)
     flv_loop_hold(pool->loop);
     pthread_mutex_lock(&pool->gate);
     append(&pool->queue, w);
-    pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->gate);
+    pthread_cond_signal(&pool->work);
     return FLV_OK;
 }
 
 bool flv_pool_cancel(struct flv_pool *pool, struct flv_work *w)
 {
     struct flv_work *before = NULL, *at;
+    bool tell = false;
 
     assert(flv_loop_here(pool->loop));
     pthread_mutex_lock(&pool->gate);
@@ -300,9 +315,12 @@ bool flv_pool_cancel(struct flv_pool *pool, struct flv_work *w)
         *(before != NULL ? &before->next : &pool->queue.head) = at->next;
         pool->queue.tail = at->next != NULL ? pool->queue.tail : before;
         pool->queue.count--;
-        set_over(pool, at, FLV_E_CANCELED);
+        tell = set_over(pool, at, FLV_E_CANCELED);
     }
     pthread_mutex_unlock(&pool->gate);
+    if (tell) {
+        flv__loop_push(pool->loop, &pool->report);
+    }
     return at != NULL;
 }
 
