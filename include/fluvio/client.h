@@ -669,7 +669,7 @@ struct flv_producer_conf {
     uint32_t batch_size_bytes;       /* 16,384; a larger record goes alone */
     uint32_t request_size_bytes_max; /* 32 MiB; a larger record is refused */
     size_t buffer_bytes_max;         /* 32 MiB accepted and not acknowledged */
-    uint32_t in_flight_max;          /* 8 requests per partition */
+    uint32_t in_flight_max;          /* 32 requests per partition */
     enum flv_compression compression; /* ANY: the topic's choice */
     enum flv_isolation isolation;     /* what an acknowledgement waits for */
     enum flv_delivery delivery;

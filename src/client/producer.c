@@ -8,7 +8,7 @@
 #define BATCH_SIZE 16384
 #define REQUEST_SIZE_MAX (32u * 1024 * 1024)
 #define BUFFER_MAX ((size_t)32 * 1024 * 1024)
-#define IN_FLIGHT_MAX 8
+#define IN_FLIGHT_MAX 32
 #define ACK_TIMEOUT_MS 1500
 #define DELIVERY_TIMEOUT_MS 120000
 
