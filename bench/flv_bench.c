@@ -3,13 +3,13 @@
  * one line of key=value.
  *
  *     flv-bench produce  ADDRESS TOPIC PRODUCERS RECORD BATCH IN_FLIGHT SECONDS
- *     flv-bench spread   ADDRESS TOPIC PRODUCERS RECORD BURST PARTITIONS
- * SECONDS the same with BURST records to a partition, then to the next
+ *     flv-bench spread   ADDRESS TOPIC PRODUCERS RECORD BURST PARTITIONS SECONDS
+ *            the same with BURST records to a partition, then to the next
  *     flv-bench consume  ADDRESS TOPIC RECORDS
  *     flv-bench latency  ADDRESS TOPIC RECORD SECONDS
  *     flv-bench sift     PORT TOPIC RECORDS WASM KEY=VALUE  see sift.h
  *     flv-bench spin     PORT TOPIC WASM STREAMS            see sift.h
- *     flv-bench disk|pages|loopback|handoff      see limits.h
+ *     flv-bench disk|pages|turns|loopback|handoff      see limits.h
  *
  * Sizes in bytes. A record counts when it was acknowledged (produce, latency)
  * or seen by the callback (consume). Every producer has a connection of its
@@ -344,11 +344,12 @@ int main(int argc, char **argv)
         const char *name;
         int args;
         void (*run)(const char *const *argv);
-    } modes[] = {{"produce", 7, produce}, {"spread", 7, spread},
-                 {"consume", 3, consume}, {"latency", 4, latency},
-                 {"sift", 5, sift},       {"spin", 4, spin},
-                 {"disk", 3, disk},       {"pages", 3, pages},
-                 {"handoff", 3, handoff}, {"loopback", 2, loopback}};
+    } modes[] = {{"produce", 7, produce},  {"spread", 7, spread},
+                 {"consume", 3, consume},  {"latency", 4, latency},
+                 {"sift", 5, sift},        {"spin", 4, spin},
+                 {"disk", 3, disk},        {"pages", 3, pages},
+                 {"turns", 4, turns},      {"handoff", 3, handoff},
+                 {"loopback", 2, loopback}};
 
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (argc > 1 && strcmp(argv[1], modes[i].name) == 0 &&

@@ -96,6 +96,36 @@ void pages(const char *const *argv)
     write_files(argv, false);
 }
 
+/* In turn to each of them. Its own CPU time, since writeback follows in
+ * threads of the kernel. */
+void turns(const char *const *argv)
+{
+    size_t size = number(argv[1], 1 << 30), files = number(argv[2], 10000);
+    uint64_t run_ns = number(argv[3], 3600) * 1000000000, start;
+    uint8_t *data = make_record(size);
+    int *fds = need(flv_zalloc(files, sizeof(*fds)));
+    size_t count = 0;
+    double cpu;
+
+    for (size_t i = 0; i < files; i++) {
+        fds[i] = scratch_file(argv[0]);
+        append(fds[i], data, size, false);
+    }
+    cpu = cpu_seconds();
+    start = flv_clock_mono_ns();
+    while (flv_clock_mono_ns() - start < run_ns &&
+           count * size < (size_t)FILE_MAX_BYTES) {
+        append(fds[count++ % files], data, size, false);
+    }
+    cpu = cpu_seconds() - cpu;
+    for (size_t i = 0; i < files; i++) {
+        close(fds[i]);
+    }
+    printf("writes=%zu cpu_us=%.2f\n", count, cpu * 1e6 / (double)count);
+    flv_free(fds);
+    flv_free(data);
+}
+
 /* ------------------------------------------------------------------ TCP */
 
 struct pair {
