@@ -3,8 +3,8 @@
  * one line of key=value.
  *
  *     flv-bench produce  ADDRESS TOPIC PRODUCERS RECORD BATCH IN_FLIGHT SECONDS
- *     flv-bench spread   ADDRESS TOPIC PRODUCERS RECORD BURST PARTITIONS SECONDS
- *            the same with BURST records to a partition, then to the next
+ *     flv-bench spread   ADDRESS TOPIC PRODUCERS RECORD BURST PARTITIONS
+ *            SECONDS: with BURST records to a partition, then to the next
  *     flv-bench consume  ADDRESS TOPIC RECORDS
  *     flv-bench latency  ADDRESS TOPIC RECORD SECONDS
  *     flv-bench sift     PORT TOPIC RECORDS WASM KEY=VALUE  see sift.h
