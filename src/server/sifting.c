@@ -331,7 +331,9 @@ static bool sift_next(struct flv_stream *s, int64_t visible_end)
     struct flv__sifting *sm = s->sm;
     size_t in_bytes = 0;
     if (sm->input_count > 0 || sm->sift.has_result) {
-        if (sift_charge(s, NULL)) {
+        /* What was charged with the input does: who has one and waits for
+         * more would wait for others that do the same. */
+        if (s->charge > flv_chunk_cost(0) || sift_charge(s, NULL)) {
             /* A frame made larger for one record holds nothing else. */
             if (!sm->sift.has_result || sm->out_need == 0) {
                 use_input(sm);

@@ -97,3 +97,109 @@ const char *smart_shown(struct flv_slice records, int64_t *covered)
     flv_compressor_destroy(z);
     return text;
 }
+
+int smart_setup(void **state)
+{
+    static struct smart t;
+    memset(&t, 0, sizeof t);
+    rig_init(&t.rig);
+    t.rig.conf.modules.fuel = 20000000;
+    t.rig.conf.modules.memory_bytes = 16u << 20;
+    t.wasm[SMART_FILTER] = assemble("filter");
+    t.wasm[SMART_SPLIT] = smart_build("split");
+    t.wasm[SMART_TAG] = smart_build("tag");
+    t.wasm[SMART_CHARS] = smart_build("chars");
+    t.wasm[SMART_SEEN] = smart_build("seen");
+    rig_start(&t.rig);
+    link_open(&t.sc, t.rig.sc);
+    link_open(&t.spu, t.rig.spu);
+    link_open(&t.reader, t.rig.spu);
+    flv_buf_init(&t.buf, 64u << 20);
+    assert_int_equal(rig_create_topic(&t.sc, "t", 1), 0);
+    *state = &t;
+    return 0;
+}
+
+int smart_teardown(void **state)
+{
+    struct smart *t = *state;
+    link_close(&t->sc);
+    link_close(&t->spu);
+    link_close(&t->reader);
+    flv_buf_deinit(&t->buf);
+    for (int i = 0; i < SMART_MODULES; i++) {
+        flv_free((void *)(uintptr_t)t->wasm[i].data);
+    }
+    rig_stop(&t->rig);
+    rig_deinit(&t->rig);
+    return 0;
+}
+
+struct flv_slice
+smart_batch(struct smart *t, const char *words, enum flv_codec codec)
+{
+    flv_buf_reset(&t->buf);
+    smart_words(&t->buf, words, codec);
+    return flv_buf_slice(&t->buf);
+}
+
+void smart_put(struct smart *t, const char *words)
+{
+    assert_int_equal(rig_produce(&t->spu, "t", 0,
+                                 smart_batch(t, words, FLV_CODEC_NONE), NULL),
+                     0);
+}
+
+struct flv_wire_module_invocation smart_ad_hoc(struct flv_slice wasm)
+{
+    return (struct flv_wire_module_invocation){
+        .wasm = {.tag = 1, .gzip = wasm},
+        .kind = {.tag = FLV_WIRE_MODULE_GENERIC}};
+}
+
+int32_t smart_fetch(struct smart *t,
+                    int64_t offset,
+                    struct flv_wire_module_invocation *modules,
+                    uint32_t count)
+{
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .fetch_offset = offset,
+                                                .max_bytes = 1 << 20};
+    req.smartmodules.at = modules;
+    req.smartmodules.len = count;
+    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
+                    &flv_wire_stream_fetch_request_schema, &req, NULL);
+}
+
+struct flv_wire_fetch_partition smart_frame(struct smart *t, int32_t asked)
+{
+    struct flv_wire_stream_fetch_response resp = {0};
+    while (link_next(&t->reader) != asked) {
+    }
+    link_read(&t->reader, 25, &flv_wire_stream_fetch_response_schema, &resp,
+              NULL);
+    return resp.partition;
+}
+
+void smart_ack(struct smart *t, uint32_t stream, int64_t offset)
+{
+    struct flv_wire_offset_update u = {.offset = offset, .stream_id = stream};
+    struct flv_wire_update_offsets_request req;
+    req.offsets.at = &u;
+    req.offsets.len = 1;
+    (void)link_ask(&t->reader, FLV_API_SPU_UPDATE_OFFSETS, 0,
+                   &flv_wire_update_offsets_request_schema, &req, NULL);
+}
+
+/* With the conf as it is now. */
+void smart_restart(struct smart *t)
+{
+    link_close(&t->sc);
+    link_close(&t->spu);
+    link_close(&t->reader);
+    rig_stop(&t->rig);
+    rig_start(&t->rig);
+    link_open(&t->sc, t->rig.sc);
+    link_open(&t->spu, t->rig.spu);
+    link_open(&t->reader, t->rig.spu);
+}

@@ -6,123 +6,17 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { FILTER, SPLIT, TAG, CHARS, SEEN, MODULE_COUNT };
-
-/* A server, connections, and modules, of which the first one is that of
- * tests/unit/smartmodule. */
-struct smart {
-    struct rig rig;
-    struct link sc, spu, reader;
-    struct flv_slice wasm[MODULE_COUNT]; /* owned */
-    struct flv_buf buf;
-};
-
-static int setup(void **state)
-{
-    static struct smart t;
-    memset(&t, 0, sizeof t);
-    rig_init(&t.rig);
-    t.rig.conf.modules.fuel = 20000000;
-    t.rig.conf.modules.memory_bytes = 16u << 20;
-    t.wasm[FILTER] = assemble("filter");
-    t.wasm[SPLIT] = smart_build("split");
-    t.wasm[TAG] = smart_build("tag");
-    t.wasm[CHARS] = smart_build("chars");
-    t.wasm[SEEN] = smart_build("seen");
-    rig_start(&t.rig);
-    link_open(&t.sc, t.rig.sc);
-    link_open(&t.spu, t.rig.spu);
-    link_open(&t.reader, t.rig.spu);
-    flv_buf_init(&t.buf, 64u << 20);
-    assert_int_equal(rig_create_topic(&t.sc, "t", 1), 0);
-    *state = &t;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct smart *t = *state;
-    link_close(&t->sc);
-    link_close(&t->spu);
-    link_close(&t->reader);
-    flv_buf_deinit(&t->buf);
-    for (int i = 0; i < MODULE_COUNT; i++) {
-        flv_free((void *)(uintptr_t)t->wasm[i].data);
-    }
-    rig_stop(&t->rig);
-    rig_deinit(&t->rig);
-    return 0;
-}
-
-/* ---- records ---- */
-
-static struct flv_slice
-words_batch(struct smart *t, const char *words, enum flv_codec codec)
-{
-    flv_buf_reset(&t->buf);
-    smart_words(&t->buf, words, codec);
-    return flv_buf_slice(&t->buf);
-}
-
-static void put(struct smart *t, const char *words)
-{
-    assert_int_equal(rig_produce(&t->spu, "t", 0,
-                                 words_batch(t, words, FLV_CODEC_NONE), NULL),
-                     0);
-}
-
 /* ---- streams ---- */
-
-static struct flv_wire_module_invocation ad_hoc(struct flv_slice wasm)
-{
-    return (struct flv_wire_module_invocation){
-        .wasm = {.tag = 1, .gzip = wasm},
-        .kind = {.tag = FLV_WIRE_MODULE_GENERIC}};
-}
-
-static int32_t fetch(struct smart *t,
-                     int64_t offset,
-                     struct flv_wire_module_invocation *modules,
-                     uint32_t count)
-{
-    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
-                                                .fetch_offset = offset,
-                                                .max_bytes = 1 << 20};
-    req.smartmodules.at = modules;
-    req.smartmodules.len = count;
-    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
-                    &flv_wire_stream_fetch_request_schema, &req, NULL);
-}
-
-static struct flv_wire_fetch_partition frame(struct smart *t, int32_t asked)
-{
-    struct flv_wire_stream_fetch_response resp = {0};
-    while (link_next(&t->reader) != asked) {
-    }
-    link_read(&t->reader, 25, &flv_wire_stream_fetch_response_schema, &resp,
-              NULL);
-    return resp.partition;
-}
-
-static void ack(struct smart *t, uint32_t stream, int64_t offset)
-{
-    struct flv_wire_offset_update u = {.offset = offset, .stream_id = stream};
-    struct flv_wire_update_offsets_request req;
-    req.offsets.at = &u;
-    req.offsets.len = 1;
-    (void)link_ask(&t->reader, FLV_API_SPU_UPDATE_OFFSETS, 0,
-                   &flv_wire_update_offsets_request_schema, &req, NULL);
-}
 
 static void a_filter_leaves_exact_offsets(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int64_t covered = 0;
-    put(t, "x k1 x k3 k4 x");
-    put(t, "k6 x k8");
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_put(t, "x k1 x k3 k4 x");
+    smart_put(t, "k6 x k8");
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_int_equal(p.error.code, 0);
     assert_string_equal(smart_shown(p.records, &covered),
                         "1:k1 3:k3 4:k4 6:k6 8:k8");
@@ -133,15 +27,15 @@ static void a_filter_leaves_exact_offsets(void **state)
 static void a_stream_may_begin_inside_a_batch(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int64_t covered = 0;
-    put(t, "k0 k1 x k3 k4 x");
+    smart_put(t, "k0 k1 x k3 k4 x");
     for (int64_t from = 0; from < 6; from++) {
         static const char *const want[] = {
             "0:k0 1:k1 3:k3 4:k4", "1:k1 3:k3 4:k4", "3:k3 4:k4",
             "3:k3 4:k4",           "4:k4",           ""};
-        int32_t asked = fetch(t, from, &m, 1);
-        struct flv_wire_fetch_partition p = frame(t, asked);
+        int32_t asked = smart_fetch(t, from, &m, 1);
+        struct flv_wire_fetch_partition p = smart_frame(t, asked);
         assert_string_equal(smart_shown(p.records, &covered), want[from]);
         assert_int_equal(covered, 6 - from);
         assert_int_equal(p.next_filter_offset, 6);
@@ -151,20 +45,20 @@ static void a_stream_may_begin_inside_a_batch(void **state)
 static void what_is_dropped_gives_no_frame_behind_the_first_end(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int64_t covered = 0;
-    put(t, "x x");
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_put(t, "x x");
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "");
     assert_int_equal(covered, 2);
     assert_int_equal(p.next_filter_offset, 2);
-    ack(t, 1, 2);
+    smart_ack(t, 1, 2);
     (void)link_next(&t->reader);
-    put(t, "x x x");
+    smart_put(t, "x x x");
     assert_true(link_is_silent(&t->reader, 100));
-    put(t, "x k6");
-    p = frame(t, asked);
+    smart_put(t, "x k6");
+    p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "6:k6");
     assert_int_equal(covered, 5);
     assert_int_equal(p.next_filter_offset, 7);
@@ -192,7 +86,7 @@ static void
 compressed_batches_stay_compressed_and_keep_their_times(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     char words[8192];
     for (int i = 0; i < 800; i++) {
         memcpy(words + 5 * i, "kept ", 5);
@@ -203,15 +97,15 @@ compressed_batches_stay_compressed_and_keep_their_times(void **state)
         bool large = false;
         assert_int_equal(
             rig_produce(&t->spu, "t", 0,
-                        words_batch(t, words, (enum flv_codec)codec), &base),
+                        smart_batch(t, words, (enum flv_codec)codec), &base),
             0);
-        int32_t asked = fetch(t, base, &m, 1);
+        int32_t asked = smart_fetch(t, base, &m, 1);
         while (done < 801) {
-            struct flv_wire_fetch_partition p = frame(t, asked);
+            struct flv_wire_fetch_partition p = smart_frame(t, asked);
             large = check_frame(p.records, codec, done, &covered) || large;
             done += covered;
             assert_int_equal(p.next_filter_offset, base + done);
-            ack(t, (uint32_t)codec + 1, base + done);
+            smart_ack(t, (uint32_t)codec + 1, base + done);
         }
         assert_int_equal(done, 801);
         if (!large) {
@@ -225,14 +119,14 @@ compressed_batches_stay_compressed_and_keep_their_times(void **state)
 static void a_failing_record_comes_behind_those_before_it(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int64_t covered = 0;
-    put(t, "k0 x k2 error k4");
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_put(t, "k0 x k2 error k4");
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:k0 2:k2");
     assert_int_equal(p.next_filter_offset, 3);
-    p = frame(t, asked);
+    p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
     assert_int_equal(p.error.offset, 3);
     assert_int_equal(p.error.kind, FLV_WIRE_MODULE_FILTER);
@@ -243,7 +137,7 @@ static void a_failing_record_comes_behind_those_before_it(void **state)
 static void hostile_records_end_their_stream_with_a_sentence(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     static const char *const words[] = {"trap", "loop", "recurse", "memory",
                                         "wild", "none", "code",    "y"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -252,15 +146,15 @@ static void hostile_records_end_their_stream_with_a_sentence(void **state)
         int64_t covered = 0;
         snprintf(line, sizeof line, "k x %s k", words[i]);
         assert_int_equal(rig_produce(&t->spu, "t", 0,
-                                     words_batch(t, line, FLV_CODEC_NONE),
+                                     smart_batch(t, line, FLV_CODEC_NONE),
                                      &base),
                          0);
-        int32_t asked = fetch(t, base, &m, 1);
-        struct flv_wire_fetch_partition p = frame(t, asked);
+        int32_t asked = smart_fetch(t, base, &m, 1);
+        struct flv_wire_fetch_partition p = smart_frame(t, asked);
         char want[64];
         snprintf(want, sizeof want, "%lld:k", (long long)base);
         assert_string_equal(smart_shown(p.records, &covered), want);
-        p = frame(t, asked);
+        p = smart_frame(t, asked);
         assert_int_equal(p.error.code, FLV_WIRE_OTHER);
         snprintf(want, sizeof want, "at offset %lld: ", (long long)base + 2);
         assert_memory_equal(p.error.text.data, want, strlen(want));
@@ -270,18 +164,19 @@ static void hostile_records_end_their_stream_with_a_sentence(void **state)
 static void bytes_that_are_no_module_are_refused(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(flv_slice_str("nonsense"));
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    struct flv_wire_module_invocation m =
+        smart_ad_hoc(flv_slice_str("nonsense"));
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_INVALID);
-    m = ad_hoc(flv_slice("\0asm\1\0\0\0", 8));
-    asked = fetch(t, 0, &m, 1);
-    p = frame(t, asked);
+    m = smart_ad_hoc(flv_slice("\0asm\1\0\0\0", 8));
+    asked = smart_fetch(t, 0, &m, 1);
+    p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
     m.wasm.tag = 0;
     m.wasm.name = flv_slice_str("missing");
-    asked = fetch(t, 0, &m, 1);
-    p = frame(t, asked);
+    asked = smart_fetch(t, 0, &m, 1);
+    p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_NOT_FOUND);
     assert_true(flv_slice_eq_str(p.error.text, "missing"));
 }
@@ -289,18 +184,18 @@ static void bytes_that_are_no_module_are_refused(void **state)
 static void outputs_of_one_record_have_its_offset(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SPLIT]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_SPLIT]);
     int64_t covered = 0;
-    put(t, "ab c xyz");
-    put(t, "d");
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_put(t, "ab c xyz");
+    smart_put(t, "d");
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered),
                         "0:a 0:b 1:c 2:x 2:y 2:z 3:d");
     assert_int_equal(covered, 4);
     assert_int_equal(p.next_filter_offset, 4);
-    asked = fetch(t, 2, &m, 1);
-    p = frame(t, asked);
+    asked = smart_fetch(t, 2, &m, 1);
+    p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "2:x 2:y 2:z 3:d");
     assert_int_equal(covered, 2);
 }
@@ -309,7 +204,7 @@ static void a_small_frame_holds_all_outputs_of_a_record(void **state)
 {
     struct smart *t = *state;
     char line[4096];
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SPLIT]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_SPLIT]);
     struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
                                                 .max_bytes = 1};
     int64_t covered = 0;
@@ -317,13 +212,13 @@ static void a_small_frame_holds_all_outputs_of_a_record(void **state)
     line[1000] = ' ';
     line[3000] = ' ';
     line[3100] = '\0';
-    put(t, line);
+    smart_put(t, line);
     req.smartmodules.at = &m;
     req.smartmodules.len = 1;
     int32_t asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
                              &flv_wire_stream_fetch_request_schema, &req, NULL);
     for (int64_t i = 0; i < 3; i++) {
-        struct flv_wire_fetch_partition p = frame(t, asked);
+        struct flv_wire_fetch_partition p = smart_frame(t, asked);
         const char *text = smart_shown(p.records, &covered);
         assert_int_equal(covered, 1);
         assert_int_equal(strlen(text), (i == 0   ? 1000
@@ -332,229 +227,26 @@ static void a_small_frame_holds_all_outputs_of_a_record(void **state)
                                                4 -
                                            1);
         assert_int_equal(p.next_filter_offset, i + 1);
-        ack(t, 1, i + 1);
-    }
-}
-
-/* ---- frames from disk ---- */
-
-#define STORED_BATCHES 400
-#define SMALL_FRAME 2048
-
-static void restart(struct smart *t);
-
-/* Two records a batch, the even ones pass; in no tail any more. */
-static void store_pairs(struct smart *t)
-{
-    for (int i = 0; i < STORED_BATCHES; i++) {
-        char words[32];
-        snprintf(words, sizeof words, "k%d x%d", 2 * i, 2 * i + 1);
-        put(t, words);
-    }
-    restart(t);
-}
-
-static int32_t fetch_small(struct smart *t, int64_t offset)
-{
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
-    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
-                                                .fetch_offset = offset,
-                                                .max_bytes = SMALL_FRAME};
-    req.smartmodules.at = &m;
-    req.smartmodules.len = 1;
-    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
-                    &flv_wire_stream_fetch_request_schema, &req, NULL);
-}
-
-/* A frame that begins at `from` and has what passes from there on; where it
- * ends. */
-static int64_t expect_frame(const struct flv_wire_fetch_partition *p,
-                            int64_t from)
-{
-    static char want[1 << 16];
-    int64_t covered = 0;
-    size_t len = 0;
-    want[0] = '\0';
-    assert_int_equal(p->error.code, 0);
-    assert_true(p->records.len >= 8);
-    assert_int_equal(flv_get_u64(p->records.data), from);
-    for (int64_t o = from; o < p->next_filter_offset; o++) {
-        if (o % 2 == 0) {
-            len += (size_t)snprintf(want + len, sizeof want - len,
-                                    "%s%lld:k%lld", len > 0 ? " " : "",
-                                    (long long)o, (long long)o);
-        }
-    }
-    assert_string_equal(smart_shown(p->records, &covered), want);
-    assert_int_equal(from + covered, p->next_filter_offset);
-    return p->next_filter_offset;
-}
-
-static void frames_from_disk_follow_each_other(void **state)
-{
-    struct smart *t = *state;
-    int64_t next = 0;
-    int frames = 0;
-    store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
-    while (next < 2 * STORED_BATCHES) {
-        const struct flv_wire_fetch_partition p = frame(t, asked);
-        next = expect_frame(&p, next);
-        frames++;
-        ack(t, 1, next);
-    }
-    assert_true(frames > 4);
-    put(t, "k800");
-    const struct flv_wire_fetch_partition p = frame(t, asked);
-    assert_int_equal(expect_frame(&p, next), 2 * STORED_BATCHES + 1);
-}
-
-/* What was read or made ahead is of no use then. */
-static void a_client_may_go_elsewhere_between_frames(void **state)
-{
-    struct smart *t = *state;
-    unsigned dice = 7;
-    store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
-    struct flv_wire_fetch_partition p = frame(t, asked);
-    int64_t next = expect_frame(&p, 0);
-    for (int i = 0; i < 200; i++) {
-        dice = dice * 1103515245 + 12345;
-        if (i % 3 != 0 || next >= 2 * STORED_BATCHES - 200) {
-            next = (int64_t)(dice >> 16) % (2 * STORED_BATCHES - 200);
-        }
-        ack(t, 1, next);
-        p = frame(t, asked);
-        next = expect_frame(&p, next);
-    }
-}
-
-/* Twice at once: of the first place there may be a frame, or none. */
-static void a_client_may_change_its_mind(void **state)
-{
-    struct smart *t = *state;
-    unsigned dice = 11;
-    store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
-    struct flv_wire_fetch_partition p = frame(t, asked);
-    (void)expect_frame(&p, 0);
-    for (int i = 0; i < 200; i++) {
-        dice = dice * 1103515245 + 12345;
-        const int64_t first = (int64_t)(dice >> 16) % STORED_BATCHES;
-        const int64_t then = STORED_BATCHES + first / 2;
-        ack(t, 1, first);
-        ack(t, 1, then);
-        p = frame(t, asked);
-        if (flv_get_u64(p.records.data) == (uint64_t)first) {
-            (void)expect_frame(&p, first);
-            p = frame(t, asked);
-        }
-        (void)expect_frame(&p, then);
-    }
-}
-
-/* Reads the stream until it fails: how far it came. */
-static int64_t read_to_failure(struct smart *t, int32_t asked, uint32_t stream)
-{
-    int64_t next = 0;
-    struct flv_wire_fetch_partition p = frame(t, asked);
-    while (p.error.code == 0) {
-        struct flv_slice batch;
-        struct flv_batch_header h;
-        while (flv_batch_walk(&p.records, &batch, &h, NULL) == FLV_OK &&
-               batch.len > 0) {
-            assert_int_equal(h.base_offset, next);
-            next += h.count;
-        }
-        ack(t, stream, next);
-        p = frame(t, asked);
-    }
-    assert_int_equal(p.error.code, FLV_WIRE_OTHER);
-    return next;
-}
-
-static void damage_is_met_behind_what_comes_before_it(void **state)
-{
-    struct smart *t = *state;
-    char path[256];
-    struct stat st;
-    store_pairs(t);
-    snprintf(path, sizeof path, "%s/topics/2/0/%020d.log", t->rig.tmp.sub, 0);
-    int fd = open(path, O_RDWR);
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    assert_int_equal(pwrite(fd, "damage", 6, st.st_size / 2), 6);
-    close(fd);
-    int64_t plain = read_to_failure(
-        t, rig_stream_ask(&t->reader, "t", 0, 0, SMALL_FRAME, NULL), 1);
-    assert_in_range(plain, STORED_BATCHES / 2, 2 * STORED_BATCHES - 1);
-    assert_int_equal(read_to_failure(t, fetch_small(t, 0), 2), plain);
-}
-
-/* Their memory is used again by the others: what a chain writes to is its
- * own. (The thread sanitizer looks on.) */
-static void large_frames_pass_beside_each_other(void **state)
-{
-    enum { STREAMS = 4, BATCHES = 48 };
-    struct smart *t = *state;
-    static char words[(64 << 10) + 8];
-    int64_t next[STREAMS + 1] = {0};
-    int32_t asked[STREAMS + 1];
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
-    int left = STREAMS;
-    for (int i = 0; i < BATCHES; i++) {
-        memset(words, 'a' + i % 26, sizeof words - 1);
-        memcpy(words, "k x k", 5);
-        put(t, words); /* records 0 and 2 of it pass */
-    }
-    restart(t);
-    for (uint32_t i = 1; i <= STREAMS; i++) {
-        asked[i] = i % 2 == 0
-                       ? fetch(t, 0, &m, 1)
-                       : rig_stream_ask(&t->reader, "t", 0, 0, 1 << 20, NULL);
-    }
-    while (left > 0) {
-        const int32_t got = link_next(&t->reader);
-        struct flv_wire_stream_fetch_response resp = {0};
-        struct flv_slice batch;
-        struct flv_batch_header h;
-        uint32_t i = 1;
-        while (i <= STREAMS && asked[i] != got) {
-            i++;
-        }
-        if (i > STREAMS) {
-            continue; /* the answer to an ack */
-        }
-        link_read(&t->reader, 25, &flv_wire_stream_fetch_response_schema, &resp,
-                  NULL);
-        assert_int_equal(resp.partition.error.code, 0);
-        while (flv_batch_walk(&resp.partition.records, &batch, &h, NULL) ==
-                   FLV_OK &&
-               batch.len > 0) {
-            assert_int_equal(h.base_offset, next[i]);
-            assert_int_equal(flv_batch_check_crc(batch, NULL), FLV_OK);
-            next[i] += h.count;
-        }
-        left -= next[i] == 3 * BATCHES;
-        ack(t, resp.stream_id, next[i]);
+        smart_ack(t, 1, i + 1);
     }
 }
 
 static void an_accumulator_goes_on_from_frame_to_frame(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[CHARS]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_CHARS]);
     int64_t covered = 0;
     m.kind.context.tag = 1;
     m.kind.context.accumulator = flv_slice_str("<");
-    put(t, "a b");
-    put(t, "c");
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_put(t, "a b");
+    smart_put(t, "c");
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:<a 1:<ab 2:<abc");
-    ack(t, 1, 3);
+    smart_ack(t, 1, 3);
     (void)link_next(&t->reader);
-    put(t, "d");
-    p = frame(t, asked);
+    smart_put(t, "d");
+    p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "3:<abcd");
 }
 
@@ -574,17 +266,18 @@ a_chain_runs_its_modules_in_order_with_their_parameters(void **state)
     struct smart *t = *state;
     struct flv_wire_pair pair[2];
     struct flv_wire_module_invocation m[3] = {
-        ad_hoc(t->wasm[TAG]), ad_hoc(t->wasm[FILTER]), ad_hoc(t->wasm[TAG])};
+        smart_ad_hoc(t->wasm[SMART_TAG]), smart_ad_hoc(t->wasm[SMART_FILTER]),
+        smart_ad_hoc(t->wasm[SMART_TAG])};
     int64_t covered = 0;
-    put(t, "a b");
+    smart_put(t, "a b");
     with_param(&m[0], &pair[0], "k");
     with_param(&m[2], &pair[1], "__");
-    int32_t asked = fetch(t, 0, m, 3);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    int32_t asked = smart_fetch(t, 0, m, 3);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:__ka 1:__kb");
     m[2].params.params.len = 0;
-    asked = fetch(t, 0, m, 3);
-    p = frame(t, asked);
+    asked = smart_fetch(t, 0, m, 3);
+    p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
     assert_non_null(memmem(p.error.text.data, p.error.text.len, "no tag", 6));
 }
@@ -592,9 +285,9 @@ a_chain_runs_its_modules_in_order_with_their_parameters(void **state)
 static void looks_back_on_the_last_records(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SEEN]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_SEEN]);
     int64_t covered = 0;
-    put(t, "a abcdef ab abc");
+    smart_put(t, "a abcdef ab abc");
     static const struct {
         uint64_t last;
         const char *want;
@@ -604,25 +297,25 @@ static void looks_back_on_the_last_records(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         m.params.lookback.has = true;
         m.params.lookback.v.last = cases[i].last;
-        int32_t asked = fetch(t, 0, &m, 1);
-        struct flv_wire_fetch_partition p = frame(t, asked);
+        int32_t asked = smart_fetch(t, 0, &m, 1);
+        struct flv_wire_fetch_partition p = smart_frame(t, asked);
         assert_int_equal(p.error.code, 0);
         assert_string_equal(smart_shown(p.records, &covered), cases[i].want);
     }
-    put(t, "e");
+    smart_put(t, "e");
     m.params.lookback.v.last = 1;
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_LOOKBACK_ERROR);
 }
 
 static void looks_back_on_records_of_an_age(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[SEEN]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_SEEN]);
     int64_t covered = 0;
     for (int i = 0; i < 40; i++) {
-        put(t, "old-and-long"); /* of November 2023 */
+        smart_put(t, "old-and-long"); /* of November 2023 */
     }
     struct flv_batch_builder b;
     flv_batch_builder_init(&b, 1u << 20);
@@ -640,12 +333,12 @@ static void looks_back_on_records_of_an_age(void **state)
     m.params.lookback.has = true;
     m.params.lookback.v.age.has = true;
     m.params.lookback.v.age.v.seconds = 3600;
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:old-and-long");
     m.params.lookback.v.age.v.seconds = UINT64_MAX;
-    asked = fetch(t, 0, &m, 1);
-    p = frame(t, asked);
+    asked = smart_fetch(t, 0, &m, 1);
+    p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "");
 }
 
@@ -658,19 +351,19 @@ static void stored_modules_are_found_by_name(void **state)
         .wasm = {.name = flv_slice_str("keep")},
         .kind = {.tag = FLV_WIRE_MODULE_FILTER}};
     int64_t covered = 0;
-    put(t, "k0 x e");
-    smart_store(&t->sc, "keep", t->wasm[FILTER]);
+    smart_put(t, "k0 x e");
+    smart_store(&t->sc, "keep", t->wasm[SMART_FILTER]);
     for (int i = 0; i < 3; i++) {
-        int32_t asked = fetch(t, 0, &m, 1);
-        struct flv_wire_fetch_partition p = frame(t, asked);
+        int32_t asked = smart_fetch(t, 0, &m, 1);
+        struct flv_wire_fetch_partition p = smart_frame(t, asked);
         assert_string_equal(smart_shown(p.records, &covered), "0:k0");
-        p = frame(t, asked);
+        p = smart_frame(t, asked);
         assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
     }
     /* What is stored anew is what runs from then on. */
-    smart_store(&t->sc, "keep", t->wasm[SEEN]);
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    smart_store(&t->sc, "keep", t->wasm[SMART_SEEN]);
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:k0");
     assert_int_equal(p.next_filter_offset, 3);
 }
@@ -682,9 +375,9 @@ static void older_clients_ask_for_one_module_and_learn_known_codes(void **state)
                                                 .max_bytes = 1 << 20};
     struct flv_wire_stream_fetch_response resp;
     int64_t covered = 0;
-    put(t, "k0 x k2");
+    smart_put(t, "k0 x k2");
     req.wasm_payload.has = true;
-    req.wasm_payload.v.wasm.bytes = t->wasm[FILTER];
+    req.wasm_payload.v.wasm.bytes = t->wasm[SMART_FILTER];
     int32_t asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 14,
                              &flv_wire_stream_fetch_request_schema, &req, NULL);
     assert_int_equal(link_next(&t->reader), asked);
@@ -694,7 +387,7 @@ static void older_clients_ask_for_one_module_and_learn_known_codes(void **state)
                         "0:k0 2:k2");
     req.wasm_payload.has = false;
     req.smartmodule.has = true;
-    req.smartmodule.v = ad_hoc(t->wasm[TAG]);
+    req.smartmodule.v = smart_ad_hoc(t->wasm[SMART_TAG]);
     req.smartmodule.v.kind.tag = FLV_WIRE_MODULE_MAP;
     asked = link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 16,
                      &flv_wire_stream_fetch_request_schema, &req, NULL);
@@ -747,36 +440,36 @@ static const char *stored_records(struct smart *t)
 {
     int64_t covered = 0;
     int32_t asked = rig_stream_ask(&t->reader, "t", 0, 0, 1 << 20, NULL);
-    return smart_shown(frame(t, asked).records, &covered);
+    return smart_shown(smart_frame(t, asked).records, &covered);
 }
 
 static void produced_records_pass_the_chain(void **state)
 {
     struct smart *t = *state;
     struct flv_wire_pair pair;
-    struct flv_wire_module_invocation m[2] = {ad_hoc(t->wasm[FILTER]),
-                                              ad_hoc(t->wasm[TAG])};
+    struct flv_wire_module_invocation m[2] = {
+        smart_ad_hoc(t->wasm[SMART_FILTER]), smart_ad_hoc(t->wasm[SMART_TAG])};
     with_param(&m[1], &pair, "a longer tag: ");
     for (int codec = FLV_CODEC_NONE; codec < FLV_CODEC_COUNT; codec++) {
         int32_t asked = produce_ask(
-            t, words_batch(t, "k x k x", (enum flv_codec)codec), m, 2);
+            t, smart_batch(t, "k x k x", (enum flv_codec)codec), m, 2);
         struct flv_wire_produce_result r = produced(t, asked);
         assert_int_equal(r.error.code, 0);
         assert_int_equal(r.base_offset, 2 * codec);
     }
-    int32_t asked = produce_ask(t, words_batch(t, "x x", FLV_CODEC_NONE), m, 2);
+    int32_t asked = produce_ask(t, smart_batch(t, "x x", FLV_CODEC_NONE), m, 2);
     struct flv_wire_produce_result r = produced(t, asked);
     assert_int_equal(r.error.code, 0);
     assert_int_equal(r.base_offset, 0);
-    asked = produce_ask(t, words_batch(t, "k x error", FLV_CODEC_NONE), m, 2);
+    asked = produce_ask(t, smart_batch(t, "k x error", FLV_CODEC_NONE), m, 2);
     r = produced(t, asked);
     assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_RUNTIME_ERROR);
     assert_int_equal(r.error.offset, 2);
     assert_true(flv_slice_eq_str(r.error.record_value, "error"));
-    asked = produce_ask(t, words_batch(t, "k x trap", FLV_CODEC_NONE), m, 2);
+    asked = produce_ask(t, smart_batch(t, "k x trap", FLV_CODEC_NONE), m, 2);
     assert_int_equal(produced(t, asked).error.code, FLV_WIRE_OTHER);
     m[0].wasm = (struct flv_wire_module_wasm){.name = flv_slice_str("none")};
-    asked = produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), m, 2);
+    asked = produce_ask(t, smart_batch(t, "k", FLV_CODEC_NONE), m, 2);
     assert_int_equal(produced(t, asked).error.code,
                      FLV_WIRE_SMARTMODULE_NOT_FOUND);
     const char *text = stored_records(t);
@@ -787,7 +480,7 @@ static void produced_records_pass_the_chain(void **state)
 static void numbered_batches_do_not_pass_modules(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     flv_buf_reset(&t->buf);
     rig_batch(&t->buf, 2, 4, FLV_CODEC_NONE, 77, 0);
     int32_t asked = produce_ask(t, flv_buf_slice(&t->buf), &m, 1);
@@ -800,13 +493,13 @@ static void numbered_batches_do_not_pass_modules(void **state)
 static void requests_of_a_connection_keep_their_order(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int32_t asked[40];
     char want[512] = "";
     for (int i = 0; i < 40; i++) {
         char word[16];
         snprintf(word, sizeof word, "k%d", i);
-        asked[i] = produce_ask(t, words_batch(t, word, FLV_CODEC_NONE), &m,
+        asked[i] = produce_ask(t, smart_batch(t, word, FLV_CODEC_NONE), &m,
                                i % 3 == 0 ? 1 : 0);
         snprintf(want + strlen(want), sizeof want - strlen(want), "%s%d:k%d",
                  i > 0 ? " " : "", i, i);
@@ -865,7 +558,7 @@ static uint64_t neighbour_us(struct smart *t, struct link *spu, int64_t *next)
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t start_ns = flv_clock_mono_ns();
         assert_int_equal(rig_produce(spu, "plain", 0,
-                                     words_batch(t, "x", FLV_CODEC_NONE), NULL),
+                                     smart_batch(t, "x", FLV_CODEC_NONE), NULL),
                          0);
         while (link_next(&reader) != asked) {
         }
@@ -892,7 +585,7 @@ static uint64_t neighbour_us(struct smart *t, struct link *spu, int64_t *next)
 /* Streams whose module takes all of its budget for each record. */
 static void start_hostile(struct smart *t, struct link *links, int count)
 {
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
                                                 .max_bytes = 1 << 20};
     req.smartmodules.at = &m;
@@ -911,7 +604,7 @@ static void neighbours_of_hostile_modules_keep_their_latency(void **state)
     struct smart *t = *state;
     struct link hostile[4];
     int64_t next = 0;
-    put(t, "loop");
+    smart_put(t, "loop");
     assert_int_equal(rig_create_topic(&t->sc, "plain", 1), 0);
     (void)neighbour_us(t, &t->spu, &next); /* warm */
     bool holds = false, judged = false;
@@ -941,35 +634,35 @@ static void connections_and_topics_may_go_while_modules_run(void **state)
     struct smart *t = *state;
     struct link hostile[4];
     for (int round = 0; round < 3; round++) {
-        put(t, "k loop");
+        smart_put(t, "k loop");
         start_hostile(t, hostile, 4);
         assert_true(link_is_silent(&t->reader, 5 * round));
         link_close(&hostile[0]);
         link_close(&hostile[1]);
         assert_int_equal(rig_delete_topic(&t->sc, "t"), 0);
         assert_int_equal(rig_create_topic(&t->sc, "t", 1), 0);
-        put(t, "k");
+        smart_put(t, "k");
         link_close(&hostile[2]);
         link_close(&hostile[3]);
     }
     /* All of them have given their place back. */
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     int64_t covered = 0;
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_string_equal(smart_shown(p.records, &covered), "0:k");
 }
 
 static void a_server_stops_while_modules_run(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     struct link hostile[4];
-    put(t, "loop");
+    smart_put(t, "loop");
     start_hostile(t, hostile, 4);
     /* One that produces, too: it is answered or told to try elsewhere. */
-    (void)produce_ask(t, words_batch(t, "k loop", FLV_CODEC_NONE), &m, 1);
-    (void)produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), &m, 1);
+    (void)produce_ask(t, smart_batch(t, "k loop", FLV_CODEC_NONE), &m, 1);
+    (void)produce_ask(t, smart_batch(t, "k", FLV_CODEC_NONE), &m, 1);
     assert_true(link_is_silent(&t->reader, 20));
     uint64_t start_ms = flv_clock_mono_ms();
     rig_stop(&t->rig);
@@ -988,39 +681,27 @@ static void a_server_stops_while_modules_run(void **state)
     rig_start(&t->rig); /* for the teardown */
 }
 
-/* With the conf as it is now. */
-static void restart(struct smart *t)
-{
-    link_close(&t->sc);
-    link_close(&t->spu);
-    link_close(&t->reader);
-    rig_stop(&t->rig);
-    rig_start(&t->rig);
-    link_open(&t->sc, t->rig.sc);
-    link_open(&t->spu, t->rig.spu);
-    link_open(&t->reader, t->rig.spu);
-}
-
 /* What would run for ten minutes takes no thread for longer than its client
  * is there: others would never be served. */
 static void what_a_client_asked_for_ends_when_it_leaves(void **state)
 {
     enum { CLIENTS = 24 };
     struct smart *t = *state;
-    struct flv_wire_module_invocation m[2] = {ad_hoc(t->wasm[FILTER]),
-                                              ad_hoc(t->wasm[FILTER])};
+    struct flv_wire_module_invocation m[2] = {
+        smart_ad_hoc(t->wasm[SMART_FILTER]),
+        smart_ad_hoc(t->wasm[SMART_FILTER])};
     struct flv_slice slow = assemble_body(
         true, "(func $s (loop $l (br $l))) (start $s)"
               "(func (export \"filter\") (param i32 i32 i32) (result i32)"
               " (i32.const 0))");
     t->rig.conf.modules.fuel = UINT64_MAX / 4;
     t->rig.conf.modules.cpu_ms = 600000;
-    restart(t);
-    put(t, "loop");
+    smart_restart(t);
+    smart_put(t, "loop");
     for (int kind = 0; kind < 4; kind++) {
         struct link left[CLIENTS];
         struct flv_wire_module_invocation bad[2] = {
-            kind % 2 == 0 ? m[0] : ad_hoc(slow), m[1]};
+            kind % 2 == 0 ? m[0] : smart_ad_hoc(slow), m[1]};
         struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
                                                     .max_bytes = 1 << 20};
         req.smartmodules.at = bad;
@@ -1035,9 +716,9 @@ static void what_a_client_asked_for_ends_when_it_leaves(void **state)
                 continue;
             }
             t->spu = left[i];
-            (void)produce_ask(t, words_batch(t, "loop k", FLV_CODEC_NONE), bad,
+            (void)produce_ask(t, smart_batch(t, "loop k", FLV_CODEC_NONE), bad,
                               2);
-            (void)produce_ask(t, words_batch(t, "k loop", FLV_CODEC_NONE), bad,
+            (void)produce_ask(t, smart_batch(t, "k loop", FLV_CODEC_NONE), bad,
                               2);
             left[i] = t->spu;
             t->spu = spu;
@@ -1047,7 +728,7 @@ static void what_a_client_asked_for_ends_when_it_leaves(void **state)
             link_close(&left[i]);
         }
         int32_t asked =
-            produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), m, 2);
+            produce_ask(t, smart_batch(t, "k", FLV_CODEC_NONE), m, 2);
         assert_int_equal(produced(t, asked).error.code, 0);
     }
     assert_string_equal(stored_records(t), "0:loop 1:k 2:k 3:k 4:k");
@@ -1065,23 +746,24 @@ static void too_much_memory_has_a_code_of_its_own(void **state)
         "(func (export \"alloc\") (param i32) (result i32) (i32.const 8))"
         "(func (export \"filter\") (param i32 i32 i32) (result i32)"
         " (i32.const 0))");
-    struct flv_wire_module_invocation m = ad_hoc(large);
-    struct flv_wire_fetch_partition p = frame(t, fetch(t, 0, &m, 1));
+    struct flv_wire_module_invocation m = smart_ad_hoc(large);
+    struct flv_wire_fetch_partition p =
+        smart_frame(t, smart_fetch(t, 0, &m, 1));
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
     assert_int_equal(p.error.requested_bytes, 300 << 16);
     assert_int_equal(p.error.max_bytes, 16 << 20);
-    int32_t asked = produce_ask(t, words_batch(t, "k", FLV_CODEC_NONE), &m, 1);
+    int32_t asked = produce_ask(t, smart_batch(t, "k", FLV_CODEC_NONE), &m, 1);
     struct flv_wire_produce_result r = produced(t, asked);
     assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
     assert_int_equal(r.error.max_bytes, 16 << 20);
     /* A record that makes it grow: of a request; in streams it is code 2. */
-    m = ad_hoc(t->wasm[FILTER]);
-    asked = produce_ask(t, words_batch(t, "k memory", FLV_CODEC_NONE), &m, 1);
+    m = smart_ad_hoc(t->wasm[SMART_FILTER]);
+    asked = produce_ask(t, smart_batch(t, "k memory", FLV_CODEC_NONE), &m, 1);
     r = produced(t, asked);
     assert_int_equal(r.error.code, FLV_WIRE_SMARTMODULE_MEMORY_LIMIT_EXCEEDED);
     assert_true(r.error.requested_bytes > r.error.max_bytes);
     /* Clients of before that code get the sentence. */
-    m = ad_hoc(large);
+    m = smart_ad_hoc(large);
     struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
                                                 .max_bytes = 1 << 20};
     struct flv_wire_stream_fetch_response resp;
@@ -1101,19 +783,19 @@ static void too_much_memory_has_a_code_of_its_own(void **state)
 static void streams_with_modules_have_a_ceiling(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     t->rig.conf.modules.streams_max = 2;
-    restart(t);
+    smart_restart(t);
     struct flv_wire_fetch_partition p;
     for (int i = 0; i < 3; i++) {
-        (void)fetch(t, 0, &m, 1);
+        (void)smart_fetch(t, 0, &m, 1);
     }
-    p = frame(t, 3);
+    p = smart_frame(t, 3);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
     assert_non_null(memmem(p.error.text.data, p.error.text.len,
                            "--smartmodule-streams", 21));
     /* Plain ones are not counted. */
-    put(t, "k");
+    smart_put(t, "k");
     assert_string_equal(stored_records(t), "0:k");
 }
 
@@ -1121,7 +803,7 @@ static void streams_with_modules_have_a_ceiling(void **state)
 static void without_the_engine_a_sentence_says_so(void **state)
 {
     struct smart *t = *state;
-    struct flv_wire_module_invocation m = ad_hoc(t->wasm[FILTER]);
+    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     link_close(&t->sc);
     link_close(&t->spu);
     link_close(&t->reader);
@@ -1132,18 +814,18 @@ static void without_the_engine_a_sentence_says_so(void **state)
     link_open(&t->sc, t->rig.sc);
     link_open(&t->spu, t->rig.spu);
     link_open(&t->reader, t->rig.spu);
-    int32_t asked = fetch(t, 0, &m, 1);
-    struct flv_wire_fetch_partition p = frame(t, asked);
+    int32_t asked = smart_fetch(t, 0, &m, 1);
+    struct flv_wire_fetch_partition p = smart_frame(t, asked);
     assert_int_equal(p.error.code, FLV_WIRE_SMARTMODULE_CHAIN_INIT_ERROR);
     assert_non_null(memmem(p.error.text.data, p.error.text.len,
                            "/nonexistent/libwasmtime.so", 27));
-    put(t, "k");
+    smart_put(t, "k");
     assert_string_equal(stored_records(t), "0:k");
 }
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, smart_setup, smart_teardown)
     const struct CMUnitTest tests[] = {
         T(a_filter_leaves_exact_offsets),
         T(a_stream_may_begin_inside_a_batch),
@@ -1154,11 +836,6 @@ int main(void)
         T(bytes_that_are_no_module_are_refused),
         T(outputs_of_one_record_have_its_offset),
         T(a_small_frame_holds_all_outputs_of_a_record),
-        T(frames_from_disk_follow_each_other),
-        T(a_client_may_go_elsewhere_between_frames),
-        T(a_client_may_change_its_mind),
-        T(damage_is_met_behind_what_comes_before_it),
-        T(large_frames_pass_beside_each_other),
         T(an_accumulator_goes_on_from_frame_to_frame),
         T(a_chain_runs_its_modules_in_order_with_their_parameters),
         T(looks_back_on_the_last_records),
