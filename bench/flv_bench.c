@@ -9,7 +9,7 @@
  *     flv-bench latency  ADDRESS TOPIC RECORD SECONDS
  *     flv-bench sift     PORT TOPIC RECORDS WASM KEY=VALUE  see sift.h
  *     flv-bench spin     PORT TOPIC WASM STREAMS            see sift.h
- *     flv-bench disk|pages|turns|loopback|handoff      see limits.h
+ *     flv-bench disk|pages|intake|loopback|handoff      see limits.h
  *
  * Sizes in bytes. A record counts when it was acknowledged (produce, latency)
  * or seen by the callback (consume). Every producer has a connection of its
@@ -348,7 +348,7 @@ int main(int argc, char **argv)
                  {"consume", 3, consume},  {"latency", 4, latency},
                  {"sift", 5, sift},        {"spin", 4, spin},
                  {"disk", 3, disk},        {"pages", 3, pages},
-                 {"turns", 4, turns},      {"handoff", 3, handoff},
+                 {"intake", 5, intake},    {"handoff", 3, handoff},
                  {"loopback", 2, loopback}};
 
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {

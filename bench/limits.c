@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tool.h"
+#include "wire/crc32c.h"
 
 enum { SAMPLES_MAX = 1 << 20 };
 
@@ -96,36 +97,6 @@ void pages(const char *const *argv)
     write_files(argv, false);
 }
 
-/* In turn to each of them. Its own CPU time, since writeback follows in
- * threads of the kernel. */
-void turns(const char *const *argv)
-{
-    size_t size = number(argv[1], 1 << 30), files = number(argv[2], 10000);
-    uint64_t run_ns = number(argv[3], 3600) * 1000000000, start;
-    uint8_t *data = make_record(size);
-    int *fds = need(flv_zalloc(files, sizeof(*fds)));
-    size_t count = 0;
-    double cpu;
-
-    for (size_t i = 0; i < files; i++) {
-        fds[i] = scratch_file(argv[0]);
-        append(fds[i], data, size, false);
-    }
-    cpu = cpu_seconds();
-    start = flv_clock_mono_ns();
-    while (flv_clock_mono_ns() - start < run_ns &&
-           count * size < (size_t)FILE_MAX_BYTES) {
-        append(fds[count++ % files], data, size, false);
-    }
-    cpu = cpu_seconds() - cpu;
-    for (size_t i = 0; i < files; i++) {
-        close(fds[i]);
-    }
-    printf("writes=%zu cpu_us=%.2f\n", count, cpu * 1e6 / (double)count);
-    flv_free(fds);
-    flv_free(data);
-}
-
 /* ------------------------------------------------------------------ TCP */
 
 struct pair {
@@ -195,6 +166,89 @@ void loopback(const char *const *argv)
     flv_free(data);
 }
 
+static bool take(int fd, uint8_t *data, size_t size)
+{
+    for (size_t got = 0; got < size;) {
+        ssize_t n = read(fd, data + got, size - got);
+
+        if (n <= 0) {
+            return false;
+        }
+        got += (size_t)n;
+    }
+    return true;
+}
+
+/* --------------------------------------------------------------- intake */
+
+/* The far end: messages without end. */
+static pid_t start_sender(struct pair *pair, const uint8_t *data, size_t size)
+{
+    pid_t child = fork();
+
+    if (child < 0) {
+        die(strerror(errno));
+    }
+    if (child == 0) {
+        close(pair->there);
+        while (write(pair->here, data, size) == (ssize_t)size) {
+        }
+        _exit(0);
+    }
+    close(pair->here);
+    return child;
+}
+
+/* One group: taken off the socket, its check sum, and one write. */
+static void take_group(int from, int to, uint8_t *data, size_t size, size_t n)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!take(from, data + i * size, size)) {
+            die("the far process ended");
+        }
+        sum ^= flv_crc32c(0, data + i * size, size);
+    }
+    memcpy(data, &sum, sizeof(sum));
+    append(to, data, n * size, false);
+}
+
+void intake(const char *const *argv)
+{
+    size_t size = number(argv[1], 1 << 20), group = number(argv[2], 64);
+    size_t files = number(argv[3], 10000), count = 0;
+    uint64_t run_ns = number(argv[4], 3600) * 1000000000, start;
+    uint8_t *data = need(flv_alloc(size * group));
+    uint8_t *message = make_record(size);
+    int *fds = need(flv_zalloc(files, sizeof(*fds)));
+    struct pair pair = connected_pair();
+    pid_t child = start_sender(&pair, message, size);
+    double cpu;
+
+    for (size_t i = 0; i < files; i++) {
+        fds[i] = scratch_file(argv[0]);
+        take_group(pair.there, fds[i], data, size, group);
+    }
+    cpu = cpu_seconds();
+    start = flv_clock_mono_ns();
+    while (flv_clock_mono_ns() - start < run_ns &&
+           count * group * size < (size_t)FILE_MAX_BYTES) {
+        take_group(pair.there, fds[count++ % files], data, size, group);
+    }
+    cpu = cpu_seconds() - cpu;
+    close(pair.there);
+    waitpid(child, NULL, 0);
+    for (size_t i = 0; i < files; i++) {
+        close(fds[i]);
+    }
+    printf("messages=%zu cpu_us=%.2f\n", count * group,
+           cpu * 1e6 / (double)(count * group));
+    flv_free(fds);
+    flv_free(message);
+    flv_free(data);
+}
+
 /* -------------------------------------------------------------- handoff */
 
 /* The far process: `listener` waits for the socket and for `done`, `writer`
@@ -226,19 +280,6 @@ static void *writer(void *arg)
         }
     }
     return NULL;
-}
-
-static bool take(int fd, uint8_t *data, size_t size)
-{
-    for (size_t got = 0; got < size;) {
-        ssize_t n = read(fd, data + got, size - got);
-
-        if (n <= 0) {
-            return false;
-        }
-        got += (size_t)n;
-    }
-    return true;
 }
 
 static void far_side(int fd, const char *folder, size_t size)

@@ -5,8 +5,11 @@
  *
  *     flv-bench disk     FOLDER SIZE SECONDS     write + fdatasync, appended
  *     flv-bench pages    FOLDER SIZE SECONDS     write alone, appended
- *     flv-bench turns    FOLDER SIZE FILES SECONDS   the same in turn to many
- *            files, and the CPU that each write takes
+ *     flv-bench intake   FOLDER SIZE GROUP FILES SECONDS   messages of SIZE
+ *            from another process, over loopback TCP, with a check sum of
+ *            each; GROUP of them in one write, to the FILES in turn. Prints
+ *            the receiver's CPU for a message: what any server costs that
+ *            keeps so many logs.
  *     flv-bench loopback SIZE SECONDS            one TCP connection, copied
  *     flv-bench handoff  FOLDER SIZE SECONDS     a message there and back: over
  *            loopback TCP to another process, whose one thread takes it off
@@ -22,7 +25,7 @@
 
 void disk(const char *const *argv);
 void pages(const char *const *argv);
-void turns(const char *const *argv);
+void intake(const char *const *argv);
 void loopback(const char *const *argv);
 void handoff(const char *const *argv);
 
