@@ -340,14 +340,33 @@ bool link_ends(struct link *l)
 
 /* ---- ready-made requests ---- */
 
-int16_t rig_create_topic(struct link *sc, const char *name, uint32_t partitions)
+static struct flv_wire_topic_create create_of(const char *name,
+                                              uint32_t partitions)
 {
-    const struct flv_wire_topic_create req = {
+    return (struct flv_wire_topic_create){
         .common = {.name = flv_slice_str(name)},
         .spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
                               .computed = {.partitions = partitions,
                                            .replication_factor = 1}},
                  .compression = FLV_WIRE_COMPRESSION_ANY}};
+}
+
+int16_t
+rig_create_page_cache(struct link *sc, const char *name, uint32_t partitions)
+{
+    const struct flv_wire_topic_create_ext req = {
+        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE,
+        .create = create_of(name, partitions)};
+    struct flv_wire_status status;
+    link_call(sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
+              &flv_wire_topic_create_ext_schema, &req, &flv_wire_status_schema,
+              &status);
+    return status.error.code;
+}
+
+int16_t rig_create_topic(struct link *sc, const char *name, uint32_t partitions)
+{
+    const struct flv_wire_topic_create req = create_of(name, partitions);
     struct flv_wire_status status;
     int32_t asked = link_ask(sc, FLV_API_SC_CREATE, 19,
                              &flv_wire_topic_create_schema, &req, "Topic");

@@ -94,6 +94,9 @@ bool link_ends(struct link *l);
 
 int16_t
 rig_create_topic(struct link *sc, const char *name, uint32_t partitions);
+/* Of durability page-cache. */
+int16_t
+rig_create_page_cache(struct link *sc, const char *name, uint32_t partitions);
 int16_t rig_delete_topic(struct link *sc, const char *name);
 /* One batch of `count` records of value_bytes each. */
 void rig_batch(struct flv_buf *out,

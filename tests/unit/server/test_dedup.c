@@ -1,3 +1,4 @@
+#include "disk.h"
 #include "smart.h"
 #include "util.h"
 
@@ -15,58 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* The real disk with a switch, in memory that the server's process shares with
- * the test: writes fail with ENOSPC, a read is held up. */
-static struct {
-    struct flv_io io; /* first */
-    struct flv_io_ops ops;
-    struct switches {
-        atomic_bool full;
-        atomic_bool holds; /* the next read is one of those that stop */
-        sem_t stopped, go;
-    } * switches;
-} disk;
-
-static flv_rc switched_write(struct flv_file *file,
-                             const struct iovec *iov,
-                             int count,
-                             uint64_t pos,
-                             size_t *done,
-                             struct flv_err *err)
-{
-    if (atomic_load(&disk.switches->full)) {
-        return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC,
-                            "cannot write to the log");
-    }
-    return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
-}
-
-static flv_rc switched_read(struct flv_file *file,
-                            void *buf,
-                            size_t len,
-                            uint64_t pos,
-                            size_t *done,
-                            struct flv_err *err)
-{
-    if (atomic_exchange(&disk.switches->holds, false)) {
-        sem_post(&disk.switches->stopped);
-        sem_wait(&disk.switches->go);
-    }
-    return flv_io_posix()->ops->read(file, buf, len, pos, done, err);
-}
-
-static flv_rc switched_open(struct flv_io *io,
-                            const char *path,
-                            enum flv_io_open how,
-                            struct flv_file **out,
-                            struct flv_err *err)
-{
-    flv_rc rc = flv_io_posix()->ops->open(flv_io_posix(), path, how, out, err);
-    if (rc == FLV_OK) {
-        (*out)->io = io;
-    }
-    return rc;
-}
+static struct disk *disk;
 
 struct dedup {
     struct rig rig;
@@ -138,18 +88,9 @@ static int setup(void **state)
     static struct dedup t;
     const struct flv_wire_deduplication d = once(100000);
     memset(&t, 0, sizeof t);
-    disk.ops = *flv_io_posix()->ops;
-    disk.ops.open = switched_open;
-    disk.ops.write = switched_write;
-    disk.ops.read = switched_read;
-    disk.io.ops = &disk.ops;
-    disk.switches = mmap(NULL, sizeof *disk.switches, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(disk.switches != MAP_FAILED);
-    assert_int_equal(sem_init(&disk.switches->stopped, 1, 0), 0);
-    assert_int_equal(sem_init(&disk.switches->go, 1, 0), 0);
+    disk = disk_init();
     rig_init(&t.rig);
-    t.rig.conf.io = &disk.io;
+    t.rig.conf.io = disk_io();
     t.rig.conf.modules.fuel = 20000000;
     t.rig.conf.modules.memory_bytes = 16u << 20;
     t.once = smart_build("once");
@@ -166,14 +107,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct dedup *t = *state;
-    sem_post(&disk.switches->go); /* nothing stays held after a failure */
+    sem_post(&disk->go); /* nothing stays held after a failure */
     links_close(t);
     flv_buf_deinit(&t->buf);
     flv_free((void *)(uintptr_t)t->once.data);
     flv_free((void *)(uintptr_t)t->seen.data);
     rig_stop(&t->rig);
     rig_deinit(&t->rig);
-    munmap(disk.switches, sizeof *disk.switches);
+    disk_deinit();
     return 0;
 }
 
@@ -350,11 +291,11 @@ static void what_is_behind_a_set_that_failed_waits_for_it(void **state)
     int64_t base = -1;
     remember_nothing(t);
     for (int32_t at = 0; at <= 4; at += 4) {
-        atomic_store(&disk.switches->full, true);
+        atomic_store(&disk->full, true);
         assert_int_equal(
             rig_produce(&t->spu, "t", 0, numbered(t, 2, at), &base),
             FLV_WIRE_PARTITION_FULL);
-        atomic_store(&disk.switches->full, false);
+        atomic_store(&disk->full, false);
         assert_int_equal(
             rig_produce(&t->spu, "t", 0, numbered(t, 2, at + 2), &base),
             FLV_WIRE_OFFSET_OUT_OF_RANGE);
@@ -373,14 +314,14 @@ static void numbers_of_what_failed_may_come_again(void **state)
     int32_t asked[4];
     int64_t base = -1;
     assert_int_equal(put(t, "a"), 0);
-    atomic_store(&disk.switches->full, true);
+    atomic_store(&disk->full, true);
     asked[0] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
     asked[1] = rig_produce_ask(&t->spu, "t", 0, numbered(t, 2, 0));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(produced(t, asked[i]).error.code,
                          FLV_WIRE_PARTITION_FULL);
     }
-    atomic_store(&disk.switches->full, false);
+    atomic_store(&disk->full, false);
     assert_int_equal(rig_produce(&t->spu, "t", 0, numbered(t, 2, 0), &base), 0);
     assert_int_equal(base, 1);
     assert_string_equal(stored(t), "0:a 1:vvvv");
@@ -593,16 +534,16 @@ static void retention_may_remove_what_is_looked_back_on(void **state)
     age_segments(t);
     rig_start(&t->rig);
     links_open(t);
-    atomic_store(&disk.switches->holds, true);
+    atomic_store(&disk->holds, true);
     int32_t asked = rig_produce_ask(&t->spu, "t", 0, words(t, "59 new"));
-    sem_wait(&disk.switches->stopped);
+    sem_wait(&disk->stopped);
     /* That one reads the first, which has to stay until then. */
     while (segments(t, &names) > 2) {
         globfree(&names);
         assert_true(link_is_silent(&t->spu, 20));
     }
     globfree(&names);
-    sem_post(&disk.switches->go);
+    sem_post(&disk->go);
     struct flv_wire_produce_result r = produced(t, asked);
     assert_int_equal(r.error.code, 0);
     assert_int_equal(r.base_offset, 60);
@@ -641,7 +582,7 @@ static void a_full_disk_is_forgotten(void **state)
     struct dedup *t = *state;
     int32_t asked[3];
     assert_int_equal(put(t, "a"), 0);
-    atomic_store(&disk.switches->full, true);
+    atomic_store(&disk->full, true);
     for (int i = 0; i < 3; i++) { /* two of them repeat what is not stored */
         asked[i] =
             rig_produce_ask(&t->spu, "t", 0, words(t, i == 1 ? "b" : "b a"));
@@ -650,7 +591,7 @@ static void a_full_disk_is_forgotten(void **state)
         assert_int_equal(produced(t, asked[i]).error.code,
                          FLV_WIRE_PARTITION_FULL);
     }
-    atomic_store(&disk.switches->full, false);
+    atomic_store(&disk->full, false);
     assert_int_equal(put(t, "a b"), 1);
     assert_string_equal(stored(t), "0:a 1:b");
 }

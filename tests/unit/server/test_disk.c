@@ -1,69 +1,12 @@
+#include "disk.h"
 #include "rig.h"
 
 #include "base/clock.h"
-#include "store/io.h"
 
 #include <errno.h>
-#include <semaphore.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <time.h>
 
-/* The real disk with switches, in memory that the server's process shares
- * with the test. */
-struct switches {
-    atomic_bool full;       /* writes fail with ENOSPC */
-    atomic_bool sync_fails; /* fdatasync fails with EIO */
-    sem_t flushes;          /* of page-cache topics, one after the other */
-};
-
-struct switched_io {
-    struct flv_io io; /* first */
-    struct flv_io_ops ops;
-    struct switches *switches;
-};
-
-static struct switched_io disk;
-
-/* Files come from the real one, so the switches are found through `disk`. */
-static flv_rc switched_write(struct flv_file *file,
-                             const struct iovec *iov,
-                             int count,
-                             uint64_t pos,
-                             size_t *done,
-                             struct flv_err *err)
-{
-    if (atomic_load(&disk.switches->full)) {
-        return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC,
-                            "cannot write to the log");
-    }
-    return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
-}
-
-static flv_rc
-switched_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
-{
-    if (atomic_load(&disk.switches->sync_fails)) {
-        return flv_fail_sys(err, FLV_E_IO, EIO, "cannot sync the log");
-    }
-    if (site == FLV_SYNC_FLUSH) {
-        sem_post(&disk.switches->flushes);
-    }
-    return flv_io_posix()->ops->sync(file, site, err);
-}
-
-static flv_rc switched_open(struct flv_io *io,
-                            const char *path,
-                            enum flv_io_open how,
-                            struct flv_file **out,
-                            struct flv_err *err)
-{
-    flv_rc rc = flv_io_posix()->ops->open(flv_io_posix(), path, how, out, err);
-    if (rc == FLV_OK) {
-        (*out)->io = io;
-    }
-    return rc;
-}
+static struct disk *disk;
 
 struct both {
     struct rig rig;
@@ -75,17 +18,9 @@ static int setup(void **state)
 {
     static struct both b;
     memset(&b, 0, sizeof b);
-    disk.ops = *flv_io_posix()->ops;
-    disk.ops.open = switched_open;
-    disk.ops.write = switched_write;
-    disk.ops.sync = switched_sync;
-    disk.io.ops = &disk.ops;
-    disk.switches = mmap(NULL, sizeof *disk.switches, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(disk.switches != MAP_FAILED);
-    assert_int_equal(sem_init(&disk.switches->flushes, 1, 0), 0);
+    disk = disk_init();
     rig_init(&b.rig);
-    b.rig.conf.io = &disk.io;
+    b.rig.conf.io = disk_io();
     rig_start(&b.rig);
     link_open(&b.sc, b.rig.sc);
     link_open(&b.spu, b.rig.spu);
@@ -104,7 +39,7 @@ static int teardown(void **state)
     rig_stop(&b->rig);
     rig_deinit(&b->rig);
     flv_buf_deinit(&b->batch);
-    munmap(disk.switches, sizeof *disk.switches);
+    disk_deinit();
     return 0;
 }
 
@@ -127,11 +62,11 @@ static void full_disk_is_told_and_passes(void **state)
     struct both *b = *state;
     int64_t base = -1;
     assert_int_equal(produce(b, NULL), 0);
-    atomic_store(&disk.switches->full, true);
+    atomic_store(&disk->full, true);
     assert_int_equal(produce(b, NULL), FLV_WIRE_PARTITION_FULL);
     assert_int_equal(produce(b, NULL), FLV_WIRE_PARTITION_FULL);
     assert_int_equal(read_first(b), 0);
-    atomic_store(&disk.switches->full, false);
+    atomic_store(&disk->full, false);
     assert_int_equal(produce(b, &base), 0);
     assert_int_equal(base, 1);
 }
@@ -158,9 +93,9 @@ static void failed_sync_poisons_until_restart(void **state)
     int64_t base = -1;
     assert_int_equal(produce(b, NULL), 0);
     trouble_is(b, NULL);
-    atomic_store(&disk.switches->sync_fails, true);
+    atomic_store(&disk->sync_fails, true);
     assert_int_equal(produce(b, NULL), FLV_WIRE_STORAGE_ERROR);
-    atomic_store(&disk.switches->sync_fails, false);
+    atomic_store(&disk->sync_fails, false);
     assert_int_equal(produce(b, NULL), FLV_WIRE_STORAGE_ERROR);
     assert_int_equal(read_first(b), 0);
     trouble_is(b, "poisoned");
@@ -177,10 +112,10 @@ static void failed_sync_poisons_until_restart(void **state)
 static void topic_that_cannot_be_made_leaves_no_trace(void **state)
 {
     struct both *b = *state;
-    atomic_store(&disk.switches->full, true);
+    atomic_store(&disk->full, true);
     assert_int_equal(rig_create_topic(&b->sc, "u", 3),
                      FLV_WIRE_TOPIC_NOT_PROVISIONED);
-    atomic_store(&disk.switches->full, false);
+    atomic_store(&disk->full, false);
     assert_int_equal(rig_create_topic(&b->sc, "u", 3), 0);
     assert_int_equal(
         rig_produce(&b->spu, "u", 2, flv_buf_slice(&b->batch), NULL), 0);
@@ -193,7 +128,7 @@ static uint64_t wait_for_flush(void)
     int rc;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 60;
-    while ((rc = sem_timedwait(&disk.switches->flushes, &until)) != 0 &&
+    while ((rc = sem_timedwait(&disk->flushes, &until)) != 0 &&
            errno == EINTR) {
     }
     assert_int_equal(rc, 0);
@@ -205,23 +140,12 @@ static void syncs_of_many_partitions_do_not_come_at_once(void **state)
 {
     enum { MANY = 600 };
     struct both *b = *state;
-    struct flv_wire_topic_create_ext req = {
-        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE,
-        .create.common.name = flv_slice_str("many"),
-        .create.spec = {.replicas = {.tag = FLV_WIRE_REPLICA_COMPUTED,
-                                     .computed = {.partitions = MANY,
-                                                  .replication_factor = 1}},
-                        .compression = FLV_WIRE_COMPRESSION_ANY}};
     static struct flv_wire_produce_partition parts[MANY];
     struct flv_wire_produce_topic topic = {.name = flv_slice_str("many")};
     struct flv_wire_produce_request all = {.acks = 1};
     struct flv_wire_produce_response resp;
-    struct flv_wire_status status;
     uint64_t first_ms, last_ms = 0;
-    link_call(&b->sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
-              &flv_wire_topic_create_ext_schema, &req, &flv_wire_status_schema,
-              &status);
-    assert_int_equal(status.error.code, 0);
+    assert_int_equal(rig_create_page_cache(&b->sc, "many", MANY), 0);
     for (uint32_t i = 0; i < MANY; i++) {
         parts[i] = (struct flv_wire_produce_partition){
             .partition = i, .records = flv_buf_slice(&b->batch)};

@@ -1,9 +1,7 @@
-#include "cm.h"
+#include "rig.h"
 
 #include "base/field.h"
 #include "server/numbers.h"
-#include "wire/batch.h"
-#include "wire/compress.h"
 
 #include <string.h>
 
@@ -192,20 +190,7 @@ static void without_room_for_one_more_the_idle_one_is_forgotten(void **state)
 
 static void add(struct flv_buf *out, int64_t id, int32_t sequence, int count)
 {
-    struct flv_batch_builder b;
-    const struct flv_batch_stamp stamp = {.producer_id = id,
-                                          .producer_epoch = id < 0 ? -1 : 0,
-                                          .first_sequence = sequence};
-    flv_batch_builder_init(&b, 1u << 20);
-    for (int i = 0; i < count; i++) {
-        assert_int_equal(flv_batch_builder_add(&b, NULL, flv_slice_str("v"),
-                                               1700000000000, NULL),
-                         FLV_OK);
-    }
-    assert_int_equal(
-        flv_batch_builder_finish(&b, NULL, FLV_CODEC_NONE, stamp, out, NULL),
-        FLV_OK);
-    flv_batch_builder_deinit(&b);
+    rig_batch(out, (uint32_t)count, 1, FLV_CODEC_NONE, id, sequence);
 }
 
 static void a_set_has_the_numbers_of_its_batches(void **state)

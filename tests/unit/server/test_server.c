@@ -921,15 +921,7 @@ static void port_in_use_is_a_sentence(void **state)
 static void page_cache_topic_acknowledges_and_commits(void **state)
 {
     struct both *b = *state;
-    const struct flv_wire_topic_create_ext req = {
-        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE, .create = plain("t")};
-    struct flv_wire_topic_create_ext any = req;
-    any.create.spec.compression = FLV_WIRE_COMPRESSION_ANY;
-    struct flv_wire_status status;
-    link_call(&b->sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
-              &flv_wire_topic_create_ext_schema, &any, &flv_wire_status_schema,
-              &status);
-    assert_int_equal(status.error.code, 0);
+    assert_int_equal(rig_create_page_cache(&b->sc, "t", 1), 0);
     struct flv_buf buf;
     int64_t base = -1;
     struct flv_slice records = batch_of(&buf, 1);
@@ -974,20 +966,12 @@ static void every_page_cache_partition_is_synced_in_its_turn(void **state)
 {
     enum { MANY = 600 };
     struct both *b = *state;
-    struct flv_wire_topic_create_ext req = {
-        .durability = FLV_WIRE_DURABILITY_PAGE_CACHE, .create = plain("t")};
-    struct flv_wire_status status;
     struct flv_wire_partition_watch parts;
     struct flv_buf buf;
     bool seen[MANY] = {false};
     uint32_t synced = 0;
     int32_t asked;
-    req.create.spec.compression = FLV_WIRE_COMPRESSION_ANY;
-    req.create.spec.replicas.computed.partitions = MANY;
-    link_call(&b->sc, FLV_API_SC_TOPIC_CREATE_EXT, 19,
-              &flv_wire_topic_create_ext_schema, &req, &flv_wire_status_schema,
-              &status);
-    assert_int_equal(status.error.code, 0);
+    assert_int_equal(rig_create_page_cache(&b->sc, "t", MANY), 0);
     struct flv_slice records = batch_of(&buf, 1);
     for (uint32_t round = 0; round < 2; round++) {
         for (uint32_t i = 0; i < MANY; i++) {
