@@ -1,5 +1,6 @@
 #include "cli/keys.h"
 
+#include "base/field.h"
 #include "loop/watch.h"
 
 #include <assert.h>
@@ -52,9 +53,9 @@ static size_t read_sequence(const uint8_t *bytes, size_t n, enum cli_key *out)
     return i + 1;
 }
 
-size_t cli_key_read(const uint8_t *bytes, size_t n, enum cli_key *out)
+static size_t
+read_key(const uint8_t *bytes, size_t n, bool all, enum cli_key *out)
 {
-    assert(n > 0);
     *out = CLI_KEY_OTHER;
     if (bytes[0] != ESCAPE) {
         *out = bytes[0] == 'q'   ? CLI_KEY_QUIT
@@ -64,7 +65,7 @@ size_t cli_key_read(const uint8_t *bytes, size_t n, enum cli_key *out)
     }
     if (n == 1) {
         *out = CLI_KEY_QUIT;
-        return 1;
+        return all ? 1 : 0;
     }
     if (bytes[1] == '[') {
         return read_sequence(bytes, n, out);
@@ -76,15 +77,26 @@ size_t cli_key_read(const uint8_t *bytes, size_t n, enum cli_key *out)
     return n > 2 ? 3 : 0;
 }
 
+size_t cli_key_read(const uint8_t *bytes, size_t n, bool all, enum cli_key *out)
+{
+    assert(n > 0);
+    size_t len = read_key(bytes, n, all, out);
+    if (len == 0 && all) { /* the beginning of a key, and no more of it */
+        *out = CLI_KEY_OTHER;
+        len = n;
+    }
+    return len;
+}
+
 /* ---- The terminal -------------------------------------------------------- */
 
-static void take(struct cli_keys *k)
+static void take(struct cli_keys *k, bool all)
 {
     size_t pos = 0;
     size_t n = 1;
     while (pos < k->held_len && n > 0 && k->watch != NULL) {
         enum cli_key key;
-        n = cli_key_read(k->held + pos, k->held_len - pos, &key);
+        n = cli_key_read(k->held + pos, k->held_len - pos, all, &key);
         pos += n;
         if (n > 0 && key != CLI_KEY_OTHER) {
             k->pressed(k->user, key);
@@ -92,6 +104,15 @@ static void take(struct cli_keys *k)
     }
     k->held_len -= pos;
     memmove(k->held, k->held + pos, k->held_len);
+    if (k->watch != NULL && k->held_len > 0 &&
+        flv_timer_start(&k->timer, CLI_KEY_WAIT_MS, 0, NULL) != FLV_OK) {
+        k->held_len = 0; /* out of memory: better no key than another */
+    }
+}
+
+static void waited(struct flv_timer *t)
+{
+    take(FLV_OWNER_OF(t, struct cli_keys, timer), true);
 }
 
 static void ready(void *ctx, unsigned events)
@@ -104,7 +125,8 @@ static void ready(void *ctx, unsigned events)
         cli_keys_close(k); /* the terminal is gone */
     } else if (n > 0) {
         k->held_len += (size_t)n;
-        take(k);
+        flv_timer_stop(&k->timer);
+        take(k, false);
     }
 }
 
@@ -123,6 +145,7 @@ bool cli_keys_open(struct cli_keys *k, struct flv_loop *loop)
 {
     k->watch = NULL;
     k->held_len = 0;
+    flv_timer_init(&k->timer, loop, waited);
     /* A description of our own: it does not block, and a shell's must. */
     k->fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (k->fd < 0) {
@@ -154,6 +177,7 @@ void cli_keys_close(struct cli_keys *k)
         return;
     }
     flv_watch_close(k->watch);
+    flv_timer_stop(&k->timer);
     k->watch = NULL;
     if (tcgetpgrp(k->fd) == getpgrp()) {
         tcsetattr(k->fd, TCSANOW, &k->before);

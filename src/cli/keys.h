@@ -7,6 +7,7 @@
  * Threads    Loop thread only.
  * Ownership  The caller's struct, from cli_keys_open() to cli_keys_close().
  * Errors     None: without a terminal, or in the background, no key comes.
+ * Units      _ms
  * See        tests/unit/cli/test_cli_keys.c, tests/e2e/table_format.bats
  */
 #ifndef FLV_CLI_KEYS_H
@@ -15,9 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fluvio/loop.h>
 #include <termios.h>
 
-struct flv_loop;
 struct flv_watch;
 
 enum cli_key {
@@ -33,6 +34,8 @@ enum cli_key {
 };
 
 #define CLI_KEY_BYTES_MAX 16
+/* What a slow line may have between the bytes of one key. */
+#define CLI_KEY_WAIT_MS 500
 
 struct cli_keys {
     void (*pressed)(void *user, enum cli_key key);
@@ -41,6 +44,7 @@ struct cli_keys {
     struct flv_watch *watch; /* owned; NULL: no key comes */
     int fd;
     struct termios before;
+    struct flv_timer timer;          /* runs while something is held */
     uint8_t held[CLI_KEY_BYTES_MAX]; /* the beginning of a key */
     size_t held_len;
 };
@@ -52,8 +56,9 @@ bool cli_keys_open(struct cli_keys *k, struct flv_loop *loop);
 void cli_keys_again(struct cli_keys *k);
 void cli_keys_close(struct cli_keys *k);
 
-/* The key at the front of n > 0 bytes; returns how many it has, 0: more have to
- * come. Escape is a key where nothing follows it. */
-size_t cli_key_read(const uint8_t *bytes, size_t n, enum cli_key *out);
+/* The key at the front of n > 0 bytes; returns how many it has, 0: more may
+ * come. `all`: nothing more does, and Escape is a key where nothing follows. */
+size_t
+cli_key_read(const uint8_t *bytes, size_t n, bool all, enum cli_key *out);
 
 #endif

@@ -175,7 +175,7 @@ PY
     fluvio topic create keys
     seq 1 40 | sed 's/.*/{"n":&}/' | fluvio produce keys
     timeout 60 python3 - <<'PY'
-import fcntl, os, pty, signal, struct, termios
+import fcntl, os, pty, signal, struct, termios, time
 
 def until(text):
     global seen
@@ -200,6 +200,13 @@ for last in (b"q", b"\x1b", b"\x1c", signal.SIGHUP, signal.SIGTERM):
     os.write(fd, b"\x1b[H")
     until(b"\x1b[7m>1  ")
     os.write(fd, b"\x1bOB\x1bOB")
+    until(b"\x1b[7m>3  ")
+    # As a slow line has it: nothing tells when a part has been read.
+    for part in b"\x1b", b"[", b"A":
+        os.write(fd, part)
+        time.sleep(0.02)
+    until(b"\x1b[7m>2  ")
+    os.write(fd, b"\x1b[B")
     until(b"\x1b[7m>3  ")
     os.write(fd, b"\x1b[6~")
     until(b"\x1b[7m>12 ")

@@ -4,14 +4,21 @@
 
 #include <string.h>
 
-static void expect(const char *bytes, size_t taken, enum cli_key key)
+static void
+expect_of(const char *bytes, bool all, size_t taken, enum cli_key key)
 {
     enum cli_key out = CLI_KEY_OTHER;
-    const size_t n = cli_key_read((const uint8_t *)bytes, strlen(bytes), &out);
+    const size_t n =
+        cli_key_read((const uint8_t *)bytes, strlen(bytes), all, &out);
     if (n != taken || (n > 0 && out != key)) {
         fail_msg("%zu bytes of \"%s\": key %d", n, bytes + (bytes[0] == 27),
                  (int)out);
     }
+}
+
+static void expect(const char *bytes, size_t taken, enum cli_key key)
+{
+    expect_of(bytes, false, taken, key);
 }
 
 static void keys_of_every_terminal_are_known(void **state)
@@ -20,7 +27,6 @@ static void keys_of_every_terminal_are_known(void **state)
     expect("q", 1, CLI_KEY_QUIT);
     expect("c", 1, CLI_KEY_CLEAR);
     expect("x", 1, CLI_KEY_OTHER);
-    expect("\033", 1, CLI_KEY_QUIT);
     expect("\033[A", 3, CLI_KEY_UP);
     expect("\033OA", 3, CLI_KEY_UP);
     expect("\033[Bq", 3, CLI_KEY_DOWN);
@@ -42,6 +48,7 @@ static void keys_of_every_terminal_are_known(void **state)
 static void half_a_key_waits_for_the_rest(void **state)
 {
     (void)state;
+    expect("\033", 0, CLI_KEY_OTHER);
     expect("\033[", 0, CLI_KEY_OTHER);
     expect("\033O", 0, CLI_KEY_OTHER);
     expect("\033[1;", 0, CLI_KEY_OTHER);
@@ -49,11 +56,22 @@ static void half_a_key_waits_for_the_rest(void **state)
     expect("\033[11111111111111", 16, CLI_KEY_OTHER);
 }
 
+static void what_has_no_rest_is_no_key_but_escape(void **state)
+{
+    (void)state;
+    expect_of("\033", true, 1, CLI_KEY_QUIT);
+    expect_of("\033[", true, 2, CLI_KEY_OTHER);
+    expect_of("\033O", true, 2, CLI_KEY_OTHER);
+    expect_of("\033[1;", true, 4, CLI_KEY_OTHER);
+    expect_of("\033[A", true, 3, CLI_KEY_UP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_every_terminal_are_known),
         cmocka_unit_test(half_a_key_waits_for_the_rest),
+        cmocka_unit_test(what_has_no_rest_is_no_key_but_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
