@@ -574,27 +574,38 @@ static void on_key(void *user, enum cli_key key)
     redraw(k);
 }
 
-/* Every signal that somebody would end us with: the terminal is put right. */
-static const int ends_screen[] = {SIGHUP, SIGQUIT};
+/* With a screen, every signal that somebody would end us with: the terminal
+ * is put right. */
+static const struct caught {
+    int signum;
+    bool screen; /* with one only */
+    void (*run)(void *ctx, int signum);
+} caught[] = {
+    {SIGINT, false, on_signal},  {SIGTERM, false, on_signal},
+    {SIGHUP, true, on_signal},   {SIGQUIT, true, on_signal},
+    {SIGWINCH, true, on_resize}, {SIGCONT, true, on_resize},
+};
+#define CAUGHT_COUNT (sizeof caught / sizeof *caught)
 
-static flv_rc open_screen(struct consume *k, struct flv_err *err)
+static flv_rc catch_signals(struct consume *k, struct flv_err *err)
 {
-    struct flv_loop *loop = k->cli->loop;
     flv_rc rc = FLV_OK;
-    for (size_t i = 0; i < 2 && rc == FLV_OK; i++) {
-        rc = flv_loop_on_signal(loop, ends_screen[i], on_signal, k, err);
+    for (size_t i = 0; i < CAUGHT_COUNT && rc == FLV_OK; i++) {
+        if (k->screen || !caught[i].screen) {
+            rc = flv_loop_on_signal(k->cli->loop, caught[i].signum,
+                                    caught[i].run, k, err);
+        }
     }
-    if (rc != FLV_OK) {
-        return rc;
-    }
+    return rc;
+}
+
+static void open_screen(struct consume *k)
+{
     k->keys.pressed = on_key;
     k->keys.user = k;
-    k->has_keys = cli_keys_open(&k->keys, loop);
+    k->has_keys = cli_keys_open(&k->keys, k->cli->loop);
     cli_ignore(flv_buf_add_str(&k->sink.filling, "\033[2J"));
     cli_sink_kick(&k->sink); /* the empty table follows */
-    rc = flv_loop_on_signal(loop, SIGWINCH, on_resize, k, err);
-    return rc == FLV_OK ? flv_loop_on_signal(loop, SIGCONT, on_resize, k, err)
-                        : rc;
 }
 
 static void consumer_closed(void *user)
@@ -647,11 +658,9 @@ static flv_rc open_all(struct consume *k, struct flv_err *err)
     k->sink.written = sink_written;
     k->sink.user = k;
     flv_timer_init(&k->grace, loop, grace_over);
-    rc = flv_loop_on_signal(loop, SIGINT, on_signal, k, err);
-    rc = rc == FLV_OK ? flv_loop_on_signal(loop, SIGTERM, on_signal, k, err)
-                      : rc;
+    rc = catch_signals(k, err);
     if (rc == FLV_OK && k->screen) {
-        rc = open_screen(k, err);
+        open_screen(k);
     } else if (rc == FLV_OK) {
         print_notice(k, cc.start);
     }
@@ -703,16 +712,14 @@ static flv_rc load_format(struct consume *k, struct flv_err *err)
 
 static void close_all(struct consume *k)
 {
-    static const int caught[] = {SIGINT,  SIGTERM,  SIGHUP,
-                                 SIGQUIT, SIGWINCH, SIGCONT};
     struct flv_loop *loop = k->cli->loop;
     cli_keys_close(&k->keys);
     if (k->cli->leave) {
         return;
     }
-    for (size_t i = 0; loop != NULL && i < sizeof caught / sizeof *caught;
-         i++) {
-        cli_ignore(flv_loop_on_signal(loop, caught[i], NULL, NULL, NULL));
+    for (size_t i = 0; loop != NULL && i < CAUGHT_COUNT; i++) {
+        cli_ignore(
+            flv_loop_on_signal(loop, caught[i].signum, NULL, NULL, NULL));
     }
     cli_commits_stop(&k->commits);
     cli_sink_deinit(&k->sink);

@@ -1,7 +1,7 @@
 #include "cli/topic_show.h"
 
 #include "base/text.h"
-#include "cli/cli.h"
+#include "cli/list.h"
 #include "cli/table.h"
 
 #include <assert.h>
@@ -20,10 +20,8 @@ struct show_conf {
 };
 
 struct show_call {
-    struct cli_call call;
+    struct cli_list list;
     const struct show_conf *conf;
-    size_t count;
-    struct flv_buf text;
 };
 
 static const char *kind_name(enum flv_topic_kind kind)
@@ -358,6 +356,31 @@ static const struct flv_opt describe_opts[] = {
      .help = "Describe a system topic"},
     {.name = NULL}};
 
+static flv_rc print_topics(struct show_call *s,
+                           const struct flv_topic_info *topics,
+                           struct flv_err *err)
+{
+    struct cli_list *l = &s->list;
+    bool alone = s->conf->name != NULL;
+    if (l->count == 0) {
+        return alone ? flv_fail(err, FLV_E_NOT_FOUND, "Topic not found: %s",
+                                s->conf->name)
+                     : FLV_OK;
+    }
+    flv_rc rc = FLV_OK;
+    if (l->output != CLI_FORMAT_TABLE) {
+        rc = doc_topics((enum cli_format)l->output, topics, l->count, alone,
+                        &l->text);
+    } else if (alone) {
+        rc = describe_table(&topics[0], &l->text, err);
+    } else {
+        rc = list_table(topics, l->count, &l->text, err);
+    }
+    return rc == FLV_OK
+               ? FLV_OK
+               : flv_fail(err, rc, "cannot print %zu topics", l->count);
+}
+
 static void got_topics(void *user,
                        const struct flv_err *err,
                        const struct flv_topic_info *topics,
@@ -365,49 +388,25 @@ static void got_topics(void *user,
 {
     struct show_call *s = user;
     struct flv_err own = {0};
-    flv_rc rc = err != NULL ? err->rc : FLV_OK;
-    bool alone = s->conf->name != NULL;
-    s->count = count;
-    if (rc == FLV_OK && count > 0) {
-        if (s->conf->output != CLI_FORMAT_TABLE) {
-            rc = doc_topics((enum cli_format)s->conf->output, topics, count,
-                            alone, &s->text);
-        } else if (alone) {
-            rc = describe_table(&topics[0], &s->text, &own);
-        } else {
-            rc = list_table(topics, count, &s->text, &own);
-        }
-        if (rc != FLV_OK) {
-            (void)flv_fail(&own, rc, "cannot print %zu topics", count);
-            err = &own;
-        }
+    s->list.count = count;
+    if (err == NULL && print_topics(s, topics, &own) != FLV_OK) {
+        err = &own;
     }
-    cli_call_end(&s->call, err);
+    cli_call_end(&s->list.call, err);
 }
 
 static int topic_show(struct flv_args *args, void *ctx)
 {
     struct cli *c = ctx;
+    const struct show_conf *conf = flv_args_conf(args);
     struct flv_err err = {0};
-    struct show_call show = {.conf = flv_args_conf(args)};
-    flv_buf_init(&show.text, TEXT_BYTES_MAX);
-    cli_call_init(&show.call, c);
-    flv_rc rc = cli_format_check(show.conf->output, &err);
-    rc = rc == FLV_OK ? cli_connect(c, &err) : rc;
+    struct show_call s = {.conf = conf};
+    flv_rc rc = cli_list_begin(&s.list, c, conf->output, TEXT_BYTES_MAX, &err);
     if (rc == FLV_OK) {
-        rc = flv_client_topics(c->client, show.conf->name, show.conf->system,
-                               got_topics, &show, &err);
+        rc = flv_client_topics(c->client, conf->name, conf->system, got_topics,
+                               &s, &err);
     }
-    rc = rc == FLV_OK ? cli_call_wait(&show.call, &err) : rc;
-    if (rc == FLV_OK && show.count == 0 && show.conf->name != NULL) {
-        rc = flv_fail(&err, FLV_E_NOT_FOUND, "Topic not found: %s",
-                      show.conf->name);
-    } else if (rc == FLV_OK && show.count == 0) {
-        printf("No topics found\n");
-    }
-    cli_put(&show.text);
-    flv_buf_deinit(&show.text);
-    return rc == FLV_OK ? 0 : cli_fail(&err);
+    return cli_list_end(&s.list, rc, "No topics found", &err);
 }
 
 const struct flv_cmd cli_cmd_topic_list = {
