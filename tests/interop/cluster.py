@@ -72,6 +72,8 @@ def topics():
     cluster.topic("full", "-p", "3", "--retention-time", "2h",
                   "--segment-size", "2mb", "--max-partition-size", "10mb",
                   "--compression-type", "gzip")
+    # What the SC has taken in it does by and by.
+    eventually(lambda: len(cluster.listed("topic", "list")) == 2, WAIT_S)
     found = {t["name"]: t for t in cluster.listed("topic", "list")}
     equal(sorted(found), ["full", "plain"],
           "cluster: topics are created and listed")
@@ -84,8 +86,9 @@ def topics():
         "cluster: partitions, retention, sizes and codec are as asked for")
     check("Partition Count:3" in cluster.ok("topic", "describe", "full"),
           "cluster: a topic is described")
-    equal(cluster.ok("partition", "list").count("  full "), 3,
-          "cluster: its partitions are listed")
+    check(eventually(lambda: cluster.ok("partition", "list").count(
+        "  full ") == 3, WAIT_S), "cluster: its partitions are listed",
+          cluster.ok("partition", "list"))
     for what, words, *args in (
             ("a second topic of the name", "already exists",
              "topic", "create", "plain"),
@@ -98,8 +101,9 @@ def topics():
         cluster.refused(f"cluster: {what} is refused", words, *args,
                         stdin=b"x\n")
     cluster.ok("topic", "add-partition", "plain", "-c", "2")
-    equal(cluster.ok("partition", "list").count("  plain "), 3,
-          "cluster: a topic gets more partitions")
+    check(eventually(lambda: cluster.ok("partition", "list").count(
+        "  plain ") == 3, WAIT_S), "cluster: a topic gets more partitions",
+          cluster.ok("partition", "list"))
     # What the SPU says of a topic that is gone breaks its link to the SC
     # (docs/compatibility.md): it has said all when they are online.
     check(eventually(lambda: cluster.ok("partition", "list").count(
