@@ -266,6 +266,37 @@ void flv__run_no_topic(struct flv__run *r)
     flv__run_give_up(r, &missing);
 }
 
+static void
+no_cluster(const struct flv__run *r, flv_rc rc, int sys, struct flv_err *out)
+{
+    const char *address = flv_stream_address(r->stream);
+    (void)flv_fail(out, FLV_E_CONNECT,
+                   "no Fluvio cluster answers at %.60s (%s); start one with "
+                   "`fluvio cluster start`",
+                   address, flv_rc_text(rc));
+    if (sys == ECONNREFUSED && flv_container_here()) {
+        flv_err_suffix(out, flv_container_refused(address));
+    }
+}
+
+struct flv_err flv__run_of_cluster(const struct flv__run *r,
+                                   const struct flv_err *err)
+{
+    struct flv_err said = *err;
+    if (err->rc == FLV_E_CONNECT || err->rc == FLV_E_CLOSED ||
+        err->rc == FLV_E_TIMEOUT) {
+        no_cluster(r, err->rc, err->sys, &said);
+    }
+    return said;
+}
+
+/* A step of the start failed. */
+static void give_up_start(struct flv__run *r, const struct flv_err *err)
+{
+    const struct flv_err said = flv__run_of_cluster(r, err);
+    flv__run_give_up(r, &said);
+}
+
 static void begin_work(struct flv__run *r)
 {
     r->phase = PHASE_OPENING;
@@ -279,7 +310,7 @@ static void on_letters_opened(void *user, const struct flv_err *err)
         return;
     }
     if (err != NULL) {
-        flv__run_give_up(r, err);
+        give_up_start(r, err);
         return;
     }
     begin_work(r);
@@ -313,7 +344,7 @@ static void on_ensured(void *user, const struct flv_err *err, bool created)
         return;
     }
     if (err != NULL) {
-        struct flv_err copy = *err;
+        struct flv_err copy = flv__run_of_cluster(r, err);
         flv_err_prefix(&copy, "the topic \"%.60s\" cannot be created",
                        flv__run_topic(r));
         flv__run_give_up(r, &copy);
@@ -364,7 +395,7 @@ static void on_modules(void *user, const struct flv_err *err)
         return;
     }
     if (err != NULL) {
-        flv__run_give_up(r, err);
+        give_up_start(r, err);
         return;
     }
     ensure_topic(r);
@@ -393,20 +424,6 @@ static void open_modules(struct flv__run *r)
     flv__smart_open(r->smart, r->stream, on_modules, r);
 }
 
-static void no_cluster(struct flv__run *r, flv_rc rc, int sys)
-{
-    const char *address = flv_stream_address(r->stream);
-    struct flv_err err = {0};
-    (void)flv_fail(&err, FLV_E_CONNECT,
-                   "no Fluvio cluster answers at %.60s (%s); start one with "
-                   "`fluvio cluster start`",
-                   address, flv_rc_text(rc));
-    if (sys == ECONNREFUSED && flv_container_here()) {
-        flv_err_suffix(&err, flv_container_refused(address));
-    }
-    flv__run_give_up(r, &err);
-}
-
 static void on_connected(void *user, const struct flv_err *err)
 {
     struct flv__run *r = user;
@@ -417,7 +434,9 @@ static void on_connected(void *user, const struct flv_err *err)
     if (err == NULL) {
         open_modules(r);
     } else if (flv_rc_class(err->rc) == FLV_CLASS_RETRY) {
-        no_cluster(r, err->rc, err->sys);
+        struct flv_err none = {0};
+        no_cluster(r, err->rc, err->sys, &none);
+        flv__run_give_up(r, &none);
     } else {
         flv__run_give_up(r, err);
     }
@@ -427,7 +446,9 @@ static void on_connect_limit(struct flv_timer *timer)
 {
     struct flv__run *r = FLV_OWNER_OF(timer, struct flv__run, connect_limit);
     if (r->phase == PHASE_CONNECTING) {
-        no_cluster(r, FLV_E_TIMEOUT, 0);
+        struct flv_err none = {0};
+        no_cluster(r, FLV_E_TIMEOUT, 0, &none);
+        flv__run_give_up(r, &none);
     }
 }
 

@@ -90,6 +90,10 @@ void flv__run_working(struct flv__run *r);
 void flv__run_wind_up(struct flv__run *r);
 void flv__run_keep_cause(struct flv__run *r, const struct flv_err *err);
 void flv__run_give_up(struct flv__run *r, const struct flv_err *err);
+/* What the cluster says to a step of the start. One that is lost meanwhile is
+ * told like one that is not there. */
+struct flv_err flv__run_of_cluster(const struct flv__run *r,
+                                   const struct flv_err *err);
 /* The topic was looked for and is not there. */
 void flv__run_no_topic(struct flv__run *r);
 /* Delivery to (or reading of) a topic is being repeated; NULL: it works. */

@@ -478,7 +478,8 @@ static void on_offsets(void *user,
         return;
     }
     if (err != NULL) {
-        fail(g, err);
+        const struct flv_err said = flv__run_of_cluster(g->run, err);
+        fail(g, &said);
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -743,7 +744,8 @@ on_look(void *user, const struct flv_err *err, const struct flv_topic_look *at)
         recreated(g, &why);
         fail(g, &why);
     } else if (!g->known) {
-        fail(g, err);
+        why = flv__run_of_cluster(g->run, err);
+        fail(g, &why);
     } else if (flv_timer_start(&g->look, AGAIN_MS, LOOK_MS, &why) != FLV_OK) {
         fail(g, &why);
     }

@@ -177,7 +177,8 @@ static void on_shown(void *user, const struct flv_err *err)
         return;
     }
     if (err != NULL) {
-        flv__run_give_up(r, err);
+        const struct flv_err said = flv__run_of_cluster(r, err);
+        flv__run_give_up(r, &said);
     } else {
         start_pipeline(r);
     }
@@ -192,7 +193,8 @@ static void on_opened(void *user, const struct flv_err *err)
     if (err != NULL && err->rc == FLV_E_NOT_FOUND) {
         flv__run_no_topic(r);
     } else if (err != NULL) {
-        flv__run_give_up(r, err);
+        const struct flv_err said = flv__run_of_cluster(r, err);
+        flv__run_give_up(r, &said);
     } else if (r->smart != NULL) {
         flv__smart_look_back(r->smart, on_shown, r);
     } else {

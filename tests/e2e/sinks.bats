@@ -321,6 +321,37 @@ for s in json.load(sys.stdin)["stages"]:
     taken | grep -q "^$TOPIC/0/4 a cat$"
 }
 
+@test "a cluster that is lost while a sink starts is told like one that is not there" {
+    local port
+    # It says what there is, and hangs up on whatever comes next.
+    coproc LEAVES { python3 -c '
+import os, socket, struct, sys, threading
+def frame(conn):
+    size = conn.recv(4, socket.MSG_WAITALL)
+    return size + conn.recv(struct.unpack(">i", size)[0], socket.MSG_WAITALL)
+def meet(client):
+    server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    with client, server:
+        server.sendall(frame(client))
+        client.sendall(frame(server))
+        frame(client)
+def greet():
+    while True:
+        threading.Thread(target=meet, args=(listener.accept()[0],), daemon=True).start()
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+threading.Thread(target=greet, daemon=True).start()
+sys.stdin.read()
+os._exit(0)' "$FLV_SC_PORT" 2>/dev/null; }
+    read -r port <&"${LEAVES[0]}"
+    run -1 fluvio-connect-http-sink --fluvio-topic="$TOPIC" \
+        --cluster="127.0.0.1:$port" --endpoint=http://localhost:1/in
+    [[ $output == *"error: no Fluvio cluster answers at 127.0.0.1:$port ("*'`fluvio cluster start`'* ]]
+    local pid=$LEAVES_PID # bash forgets it when it ends
+    eval "exec ${LEAVES[1]}>&-"
+    wait "$pid"
+}
+
 @test "a topic made anew ends the sink that runs, and inherits no position" {
     endpoint
     produce one two
