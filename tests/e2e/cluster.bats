@@ -144,8 +144,9 @@ sys.stdin.read()' "$FLV_SC_PORT"; }
     read -r <&"${TAKEN[0]}"
     run -1 --separate-stderr fluvio cluster start
     [[ $stderr == *"did not start"*"$FLV_SC_PORT"* ]]
+    local pid=$TAKEN_PID # bash forgets it when it ends
     eval "exec ${TAKEN[1]}>&-"
-    wait "$TAKEN_PID"
+    wait "$pid"
     run -0 fluvio cluster start
 }
 

@@ -131,8 +131,9 @@ sys.stdin.read()'; }
     kill -TERM "$(field "$(manager)/manager.json" 'd["pid"]')"
     until_true 20 no_manager
     run ! grep -E 'cannot listen|died' "$HOME/.fluvio/log/fluvio-manager.log"
+    local pid=$TAKEN_PID # bash forgets it when it ends
     eval "exec ${TAKEN[1]}>&-"
-    wait "$TAKEN_PID"
+    wait "$pid"
 }
 
 # Nobody may be there to bury it: a zombie has no command line.

@@ -114,8 +114,9 @@ sys.stdin.read()'; }
     read -r port <&"${SILENT[0]}"
     run -1 --separate-stderr timeout 2 fluvio -c "127.0.0.1:$port" topic list
     [[ $stderr == *"127.0.0.1:$port"* ]]
+    local pid=$SILENT_PID # bash forgets it when it ends
     eval "exec ${SILENT[1]}>&-"
-    wait "$SILENT_PID"
+    wait "$pid"
 }
 
 # hostile MANNER: a listener that accepts, hears a request, and is silent, says
