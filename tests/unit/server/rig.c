@@ -38,7 +38,7 @@ void rig_init(struct rig *r)
         .frame_bytes_max = FLV_WIRE_FRAME_MAX,
         .memory_bytes_max = 256u << 20,
         .batch_bytes_max = 2u << 20,
-        .stall_ms_max = 30000,
+        .stall_ms_max = 300000, /* a busy machine lets tests stall */
         .frame_ms_max = 300000,
         .stop_ms_max = 10000,
     };
