@@ -73,7 +73,7 @@ teardown() {
     local pid
     pid=$(server_pid)
     server_kill
-    run -1 --separate-stderr timeout 2 fluvio topic list
+    fails_soon topic list
     [[ $stderr == *'`fluvio cluster start`'* ]]
     run -0 fluvio cluster start
     fluvio consume t -B -d >"$HOME/out"

@@ -96,6 +96,17 @@ ends_with() {
     }
 }
 
+# fails_soon WORD...: `fluvio WORD...` ends with 1 within two seconds, as after
+# `run`. It has five tries: what else the machine does makes one or two late.
+fails_soon() {
+    local tries
+    for tries in 1 2 3 4 5; do
+        run --separate-stderr timeout 2 fluvio "$@" </dev/null
+        [ "$status" -eq 124 ] || break
+    done
+    [ "$status" -eq 1 ]
+}
+
 # lines FILE N: the file has at least N lines.
 has_lines() {
     [ -f "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]

@@ -79,7 +79,7 @@ has_taken() {
 }
 
 wait_taken() {
-    until_true 20 has_taken "$1" || {
+    until_true 60 has_taken "$1" || {
         cat "$LOG" "$KEYS"
         return 1
     }

@@ -91,9 +91,8 @@ teardown() {
     for words in "topic list" "topic create x" "topic describe x" \
         "topic delete x" "partition list" "produce x" "consume x" \
         "consumer list" "cluster spu list" "cluster status"; do
-        SECONDS=0
         # shellcheck disable=SC2086
-        run -1 --separate-stderr timeout 2 fluvio $words </dev/null
+        fails_soon $words
         [[ $stderr == *"$(address)"* ]]
         [[ $stderr == *'`fluvio cluster start`'* ]]
     done
@@ -108,11 +107,11 @@ teardown() {
 import socket, sys
 s = socket.socket()
 s.bind(("127.0.0.1", 0))
-s.listen(5)
+s.listen(50)
 print(s.getsockname()[1], flush=True)
 sys.stdin.read()'; }
     read -r port <&"${SILENT[0]}"
-    run -1 --separate-stderr timeout 2 fluvio -c "127.0.0.1:$port" topic list
+    fails_soon -c "127.0.0.1:$port" topic list
     [[ $stderr == *"127.0.0.1:$port"* ]]
     local pid=$SILENT_PID # bash forgets it when it ends
     eval "exec ${SILENT[1]}>&-"
