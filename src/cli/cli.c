@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "cli/connector.h"
@@ -198,6 +199,7 @@ int cli_main(int argc, char **argv)
     struct flv_err err = {0};
     struct flv_args args = {0};
     const char *spec = getenv("RUST_LOG");
+    flv_file_take_std();
     /* A write into a closed pipe is an error to look at, not a death. */
     signal(SIGPIPE, SIG_IGN);
     flv_rc rc =

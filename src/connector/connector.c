@@ -1,5 +1,6 @@
 #include <fluvio/connector.h>
 
+#include "base/file.h"
 #include "connector/control.h"
 #include "connector/probe.h"
 #include "connector/run.h"
@@ -9,6 +10,7 @@ int flv_connector_main(const struct flv_connector *type, int argc, char **argv)
 {
     struct flv_setup setup;
     int code = FLV_EXIT_FAILURE;
+    flv_file_take_std();
     if (flv__setup_read(&setup, type, argc, argv, &code)) {
         const struct flv_shared_conf *shared = flv__setup_shared(&setup);
         code = shared->probe   ? flv__connector_probe(&setup)

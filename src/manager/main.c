@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -359,6 +360,7 @@ static int run(struct conf *c, const struct flv_opts *given)
 
 int main(int argc, char **argv)
 {
+    flv_file_take_std();
     (void)mallopt(M_ARENA_MAX, 2);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)umask(077); /* files and secrets are nobody else's business */

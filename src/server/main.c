@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "base/guard.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -557,6 +558,7 @@ static int check(const char *dir)
 
 int main(int argc, char **argv)
 {
+    flv_file_take_std();
     /* A few small arenas instead of eight per core. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);

@@ -186,6 +186,23 @@ os._exit(0)' "$1"; }
     [[ $output == *"cannot write to standard output: No space left"* ]]
 }
 
+@test "closed standard streams are errors, and nobody's files" {
+    for close in '<&-' '2>&-' '<&- 2>&-' '<&- >&- 2>&-'; do
+        run -1 bash -c "fluvio -c 127.0.0.1:1 topic list $close"
+    done
+    run -1 bash -c 'fluvio version >&-'
+    [[ $output == "cannot write to standard output: Bad file descriptor" ]]
+    fluvio-server --data-dir "$HOME/streams" --sc-port "$FLV_SC_PORT" \
+        --spu-port "$FLV_SPU_PORT" <&- >&- 2>&- 3>&- &
+    local pid=$!
+    until_true 20 fluvio -c "$(address)" topic list
+    fluvio -c "$(address)" topic create streams
+    fluvio -c "$(address)" produce streams <<<one
+    kill "$pid"
+    wait "$pid"
+    fluvio-server --check "$HOME/streams"
+}
+
 @test "names of topics, SmartModules and profiles complete" {
     complete() {
         bash -c '. "$HOME/names.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fluvio; echo "${COMPREPLY[@]}"' - "$@"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct tmpdir tmp;
@@ -91,12 +92,44 @@ static int teardown(void **state)
     return 0;
 }
 
+/* In a child, whose outcome is its status: cmocka needs its own streams. */
+static int with_closed(int first, int last)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte = 0;
+        for (int fd = first; fd <= last; fd++) {
+            (void)close(fd);
+        }
+        flv_file_take_std();
+        int fd = openat(dir, "a", O_RDONLY | O_CLOEXEC);
+        bool fails = (first > 0 || read(0, &byte, 1) < 0) &&
+                     (last < 1 || first > 1 || write(1, "x", 1) < 0) &&
+                     (last < 2 || write(2, "x", 1) < 0);
+        _exit(fd > STDERR_FILENO && fails ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void no_file_takes_the_place_of_a_closed_stream(void **state)
+{
+    (void)state;
+    assert_int_equal(replace("a", "one"), 0);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        assert_int_equal(with_closed(fd, fd), 0);
+    }
+    assert_int_equal(with_closed(STDIN_FILENO, STDERR_FILENO), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_replaced_and_its_owners_alone),
         cmocka_unit_test(a_failure_leaves_the_old_file),
         cmocka_unit_test(failures_are_their_errno),
+        cmocka_unit_test(no_file_takes_the_place_of_a_closed_stream),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
