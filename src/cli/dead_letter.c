@@ -315,6 +315,7 @@ struct discard {
     struct cli_choice choice;
     struct cli_ranges chosen;
     uint64_t count;
+    bool has_letter; /* among them */
 };
 
 /* What lies between two chosen ones and is not open may join them. */
@@ -341,9 +342,10 @@ static flv_rc choose_one(void *user,
                          const struct flv_err *why,
                          struct flv_err *err)
 {
-    (void)letter;
+    struct discard *d = user;
     (void)why;
-    flv_rc rc = choose(user, r->offset);
+    d->has_letter = d->has_letter || letter != NULL;
+    flv_rc rc = choose(d, r->offset);
     return rc == FLV_OK ? rc : flv_fail(err, rc, "no room for more letters");
 }
 
@@ -352,6 +354,38 @@ static flv_rc choose_all(struct discard *d, struct flv_err *err)
     cli_ranges_clear(&d->chosen);
     d->count = 0;
     return cli_letters_each(&d->letters, &d->choice, choose_one, d, err);
+}
+
+static flv_rc find_letter(void *user,
+                          const struct flv_record_view *r,
+                          const struct cli_letter *letter,
+                          const struct flv_err *why,
+                          struct flv_err *err)
+{
+    struct discard *d = user;
+    (void)r;
+    (void)why;
+    (void)err;
+    d->has_letter = letter != NULL;
+    return d->has_letter ? FLV_E_CANCELED : FLV_OK;
+}
+
+/* A record that is no letter may be discarded among letters. A topic without
+ * any is somebody else's, and named by mistake. */
+static flv_rc check_topic(struct discard *d, struct flv_err *err)
+{
+    static const struct cli_choice all = {.last = -1, .settled = true};
+    flv_rc rc = FLV_OK;
+    if (!d->has_letter && d->letters.ledger.settled.count == 0) {
+        rc = cli_letters_each(&d->letters, &all, find_letter, d, err);
+        if (rc == FLV_OK && !d->has_letter) {
+            return flv_fail(err, FLV_E_REFUSED,
+                            "topic %.60s holds no dead letters; nothing was "
+                            "discarded",
+                            d->letters.topic);
+        }
+    }
+    return rc;
 }
 
 /* Nobody knows yet whether these were sent. */
@@ -425,7 +459,8 @@ static flv_rc discard_all(struct discard *d, struct flv_err *err)
     if (rc != FLV_OK || d->count == 0) {
         return rc;
     }
-    rc = confirm(d, err);
+    rc = check_topic(d, err);
+    rc = rc == FLV_OK ? confirm(d, err) : rc;
     /* Those that the user has seen: what came since stays open. */
     d->choice.last = d->chosen.at[d->chosen.count - 1].last;
     const uint64_t asked = d->count;

@@ -280,6 +280,9 @@ values() {
     [[ $output == *"offset 0 is no dead letter: "* ]]
     run -1 fluvio dead-letter replay plain
     [[ $output == *"letter 0 is no dead letter: "* ]]
+    run -1 fluvio dead-letter discard plain --yes
+    [ "$output" = "topic plain holds no dead letters; nothing was discarded" ]
+    [ "$(values plain)" = hello ]
     run -1 fluvio dead-letter list missing
     [ "$output" = "Topic not found: missing" ]
     run -2 fluvio dead-letter replay plain --to plain
