@@ -397,6 +397,13 @@ static flv_rc option(struct walk *w, size_t index, const char *attached)
         return set_value(w, index, opt->bare);
     }
     flv__opt_show(opt, w->args->path[0]->style, shown);
+    const char *next = w->next < w->argc ? w->argv[w->next] : "";
+    if (next[0] == '-' && isdigit((unsigned char)next[1])) {
+        return flv_args_fail(w->args, w->err,
+                             "a value is required for '%.100s', and '%.40s' "
+                             "is none: it begins with '-'",
+                             shown, next);
+    }
     return flv_args_fail(w->args, w->err,
                          "a value is required for '%.100s' but none was "
                          "supplied",

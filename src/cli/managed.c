@@ -325,8 +325,8 @@ run_verb(struct cli *c, const struct names_conf *conf, struct verb *v)
     if (conf->all == (conf->names.count > 0)) {
         return cli_usage(c, conf->all ? "the argument '--all' cannot be used "
                                         "with '[name]...'"
-                                      : "the following required arguments were "
-                                        "not provided: <name>...");
+                                      : "the names of connectors are missing, "
+                                        "or '--all'");
     }
     flv_rc rc = cli_rest_open(&r, c, &err);
     v->r = &r;

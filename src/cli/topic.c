@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 
+#define NAME_BYTES_MAX 63
 #define TOPIC_PARTITION_BYTES_MIN 2048
 /* Error code: a system object may only be deleted with force. */
 #define WIRE_SYSTEM_OBJECT 12001
@@ -153,11 +154,11 @@ static const struct flv_opt create_opts[] = {
      .help = "Create a system topic"},
     {.name = NULL}};
 
-/* 1 to 63 lowercase letters, digits and '-', no '-' at either end. */
+/* Lowercase letters, digits and '-', no '-' at either end. */
 static bool name_is_valid(const char *name)
 {
     size_t len = strlen(name);
-    if (len == 0 || len > 63 || name[0] == '-' || name[len - 1] == '-') {
+    if (len == 0 || name[0] == '-' || name[len - 1] == '-') {
         return false;
     }
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
@@ -178,6 +179,12 @@ static flv_rc check_name(const char *name, bool system, struct flv_err *err)
     if (is_blank(name)) {
         return flv_fail(err, FLV_E_USAGE,
                         "Invalid argument: Topic name is required");
+    }
+    if (!system && strlen(name) > NAME_BYTES_MAX) {
+        return flv_fail(err, FLV_E_USAGE,
+                        "Invalid argument: Invalid Topic name %.80s. Name "
+                        "exceeds max characters allowed %d",
+                        name, NAME_BYTES_MAX);
     }
     if (!system && !name_is_valid(name)) {
         return flv_fail(err, FLV_E_USAGE,

@@ -81,6 +81,8 @@ py() {
         run -1 --separate-stderr fluvio topic create -- "$name"
         [[ $stderr == *"Invalid Topic name $name"* ]]
     done
+    run -1 --separate-stderr fluvio topic create "$(printf 'x%.0s' {1..64})"
+    [[ $stderr == *"Name exceeds max characters allowed 63" ]]
     run -1 --separate-stderr fluvio topic create big --max-partition-size 10
     [[ $stderr == *"max_partition_size 10 is less than minimum 2048"* ]]
     run -1 --separate-stderr fluvio topic create big --max-partition-size 2048 --segment-size '3 Ki'

@@ -36,6 +36,10 @@ teardown() {
     run -2 --separate-stderr fluvio topic create x --partition 3
     [[ $stderr == *"a similar option exists: '--partitions'"* ]]
     run -2 fluvio topic create x -p many
+    run -2 --separate-stderr fluvio topic create x -p -1
+    [[ $stderr == *"for '--partitions <partitions>', and '-1' is none"* ]]
+    run -2 --separate-stderr fluvio connector restart
+    [[ $stderr == *"names of connectors are missing, or '--all'"* ]]
     run -2 fluvio topic describe
     run -2 fluvio consume t -B -T 3
     run -2 fluvio consume t -O nonsense
