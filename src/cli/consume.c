@@ -206,6 +206,16 @@ struct consume {
 
 /* ---- Checking the options ---------------------------------------------- */
 
+/* One that is named twice is read once. */
+static bool is_named(const struct consume *k, uint32_t partition)
+{
+    bool found = false;
+    for (size_t i = 0; i < k->partition_count && !found; i++) {
+        found = k->partitions[i] == partition;
+    }
+    return found;
+}
+
 static flv_rc parse_partitions(struct consume *k, struct flv_err *err)
 {
     const struct flv_list *list = &k->conf->partitions;
@@ -223,7 +233,9 @@ static flv_rc parse_partitions(struct consume *k, struct flv_err *err)
                             "invalid value for '--partition <integer>': %s",
                             why.text);
         }
-        k->partitions[k->partition_count++] = (uint32_t)value;
+        if (!is_named(k, (uint32_t)value)) {
+            k->partitions[k->partition_count++] = (uint32_t)value;
+        }
     }
     return FLV_OK;
 }

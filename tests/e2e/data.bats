@@ -112,7 +112,7 @@ topic() {
     [ "$output" = "[1] one" ]
     run -0 fluvio consume "$TOPIC" -B -d -p 2 -k
     [ "$output" = "[2] two" ]
-    run -0 fluvio consume "$TOPIC" -B -d -p 0 -p 1
+    run -0 fluvio consume "$TOPIC" -B -d -p 0 -p 1 -p 0
     [ "${#lines[@]}" -eq 2 ]
 }
 
