@@ -305,10 +305,6 @@ static flv_rc print_doc(const struct flv_catalogue *catalogue,
                         struct flv_err *err)
 {
     struct cli_doc d;
-    flv_rc rc = cli_format_check(format, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
     cli_doc_init(&d, (enum cli_format)format);
     if (one != NULL) {
         doc_entry(&d, one, true);
@@ -319,7 +315,7 @@ static flv_rc print_doc(const struct flv_catalogue *catalogue,
         }
         cli_doc_end(&d);
     }
-    rc = cli_doc_finish(&d, err);
+    flv_rc rc = cli_doc_finish(&d, err);
     if (rc == FLV_OK) {
         cli_put(&d.text);
     }

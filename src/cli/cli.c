@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const char *const cli_format_names[] = {"table", "json", "yaml", "toml", NULL};
+const char *const cli_format_names[] = {"table", "json", "yaml", NULL};
 
 /* ---- The root of the commands ------------------------------------------ */
 
@@ -132,16 +132,6 @@ void cli_put(const struct flv_buf *text)
     if (text->len > 0) {
         fwrite(text->data, 1, text->len, stdout);
     }
-}
-
-flv_rc cli_format_check(int format, struct flv_err *err)
-{
-    if (format == CLI_FORMAT_TOML) {
-        return flv_fail(err, FLV_E_USAGE,
-                        "Invalid argument: a list has no TOML form; use "
-                        "--output table, json or yaml");
-    }
-    return FLV_OK;
 }
 
 /* What was printed may still sit in the buffer of a full disk. A reader that

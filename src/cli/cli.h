@@ -112,10 +112,8 @@ int cli_usage(struct cli *c, const char *fmt, ...) FLV_PRINTF(2, 3);
 /* Text to stdout; a failure shows when the program ends. */
 void cli_put(const struct flv_buf *text);
 
-/* -O of list and describe commands. */
+/* -O of list and describe commands. A list has no TOML form. */
 extern const char *const cli_format_names[];
-/* Refuses TOML where a document is a list. */
-FLV_CHECKED flv_rc cli_format_check(int format, struct flv_err *err);
 
 /* ---- The way to the cluster (context.c) ---------------------------------- */
 

@@ -225,15 +225,11 @@ static int list_topics(struct cli *c,
     static const char *const others[] = {"partition", "start", "end",
                                          "connector", "stage", "all",
                                          "count",     NULL};
-    struct flv_err err = {0};
     for (size_t i = 0; others[i] != NULL; i++) {
         if (flv_opts_given(opts, others[i])) {
             return cli_usage(c, "'--%s' needs the topic of dead letters",
                              others[i]);
         }
-    }
-    if (cli_format_check(conf->output, &err) != FLV_OK) {
-        return cli_letters_fail(c, &err);
     }
     return cli_letter_topics(c, conf->output);
 }
@@ -251,10 +247,8 @@ static int list_run(struct flv_args *args, void *ctx)
     struct cli_choice choice = cli_choice_of(which, opts);
     choice.settled = true; /* to tell open ones from those in replay */
     begin_list(&list);
-    flv_rc rc = cli_format_check(list.conf->output, &err);
-    rc = rc == FLV_OK ? cli_letters_open(&list.letters, c, which->topic,
-                                         cli_partition_of(which, opts), &err)
-                      : rc;
+    flv_rc rc = cli_letters_open(&list.letters, c, which->topic,
+                                 cli_partition_of(which, opts), &err);
     if (rc == FLV_OK && !list.conf->all) {
         choice.settled = list.letters.ledger.open;
     }

@@ -235,12 +235,9 @@ static int show_run(struct flv_args *args, void *ctx)
     const int64_t offset = (int64_t)s.conf->offset;
     const struct cli_choice choice = {
         .first = offset, .last = offset, .settled = true};
-    flv_rc rc = cli_format_check(s.conf->output, &err);
-    rc = rc == FLV_OK
-             ? cli_letters_open(&s.letters, c, which->topic,
-                                cli_partition_of(which, flv_args_opts(args)),
-                                &err)
-             : rc;
+    flv_rc rc =
+        cli_letters_open(&s.letters, c, which->topic,
+                         cli_partition_of(which, flv_args_opts(args)), &err);
     rc = rc == FLV_OK
              ? cli_letters_each(&s.letters, &choice, show_one, &s, &err)
              : rc;

@@ -9,8 +9,7 @@ flv_rc cli_list_begin(struct cli_list *l,
     *l = (struct cli_list){.output = output};
     flv_buf_init(&l->text, text_max);
     cli_call_init(&l->call, c);
-    flv_rc rc = cli_format_check(output, err);
-    return rc == FLV_OK ? cli_connect(c, err) : rc;
+    return cli_connect(c, err);
 }
 
 int cli_list_end(struct cli_list *l,

@@ -19,7 +19,7 @@ struct cli_list {
     struct flv_buf text;
 };
 
-/* text_max: ceiling of the text in bytes. Refuses TOML, then connects. */
+/* text_max: ceiling of the text in bytes. Connects. */
 FLV_CHECKED flv_rc cli_list_begin(struct cli_list *l,
                                   struct cli *c,
                                   int output,

@@ -214,8 +214,7 @@ static int profile_list(struct flv_args *args, void *ctx)
     struct flv_err err = {0};
     struct flv_buf text;
     flv_buf_init(&text, TEXT_BYTES_MAX);
-    flv_rc rc = cli_format_check(conf->output, &err);
-    rc = rc == FLV_OK ? cli_profiles(c, &err) : rc;
+    flv_rc rc = cli_profiles(c, &err);
     if (rc == FLV_OK && flv_profiles_count(c->profiles) == 0 &&
         conf->output == CLI_FORMAT_TABLE) {
         printf("No profiles found\n");

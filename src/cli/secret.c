@@ -354,15 +354,11 @@ static flv_rc print_table(const struct store *s, struct flv_err *err)
 static flv_rc print_doc(const struct store *s, int format, struct flv_err *err)
 {
     struct cli_doc d;
-    flv_rc rc = cli_format_check(format, err);
-    if (rc != FLV_OK) {
-        return rc;
-    }
     cli_doc_init(&d, (enum cli_format)format);
     cli_doc_list(&d, NULL);
     store_walk(s, doc_name, &d);
     cli_doc_end(&d);
-    rc = cli_doc_finish(&d, err);
+    flv_rc rc = cli_doc_finish(&d, err);
     if (rc == FLV_OK) {
         cli_put(&d.text);
     }

@@ -508,12 +508,9 @@ static void describe_use(struct fetch_call *call,
 static int describe_run(struct flv_args *args, void *ctx)
 {
     const struct describe_conf *conf = flv_args_conf(args);
-    struct flv_err err = {0};
     struct fetch_call call = {
         .name = conf->name, .use = describe_use, .conf = conf};
-    return cli_format_check(conf->output, &err) == FLV_OK
-               ? fetch_run(ctx, &call)
-               : cli_fail(&err);
+    return fetch_run(ctx, &call);
 }
 
 static const struct flv_cmd describe_cmd = {

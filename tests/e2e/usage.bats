@@ -41,6 +41,11 @@ teardown() {
     run -2 --separate-stderr fluvio connector restart
     [[ $stderr == *"names of connectors are missing, or '--all'"* ]]
     run -2 fluvio topic describe
+    for words in "topic list" "topic describe x" "profile list" "dead-letter list" "secret list"; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr fluvio $words -O toml
+        [[ $stderr == *"'toml' is none of table, json, yaml"* ]]
+    done
     run -2 fluvio consume t -B -T 3
     run -2 fluvio consume t -O nonsense
     run -2 fluvio consume t -p 0 -A
