@@ -206,7 +206,7 @@ RULES
 }
 
 @test "a sink needs no more than the right to consume" {
-    python3 - >"$HOME/sink.port" <<'PY' &
+    python3 - >"$HOME/sink.port" 3>&- <<'PY' &
 import http.server, os
 class Taker(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
@@ -226,9 +226,9 @@ PY
     # The profile's alice may only read over-tls.
     fluvio-connect-http-sink --fluvio-topic over-tls \
         --endpoint "http://127.0.0.1:$(cat "$HOME/sink.port")/" \
-        >"$HOME/sink.log" 2>&1 &
+        >"$HOME/sink.log" 2>&1 3>&- &
     local sink=$!
-    until_true 20 has_lines "$HOME/taken" 1000
+    until_true 60 has_lines "$HOME/taken" 1000
     kill "$sink"
     ends_with 0 "$sink"
     kill "$taker"
