@@ -151,31 +151,86 @@ class Machine(threading.Thread):
 # --- the server ----------------------------------------------------------------
 
 
-class Server:
-    """One fluvio-server with its own data, home and profile.
+class Home:
+    """A folder with a profile for a server in it, and our `fluvio` there.
 
-    With tls it asks for certificates, and the profile has alice's.
+    With tls there are certificates, and the profile has alice's. Whoever
+    starts the server says where its SC is and keeps its process in `child`.
     """
 
-    def __init__(self, bin_dir, *options, tls=False):
+    def __init__(self, bin_dir, kind, tls=False):
         self.bin = os.path.abspath(bin_dir)
-        self.options = options
-        self.work = tempfile.mkdtemp(prefix="fluvio-interop.")
+        self.work = tempfile.mkdtemp(prefix=f"fluvio-{kind}.")
         self.data = os.path.join(self.work, "data")
         self.profile = os.path.join(self.work, "config")
-        self.log = os.path.join(self.work, "server.log")
-        self.sc, self.spu = free_ports(2)
         self.child = None
         self.pki = os.path.join(self.work, "pki") if tls else None
         if tls:
             here = os.path.dirname(os.path.abspath(__file__))
             subprocess.run([os.path.join(here, "..", "pki.sh"), self.pki],
                            check=True)
+        self.env = {**os.environ, "HOME": self.work,
+                    "FLV_PROFILE_PATH": self.profile}
+
+    def write_profile(self, who="alice", ca="ca"):
+        with open(self.profile, "w") as file:
+            file.write(f'version = "2.0"\ncurrent_profile = "t"\n'
+                       f'[profile.t]\ncluster = "t"\n[cluster.t]\n'
+                       f'endpoint = "127.0.0.1:{self.sc}"\n')
+            if self.pki:
+                file.write(f'[cluster.t.tls]\ntls_policy = "verified"\n'
+                           f'tls_source = "files"\n[cluster.t.tls.certs]\n'
+                           f'domain = "fluvio.test"\n'
+                           f'cert = "{self.pki}/{who}.crt"\n'
+                           f'key = "{self.pki}/{who}.key"\n'
+                           f'ca_cert = "{self.pki}/{ca}.crt"\n')
+
+    def stop(self, how=signal.SIGTERM):
+        """The exit status, negative for a signal; None: it had to be shot."""
+        if self.child is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            self.child.send_signal(how)
+        try:
+            code = self.child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            code = None
+        self.child = None
+        return code
+
+    def fluvio(self, *args, stdin=b"", limit_s=15):
+        """Our own `fluvio` with this profile, run to its end."""
+        return subprocess.run([os.path.join(self.bin, "fluvio"), *args],
+                              input=stdin, env=self.env, timeout=limit_s,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def cli(self, *args, stdin=b"", limit_s=15):
+        """The same where it has to succeed; stdout as bytes."""
+        done = self.fluvio(*args, stdin=stdin, limit_s=limit_s)
+        if done.returncode != 0:
+            raise RuntimeError(f"fluvio {' '.join(args)}: exit "
+                               f"{done.returncode}: "
+                               f"{done.stderr.decode(errors='replace')}")
+        return done.stdout
+
+
+class Server(Home):
+    """One fluvio-server with its own data, home and profile.
+
+    With tls it asks for certificates.
+    """
+
+    def __init__(self, bin_dir, *options, tls=False):
+        super().__init__(bin_dir, "interop", tls)
+        self.options = options
+        self.log = os.path.join(self.work, "server.log")
+        self.sc, self.spu = free_ports(2)
+        if tls:
             self.options += ("--tls-cert", self.pki + "/server.crt",
                              "--tls-key", self.pki + "/server.key",
                              "--tls-client-ca", self.pki + "/ca.crt")
-        self.env = {**os.environ, "HOME": self.work,
-                    "FLV_PROFILE_PATH": self.profile}
 
     def start(self):
         """Ready when it returns; on the same ports each time."""
@@ -199,19 +254,6 @@ class Server:
         os.environ["FLV_PROFILE_PATH"] = self.profile
         return self
 
-    def write_profile(self, who="alice", ca="ca"):
-        with open(self.profile, "w") as file:
-            file.write(f'version = "2.0"\ncurrent_profile = "t"\n'
-                       f'[profile.t]\ncluster = "t"\n[cluster.t]\n'
-                       f'endpoint = "127.0.0.1:{self.sc}"\n')
-            if self.pki:
-                file.write(f'[cluster.t.tls]\ntls_policy = "verified"\n'
-                           f'tls_source = "files"\n[cluster.t.tls.certs]\n'
-                           f'domain = "fluvio.test"\n'
-                           f'cert = "{self.pki}/{who}.crt"\n'
-                           f'key = "{self.pki}/{who}.key"\n'
-                           f'ca_cert = "{self.pki}/{ca}.crt"\n')
-
     def alive(self):
         """Also true in a forked group, whose child the server is not."""
         try:
@@ -219,21 +261,6 @@ class Server:
                 return file.read().rsplit(")", 1)[1].split()[0] != "Z"
         except (AttributeError, FileNotFoundError):
             return False
-
-    def stop(self, how=signal.SIGTERM):
-        """The exit status, negative for a signal; None: it had to be shot."""
-        if self.child is None:
-            return 0
-        with contextlib.suppress(ProcessLookupError):
-            self.child.send_signal(how)
-        try:
-            code = self.child.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
-            code = None
-        self.child = None
-        return code
 
     def restart(self, how=signal.SIGTERM):
         code = self.stop(how)
@@ -278,17 +305,6 @@ class Server:
 
     def has_cli(self):
         return os.access(os.path.join(self.bin, "fluvio"), os.X_OK)
-
-    def cli(self, *args, stdin=b"", limit_s=15):
-        """Our own `fluvio` with this server's profile; stdout as bytes."""
-        done = subprocess.run([os.path.join(self.bin, "fluvio"), *args],
-                              input=stdin, env=self.env, timeout=limit_s,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if done.returncode != 0:
-            raise RuntimeError(f"fluvio {' '.join(args)}: exit "
-                               f"{done.returncode}: "
-                               f"{done.stderr.decode(errors='replace')}")
-        return done.stdout
 
 
 def raise_fd_limit(wanted):

@@ -1,7 +1,7 @@
 """A cluster of Fluvio's own server: an SC and one SPU of `fluvio-run`.
 
 scripts/real-fluvio builds that program. To be imported; takes the place of
-harness.Server, which starts ours.
+harness.Server, which starts ours, in the same Home.
 """
 import ctypes
 import glob
@@ -12,13 +12,11 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 
-from harness import CREATE, READY_S, SC_V, Closed, Raw, Server, Take, \
+from harness import CREATE, READY_S, SC_V, Closed, Home, Raw, Take, \
     check, eventually, free_ports, text
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 SPU_ID = 5001
 SPU_ALREADY_EXISTS = 1004
 PR_SET_PDEATHSIG = 1
@@ -37,29 +35,20 @@ def die_with_us():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Cluster(Server):
-    """The profile, the folder and cli() are Server's, the processes differ.
+class Cluster(Home):
+    """An SC and an SPU, which is the `child`.
 
-    With tls both ask for certificates, and the profile has alice's.
+    With tls both ask for certificates.
     """
 
     def __init__(self, bin_dir, run, tls=False):
+        super().__init__(bin_dir, "real", tls)
         self.run = os.path.join(run, "fluvio-run")
-        self.bin = os.path.abspath(bin_dir)
-        self.work = tempfile.mkdtemp(prefix="fluvio-real.")
-        self.data = os.path.join(self.work, "data")
-        self.profile = os.path.join(self.work, "config")
         self.log = os.path.join(self.work, "spu.log")
         self.sc_log = os.path.join(self.work, "sc.log")
-        self.pki = os.path.join(self.work, "pki") if tls else None
-        if tls:
-            subprocess.run([os.path.join(HERE, "..", "pki.sh"), self.pki],
-                           check=True)
         self.sc, self.sc_private, self.sc_plain, self.spu, \
             self.spu_private, self.spu_plain = free_ports(6)
-        self.sc_child = self.child = None
-        self.env = {**os.environ, "HOME": self.work,
-                    "FLV_PROFILE_PATH": self.profile}
+        self.sc_child = None
         self.write_profile()
 
     def tls_options(self, plain):
@@ -154,16 +143,14 @@ class Cluster(Server):
     # --- the command -----------------------------------------------------
 
     def fluvio(self, *args, stdin=b"", limit_s=60):
-        return subprocess.run([os.path.join(self.bin, "fluvio"), *args],
-                              input=stdin, env=self.env, timeout=limit_s,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return super().fluvio(*args, stdin=stdin, limit_s=limit_s)
 
     def cli(self, *args, stdin=b"", limit_s=60):
         """Again where the SC had no time for it: it does not end here."""
         end = time.monotonic() + limit_s
         while True:
             try:
-                return Server.cli(self, *args, stdin=stdin, limit_s=limit_s)
+                return super().cli(*args, stdin=stdin, limit_s=limit_s)
             except RuntimeError as err:
                 if "did not answer within" not in str(err) or \
                         time.monotonic() > end:
@@ -196,7 +183,7 @@ class Cluster(Server):
         return json.loads(out) if out[:1] == "[" else []
 
     def close(self):
-        Server.stop(self, signal.SIGKILL)
+        self.stop(signal.SIGKILL)
         if self.sc_child is not None:
             self.sc_child.kill()
             self.sc_child.wait()
