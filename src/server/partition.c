@@ -177,7 +177,7 @@ static void cancel_list(struct flv_partition *p, struct append_list *list)
 static bool is_synced(const struct flv_partition *p,
                       const struct flv_part_append *a)
 {
-    return a->base.base_offset + a->base.records <= flv_log_hw(p->log);
+    return a->end <= flv_log_hw(p->log);
 }
 
 static void stored(struct flv_append *req, flv_rc rc, const struct flv_err *err)
@@ -195,6 +195,7 @@ static void stored(struct flv_append *req, flv_rc rc, const struct flv_err *err)
         }
         if (a->committed) {
             /* hw moves behind this callback; looked at after the job. */
+            a->end = req->base_offset + req->records;
             STAILQ_INSERT_TAIL(&p->uncommitted, a, link);
             return;
         }
@@ -227,6 +228,12 @@ static bool stage(struct flv_partition *p, struct flv_part_append *a)
     }
     if (rc == FLV_E_EXISTS) {
         flv_err_clear(&a->err); /* stored already: a success */
+        a->end = flv_log_leo(p->log);
+        if (a->committed && !is_synced(p, a)) {
+            STAILQ_INSERT_TAIL(&p->uncommitted, a, link);
+            kick_soon(p);
+            return true;
+        }
     }
     a->err.rc = rc == FLV_E_EXISTS ? FLV_OK : rc;
     end_soon(p, a);

@@ -73,6 +73,7 @@ struct flv_part_append {
     struct flv_task task;               /* private */
     struct flv_err err;                 /* private: of an early end */
     uint32_t turn;                      /* private: when it was parked */
+    int64_t end;                        /* private: hw has to be there */
 };
 
 /* Somebody who reads here, from joining to leaving. */

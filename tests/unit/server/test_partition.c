@@ -87,6 +87,7 @@ struct client {
     unsigned rounds;         /* still to go */
     unsigned ended;
     flv_rc rc;
+    int64_t hw_then;      /* the visible end when it ended */
     struct client *after; /* goes when this one has ended */
 };
 
@@ -185,6 +186,7 @@ static void ended(struct flv_part_append *a, flv_rc rc, const struct flv_err *e)
     (void)e;
     c->ended++;
     c->rc = rc;
+    c->hw_then = flv_partition_end(c->f->p, FLV_READ_COMMITTED);
     c->f->pending--;
     if (c->after != NULL) {
         go(c->after);
@@ -198,10 +200,11 @@ static void ended(struct flv_part_append *a, flv_rc rc, const struct flv_err *e)
 }
 
 /* A set of so many batches with one record each. */
-static void client_init(struct client *c,
-                        struct fixture *f,
-                        uint32_t batches,
-                        size_t value_bytes)
+static void client_init_as(struct client *c,
+                           struct fixture *f,
+                           uint32_t batches,
+                           size_t value_bytes,
+                           struct flv_batch_stamp stamp)
 {
     struct flv_batch_builder b;
     struct flv_buf bytes;
@@ -216,8 +219,7 @@ static void client_init(struct client *c,
                                                1700000000000, NULL),
                          FLV_OK);
         assert_int_equal(flv_batch_builder_finish(&b, NULL, FLV_CODEC_NONE,
-                                                  FLV_BATCH_NO_STAMP, &bytes,
-                                                  NULL),
+                                                  stamp, &bytes, NULL),
                          FLV_OK);
         flv_batch_builder_reset(&b);
     }
@@ -228,6 +230,14 @@ static void client_init(struct client *c,
     flv_free(value);
     c->f = f;
     c->append.done = ended;
+}
+
+static void client_init(struct client *c,
+                        struct fixture *f,
+                        uint32_t batches,
+                        size_t value_bytes)
+{
+    client_init_as(c, f, batches, value_bytes, FLV_BATCH_NO_STAMP);
 }
 
 static struct client clients[CLIENTS];
@@ -305,6 +315,31 @@ static void checkpoints_are_made_under_a_steady_load_of_syncs(void **state)
     assert_in_range(atomic_load(&disk.checkpoints), ROUNDS / 4, ROUNDS * 2);
 }
 
+/* What is stored and not synced yet is not more than that when it comes
+ * again. */
+static void a_repetition_waits_for_the_sync_it_asks_for(void **state)
+{
+    struct fixture *f = *state;
+    const struct flv_batch_stamp stamp = {.producer_id = 9};
+    struct client written;
+    struct client again;
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, 0);
+    client_init_as(&written, f, 1, 10, stamp);
+    client_init_as(&again, f, 1, 10, stamp);
+    again.append.committed = true;
+    written.after = &again;
+    go(&written);
+    flv_loop_run(f->loop);
+    assert_int_equal(written.rc, FLV_OK);
+    assert_int_equal(again.rc, FLV_OK);
+    assert_int_equal(again.ended, 1);
+    assert_int_equal(again.append.base.base_offset, 0);
+    assert_int_equal(flv_partition_end(f->p, FLV_READ_UNCOMMITTED), 1);
+    assert_int_equal(again.hw_then, 1);
+    flv_chunk_unref(written.frame);
+    flv_chunk_unref(again.frame);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -312,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(what_waits_for_room_fails_with_what_is_before_it),
         T(checkpoints_are_made_under_a_steady_load_of_syncs),
+        T(a_repetition_waits_for_the_sync_it_asks_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
