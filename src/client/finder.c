@@ -4,32 +4,33 @@
 
 #include "base/field.h"
 
-/* Watches of different objects come in any order: an SPU may be named as a
- * leader before it is known where it is. -1 in *out_leader: there is none. */
-static bool first_unled(const struct flv__meta *m,
-                        const struct flv__topic_meta *t,
-                        uint32_t *out_partition,
-                        int32_t *out_leader)
+static bool is_led(const struct flv__topic_meta *t)
 {
     for (uint32_t i = 0; i < t->partitions; i++) {
-        const int32_t leader = flv__meta_leader(t, i);
-
-        if (leader < 0 || flv__meta_spu(m, leader) == NULL) {
-            *out_partition = i;
-            *out_leader = leader;
-            return true;
+        if (flv__meta_leader(t, i) < 0) {
+            return false;
         }
     }
-    return false;
+    return t->partitions > 0;
 }
 
+static bool is_found(const struct flv__meta *m, const struct flv__topic_meta *t)
+{
+    for (uint32_t i = 0; i < t->partitions; i++) {
+        if (flv__meta_spu(m, flv__meta_leader(t, i)) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Watches of different objects are answered in any order: an SPU may be named
+ * as a leader before it is known where it is. One that is still not known when
+ * all were answered holds up its own partitions only. */
 static bool is_complete(const struct flv__meta *m,
                         const struct flv__topic_meta *t)
 {
-    uint32_t partition = 0;
-    int32_t leader = -1;
-
-    return t->partitions > 0 && !first_unled(m, t, &partition, &leader);
+    return is_led(t) && (flv__meta_fresh(m) || is_found(m, t));
 }
 
 static void
@@ -87,27 +88,6 @@ static void first_look(struct flv_task *t)
     check(FLV_OWNER_OF(t, struct flv__finder, task));
 }
 
-static void say_unled(const struct flv__finder *l, struct flv_err *err)
-{
-    const struct flv_client *c = l->client;
-    const struct flv__topic_meta *t = flv__meta_topic(&c->meta, l->topic);
-    const uint32_t ms = l->waits ? l->wait_ms : c->conf.metadata_timeout_ms;
-    uint32_t partition = 0;
-    int32_t leader = -1;
-
-    if (t != NULL && first_unled(&c->meta, t, &partition, &leader) &&
-        leader >= 0) {
-        (void)flv_fail(err, FLV_E_TIMEOUT,
-                       "SPU %d, which leads partition %u of topic %s, is not "
-                       "known to %s after %u ms",
-                       leader, partition, l->topic, c->address, ms);
-    } else {
-        (void)flv_fail(err, FLV_E_TIMEOUT,
-                       "topic %s has partitions without a leader after %u ms",
-                       l->topic, ms);
-    }
-}
-
 static void expired(struct flv_timer *timer)
 {
     struct flv__finder *l = FLV_OWNER_OF(timer, struct flv__finder, timer);
@@ -119,7 +99,10 @@ static void expired(struct flv_timer *timer)
         return;
     }
     if (flv__meta_fresh(&c->meta)) {
-        say_unled(l, &err);
+        (void)flv_fail(&err, FLV_E_TIMEOUT,
+                       "topic %s has partitions without a leader after %u ms",
+                       l->topic,
+                       l->waits ? l->wait_ms : c->conf.metadata_timeout_ms);
     } else if (c->meta.last_err.rc != FLV_OK) {
         err = c->meta.last_err;
     } else {

@@ -297,8 +297,7 @@ static void objects(struct fake_conn *c,
     char names[FAKE_PARTITIONS + 2][32];
     struct flv_wire_topic_watch tw = {.all = {.at = topics}};
     struct flv_wire_partition_watch pw = {.all = {.at = parts}};
-    struct flv_wire_spu_watch sw = {
-        .all = {.at = &spu, .len = f->no_spu ? 0 : 1}};
+    struct flv_wire_spu_watch sw = {.all = {.at = &spu, .len = 1}};
     struct flv_wire_topic_list tl = {.items = {.at = topics}};
     struct flv_wire_partition_list pl = {.items = {.at = parts}};
     struct flv_wire_spu_list sl = {.items = {.at = &spu, .len = 1}};
@@ -378,7 +377,9 @@ static void serve_sc(struct fake_conn *c,
     switch (h->api_key) {
     case FLV_API_SC_WATCH:
         remember_watch(c, h, object);
-        objects(c, h, object, true);
+        if (object != FLV_WIRE_SPU_OBJECT || !f->spus_late) {
+            objects(c, h, object, true);
+        }
         break;
     case FLV_API_SC_LIST:
         objects(c, h, object, false);

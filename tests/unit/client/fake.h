@@ -101,7 +101,7 @@ struct fake {
     uint32_t partitions;
     uint8_t compression; /* of the topic "events" */
     bool no_topic, no_leader;
-    bool no_spu;       /* nobody has said yet where it is */
+    bool spus_late;    /* where they are is not answered yet */
     bool no_offsets;   /* the topic of consumer offsets is not there yet */
     bool refuses_gaps; /* as fluvio-server does; true at first */
     bool lists_ext;    /* the extension key is advertised */

@@ -516,7 +516,7 @@ static void the_place_of_a_leader_may_come_later(void **state)
 
     (void)state;
     begin(&r, 30);
-    r.f.no_spu = true;
+    r.f.spus_late = true;
     assert_int_equal(
         flv_client_consumer_offsets(r.c, NULL, offsets_came, &n, NULL), FLV_OK);
     conf.consumer_id = "c";
@@ -524,7 +524,7 @@ static void the_place_of_a_leader_may_come_later(void **state)
     fake_run(&r.f, 100);
     assert_false(n.came);
     assert_false(got.ended.came);
-    r.f.no_spu = false;
+    r.f.spus_late = false;
     fake_set_topic(&r.f, true, 1);
     rig_wait(&r, &n);
     assert_int_equal(n.err.rc, FLV_OK);

@@ -173,27 +173,6 @@ static void opening_waits_for_a_leader_only_so_long(void **state)
     rig_deinit(&r);
 }
 
-static void a_leader_nobody_can_find_is_named(void **state)
-{
-    const struct flv_producer_conf conf = flv_producer_conf_default("events");
-    struct flv_producer *p = NULL;
-    struct note n = {.came = false};
-    struct rig r;
-
-    (void)state;
-    rig_init(&r);
-    r.f.no_spu = true;
-    rig_client(&r, 100);
-    assert_int_equal(flv_producer_open(&p, r.c, &conf, rig_done, &n, NULL),
-                     FLV_OK);
-    rig_wait(&r, &n);
-    assert_int_equal(n.err.rc, FLV_E_TIMEOUT);
-    assert_non_null(strstr(n.err.text, "partition 0 of topic events, is not "
-                                       "known to 127.0.0.1:"));
-    close_producer(&r, p);
-    rig_deinit(&r);
-}
-
 /* --- losses --------------------------------------------------------------- */
 
 static enum fake_act every_third_breaks(struct fake *f,
@@ -1018,7 +997,6 @@ int main(void)
         cmocka_unit_test(stores_records_in_order_and_completes_each),
         cmocka_unit_test(opening_tells_of_a_missing_topic),
         cmocka_unit_test(opening_waits_for_a_leader_only_so_long),
-        cmocka_unit_test(a_leader_nobody_can_find_is_named),
         cmocka_unit_test(losses_neither_repeat_nor_lose_nor_reorder),
         cmocka_unit_test(errors_that_pass_keep_the_order),
         cmocka_unit_test(a_leader_to_be_gets_the_first_batch_alone),
