@@ -346,6 +346,9 @@ static void op_start(struct flv_topic_op *op)
     struct flv_topic *t = op->t;
     op->partitions = op->s->topics.partition_count + op->count - op->first;
     op->rc = flv_topic_reserve(t, op->count, &op->err);
+    if (op->rc != FLV_OK) {
+        op->count = op->first; /* there are no others to undo */
+    }
     for (uint32_t i = op->first; i < op->count && op->rc == FLV_OK; i++) {
         char name[FLV_TOPIC_NAME_MAX + 16];
         make_name(t, i, name, sizeof name);
@@ -363,9 +366,6 @@ static void op_start(struct flv_topic_op *op)
             return;
         }
         op->rc = flv_fail(&op->err, rc, "no thread for the disk");
-    }
-    if (t->partitions == NULL) {
-        op->count = op->first;
     }
     op_undo(op);
 }

@@ -272,6 +272,9 @@ flv_topic_reserve(struct flv_topic *t, uint32_t count, struct flv_err *err)
         return flv_fail(err, FLV_E_NOMEM, "out of memory");
     }
     t->partitions = partitions;
+    for (uint32_t i = t->partition_count; i < count; i++) {
+        partitions[i] = NULL;
+    }
     struct flv_deduper **dedupers =
         flv_realloc(t->dedupers, count * sizeof(void *));
     if (dedupers == NULL) {
@@ -279,7 +282,6 @@ flv_topic_reserve(struct flv_topic *t, uint32_t count, struct flv_err *err)
     }
     t->dedupers = dedupers;
     for (uint32_t i = t->partition_count; i < count; i++) {
-        partitions[i] = NULL;
         dedupers[i] = NULL;
     }
     return FLV_OK;
