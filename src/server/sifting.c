@@ -76,17 +76,23 @@ static void use_input(struct flv__sifting *sm)
 }
 
 /* While memory is plenty: what is made or read ahead does not take that of
- * others. */
+ * others. Inputs that are there count for nobody else. */
 static bool may_go_ahead(const struct flv_stream *s)
 {
     const struct flv_budget *answers = &flv__stream_server(s)->answers;
-    return answers->head == NULL && answers->used < answers->max / 4;
+    const struct flv__sifting *sm = s->sm;
+    size_t own = 0;
+    for (uint32_t i = 0; i < sm->input_count; i++) {
+        own += flv_chunk_cost(sm->inputs[i].chunk->size);
+    }
+    return answers->head == NULL && answers->used < answers->max / 4 + own;
 }
 
-/* While the chain has one input the next one is read. */
+/* While the chain has one input the next one is read. What failed so is met
+ * again when it is its turn. */
 static void read_ahead(struct flv_stream *s)
 {
-    const struct flv__sifting *sm = s->sm;
+    struct flv__sifting *sm = s->sm;
     struct flv_chunk *chunk = NULL;
     bool started = false;
     if (s->reading || sm->input_count == 0 ||
@@ -94,14 +100,16 @@ static void read_ahead(struct flv_stream *s)
         return;
     }
     const int64_t from = sm->inputs[sm->input_count - 1].next;
-    if (from >= flv_partition_end(s->partition, s->isolation) ||
+    if (from == sm->not_ahead ||
+        from >= flv_partition_end(s->partition, s->isolation) ||
         flv_tail_has(flv_partition_tail(s->partition), from) ||
         flv_chunk_create(&flv__stream_server(s)->answers, flv__stream_bytes(s),
                          &chunk) != FLV_OK) {
         return;
     }
     if (flv__stream_read(s, from, chunk, &started) != FLV_OK) {
-        flv_err_clear(&s->read_err); /* met again when it is its turn */
+        flv_err_clear(&s->read_err);
+        sm->not_ahead = from;
     }
 }
 
@@ -112,9 +120,15 @@ void flv__sifting_read(struct flv_stream *s, struct flv_chunk *chunk)
         sm->busy || sm->ready != NULL || s->read.offset != position(s);
     if (s->read_rc != FLV_OK || s->read.len == 0) {
         flv_chunk_unref(chunk);
-        if (!ahead) { /* else it is met again, behind what comes before it */
+        if (ahead) { /* it is met again, behind what comes before it */
+            sm->not_ahead = s->read.offset;
+        } else {
             flv__stream_read_failed(s);
         }
+        return;
+    }
+    if (s->waiter.waiting) {
+        flv_chunk_unref(chunk); /* who waits for memory holds none */
         return;
     }
     s->need = 0;
@@ -331,14 +345,15 @@ static bool sift_next(struct flv_stream *s, int64_t visible_end)
     struct flv__sifting *sm = s->sm;
     size_t in_bytes = 0;
     if (sm->input_count > 0 || sm->sift.has_result) {
-        /* What was charged with the input does: who has one and waits for
-         * more would wait for others that do the same. */
+        /* What was charged with the input does. */
         if (s->charge > flv_chunk_cost(0) || sift_charge(s, NULL)) {
             /* A frame made larger for one record holds nothing else. */
             if (!sm->sift.has_result || sm->out_need == 0) {
                 use_input(sm);
             }
             sift_submit(s);
+        } else {
+            drop_inputs(sm); /* else all might wait for what others hold */
         }
         return true;
     }
@@ -357,8 +372,8 @@ bool flv__sifting_step(struct flv_stream *s)
     const int64_t visible_end = flv_partition_end(s->partition, s->isolation);
     const bool asked = !s->unacked && !s->writing;
     pass_inputs(s);
-    if (!may_go_ahead(s) && !asked) {
-        drop_inputs(sm);
+    if (!asked && flv__stream_server(s)->answers.head != NULL) {
+        drop_inputs(sm); /* others wait */
     }
     if (!asked && (sm->ready != NULL || !may_go_ahead(s))) {
         flv__stream_give_charge(s);
@@ -474,6 +489,7 @@ void flv__sifting_begin(struct flv_stream *s)
     sm->stream = s;
     sm->to = s->offset;
     sm->catch_up = flv_partition_end(s->partition, s->isolation);
+    sm->not_ahead = -1;
     flv_sift_seek(&sm->sift, s->offset);
     flv_plan_prepare(sm->plan, prepared, s);
 }

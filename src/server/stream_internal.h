@@ -40,6 +40,7 @@ struct flv__sifting {
     bool busy; /* the job, or the making of the chain, is under way */
     struct flv__input inputs[FLV__STREAM_INPUTS_MAX]; /* ascending, gapless */
     uint32_t input_count;
+    int64_t not_ahead; /* a read from here failed before it was its turn */
     /* Input of the job, each referenced. */
     struct flv_slice parts[FLV__STREAM_PARTS_MAX];
     struct flv_chunk *chunks[FLV__STREAM_PARTS_MAX];

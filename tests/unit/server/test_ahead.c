@@ -4,6 +4,8 @@
  */
 #include "smart.h"
 
+#include "base/mem.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,33 +162,50 @@ static void damage_is_met_behind_what_comes_before_it(void **state)
     assert_int_equal(read_to_failure(t, fetch_small(t, 0), 2), plain);
 }
 
-#define LARGE_BATCHES 48
-#define LARGE_STREAMS_MAX 16
+#define STREAMS_MAX 16
 
-/* Batches of 64 KiB; records 0 and 2 of each pass. */
-static void store_large(struct smart *t)
+/* So many batches of three records, of which the first and the last pass and
+ * have `bytes` each. */
+static void store_large(struct smart *t, int batches, size_t bytes)
 {
-    static char words[(64 << 10) + 8];
-    for (int i = 0; i < LARGE_BATCHES; i++) {
-        memset(words, 'a' + i % 26, sizeof words - 1);
-        memcpy(words, "k x k", 5);
+    char *words = flv_alloc(2 * bytes + 4);
+    assert_non_null(words);
+    for (int i = 0; i < batches; i++) {
+        memset(words, 'a' + i % 26, 2 * bytes + 3);
+        words[2 * bytes + 3] = '\0';
+        words[0] = 'k';
+        memcpy(words + bytes, " x k", 4);
         smart_put(t, words);
     }
+    flv_free(words);
     smart_restart(t);
 }
 
-/* Reads everything with so many streams at once, every second one without
- * modules, or none. */
-static void read_large(struct smart *t, int streams, bool plain_too)
+static int32_t
+fetch_large(struct smart *t, int32_t max_bytes, bool through_module)
 {
-    int64_t next[LARGE_STREAMS_MAX] = {0};
-    int32_t asked[LARGE_STREAMS_MAX];
     struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
+    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
+                                                .max_bytes = max_bytes};
+    req.smartmodules.at = &m;
+    req.smartmodules.len = through_module;
+    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
+                    &flv_wire_stream_fetch_request_schema, &req, NULL);
+}
+
+/* Reads all records with so many streams at once, every second one without
+ * modules, or none. */
+static void read_large(struct smart *t,
+                       int64_t records,
+                       int streams,
+                       int32_t max_bytes,
+                       bool plain_too)
+{
+    int64_t next[STREAMS_MAX] = {0};
+    int32_t asked[STREAMS_MAX];
     int left = streams;
     for (int i = 0; i < streams; i++) {
-        asked[i] = i % 2 == 0 && plain_too
-                       ? rig_stream_ask(&t->reader, "t", 0, 0, 1 << 20, NULL)
-                       : smart_fetch(t, 0, &m, 1);
+        asked[i] = fetch_large(t, max_bytes, i % 2 != 0 || !plain_too);
     }
     while (left > 0) {
         const int32_t got = link_next(&t->reader);
@@ -210,7 +229,7 @@ static void read_large(struct smart *t, int streams, bool plain_too)
             assert_int_equal(flv_batch_check_crc(batch, NULL), FLV_OK);
             next[i] += h.count;
         }
-        left -= next[i] == 3 * LARGE_BATCHES;
+        left -= next[i] == records;
         smart_ack(t, resp.stream_id, next[i]);
     }
 }
@@ -220,18 +239,21 @@ static void read_large(struct smart *t, int streams, bool plain_too)
 static void large_frames_pass_beside_each_other(void **state)
 {
     struct smart *t = *state;
-    store_large(t);
-    read_large(t, 4, true);
+    store_large(t, 48, 32 << 10);
+    read_large(t, 3 * 48, 4, 1 << 20, true);
 }
 
+/* Who waits for memory holds none: else each would wait for the others. A
+ * frame has room for what the client asks for, so a record that passes needs
+ * more than its stream had at first. */
 static void streams_with_modules_share_little_memory(void **state)
 {
+    enum { BATCHES = 6 };
     struct smart *t = *state;
     t->rig.conf.memory_bytes_max = 6u << 20;
-    store_large(t);
+    store_large(t, BATCHES, 300 << 10);
     for (int i = 0; i < 3; i++) {
-        read_large(t, LARGE_STREAMS_MAX, false);
-        smart_restart(t);
+        read_large(t, 3 * BATCHES, STREAMS_MAX, 64 << 10, false);
     }
 }
 
