@@ -283,8 +283,8 @@ struct flv_err flv__run_of_cluster(const struct flv__run *r,
                                    const struct flv_err *err)
 {
     struct flv_err said = *err;
-    if (err->rc == FLV_E_CONNECT || err->rc == FLV_E_CLOSED ||
-        err->rc == FLV_E_TIMEOUT) {
+    /* One that was too slow says itself what was waited for, and where. */
+    if (err->rc == FLV_E_CONNECT || err->rc == FLV_E_CLOSED) {
         no_cluster(r, err->rc, err->sys, &said);
     }
     return said;
