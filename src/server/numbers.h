@@ -23,8 +23,9 @@
 #include <stdbool.h>
 
 #define FLV_NUMBERS_PRODUCERS_MAX 256
-/* More than a producer has under way at once. */
-#define FLV_NUMBERS_WINDOW 8
+/* As many as a producer has under way at once, unless it was told otherwise:
+ * what is older is known to have gone through, not where it is. */
+#define FLV_NUMBERS_WINDOW 32
 
 /* The numbers of one record set. */
 struct flv_run {

@@ -27,7 +27,7 @@
 #include <sys/types.h>
 
 /* Longer than a busy machine takes: who waits so long waits in vain. */
-#define RIG_WAIT_MS 60000
+#define RIG_WAIT_MS 25000
 
 struct rig {
     struct tmpdir tmp;
