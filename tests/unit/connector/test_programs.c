@@ -343,20 +343,20 @@ static void no_cluster_is_told_within_two_seconds(void **state)
     (void)snprintf(option, sizeof(option), "--cluster=%s", address);
     /* Refused, then silent: listening, and nobody ever answers. */
     for (int i = 0; i < 2; i++) {
-        uint64_t best_ms = UINT64_MAX;
-        /* What else the machine does makes one or the other late. */
-        for (int tries = 0; tries < 5 && best_ms >= 2300; tries++) {
+        int late = 0;
+        /* What else the machine does makes one or the other late: where the
+         * first is, three of the next four are not. */
+        for (int tries = 0; tries < 5 && (tries == 0 || late > 0); tries++) {
             struct spawn s;
             uint64_t before = flv_clock_mono_ms();
             assert_int_equal(RUN(&s, BASE, option), 1);
-            uint64_t took_ms = flv_clock_mono_ms() - before;
-            best_ms = took_ms < best_ms ? took_ms : best_ms;
+            late += flv_clock_mono_ms() - before >= 2300;
             assert_non_null(strstr(s.text[ERR], "error: no Fluvio cluster"));
             assert_non_null(strstr(s.text[ERR], address));
             assert_non_null(strstr(s.text[ERR], "`fluvio cluster start`"));
             spawn_end(&s);
         }
-        assert_true(best_ms < 2300);
+        assert_true(late <= 2);
         assert_int_equal(listen(fd, 16), 0);
     }
     (void)close(fd);
