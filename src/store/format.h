@@ -33,9 +33,9 @@
 #define FLV__FORMAT 1 /* version of segment, index and checkpoint */
 /* Room: zeros that a small group of a disk topic wrote ahead of itself. As many
  * as the file had bytes before the group, but not more than this, ... */
-#define FLV__AHEAD_MAX (256u << 10)
+#define FLV__AHEAD_MAX (512u << 10)
 /* ... and a small group has at most such a part of that, header included. */
-#define FLV__AHEAD_PER_GROUP 16
+#define FLV__AHEAD_PER_GROUP 32
 #define FLV__GROUP_MAGIC 0xf1666c7667727001u   /* "\xf1" "flvgrp" "\1" */
 #define FLV__SEGMENT_MAGIC 0xf1666c7673656701u /* "\xf1" "flvseg" "\1" */
 

@@ -72,7 +72,7 @@ struct flv_log_conf {
     uint32_t batch_bytes_max;   /* 2 MiB; a larger batch is refused */
     uint32_t append_bytes_max;  /* 32 MiB + 64 KiB; a larger record set is */
     uint32_t group_bytes_max;   /* 4 MiB; one larger append goes alone */
-    uint32_t ahead_bytes;       /* 256 KiB of zeros written ahead of small
+    uint32_t ahead_bytes;       /* 512 KiB of zeros written ahead of small
                                  * groups of a disk topic */
     uint64_t staged_bytes_max;  /* 64 MiB waiting or being written */
     uint64_t checkpoint_bytes;  /* 64 MiB written between checkpoints */
