@@ -123,8 +123,9 @@ struct program {
     uint16_t port;
     bool port_given;
     bool up, stop_asked, stopping;
-    uint64_t asked_ms;  /* when it was asked to stop */
-    struct flv_err err; /* why it ends */
+    uint64_t asked_ms; /* when it was asked to stop */
+    flv_rc rc;         /* why it ends, unless it was told to; with err */
+    struct flv_err err;
 };
 
 static int fail(const struct flv_err *err)
@@ -181,7 +182,6 @@ static flv_rc open_sockets(struct program *p, struct flv_err *err)
     uint16_t port = p->port_given ? (uint16_t)c->port : PORT_DEFAULT;
     rc = flv_mdir_tcp(port, &p->tcp_fd, &p->port, err);
     if (rc == FLV_E_EXISTS && !p->port_given) {
-        flv_err_clear(err); /* what is left in it is why the program failed */
         rc = flv_mdir_tcp(0, &p->tcp_fd, &p->port, err);
     }
     return rc;
@@ -230,7 +230,8 @@ static void on_ready(void *arg)
         stop(p);
         return;
     }
-    if (serve_rest(p, &p->err) != FLV_OK) {
+    p->rc = serve_rest(p, &p->err);
+    if (p->rc != FLV_OK) {
         stop(p);
         return;
     }
@@ -305,7 +306,7 @@ static int serve(struct program *p)
     if (rc != FLV_OK) {
         return fail(&err);
     }
-    return p->err.rc != FLV_OK ? fail(&p->err) : EXIT_OK;
+    return p->rc != FLV_OK ? fail(&p->err) : EXIT_OK;
 }
 
 /* ---- Options ----------------------------------------------------------- */
