@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_BYTES_MIN 4096
 #define NOTHING_BYTES_MAX ((size_t)1 << 20)
 
 /* The next record for the chain. */
@@ -317,7 +316,8 @@ static bool sift_charge(struct flv_stream *s, size_t *in_bytes)
     const struct flv_budget *answers = &flv__stream_server(s)->answers;
     const size_t small = FLV_BUDGET_SMALL / 2 - flv_chunk_cost(0);
     size_t in = in_bytes != NULL ? flv__stream_bytes(s) : 0;
-    size_t room = s->bytes_max > READ_BYTES_MIN ? s->bytes_max : READ_BYTES_MIN;
+    size_t room = s->bytes_max > FLV__STREAM_BYTES_MIN ? s->bytes_max
+                                                       : FLV__STREAM_BYTES_MIN;
     bool is_short =
         answers->head != NULL || flv_chunk_cost(in) + flv_chunk_cost(room) >
                                      answers->max - answers->used;

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define READ_BYTES_MIN 4096
-
 /* One frame on its way to the socket. */
 struct sending {
     struct flv_write write; /* first */
@@ -454,8 +452,8 @@ size_t flv__stream_bytes(const struct flv_stream *s)
     if (info.size_bytes < bytes) {
         bytes = (size_t)info.size_bytes;
     }
-    if (bytes < READ_BYTES_MIN) {
-        bytes = READ_BYTES_MIN;
+    if (bytes < FLV__STREAM_BYTES_MIN) {
+        bytes = FLV__STREAM_BYTES_MIN;
     }
     return bytes > s->need ? bytes : s->need;
 }

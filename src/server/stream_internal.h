@@ -20,6 +20,7 @@
 
 #define FLV__STREAM_PARTS_MAX 256
 #define FLV__STREAM_INPUTS_MAX 2
+#define FLV__STREAM_BYTES_MIN 4096 /* of a read, and of a frame */
 
 struct flv_stream;
 

@@ -26,16 +26,24 @@ static void store_pairs(struct smart *t)
     smart_restart(t);
 }
 
-static int32_t fetch_small(struct smart *t, int64_t offset)
+static int32_t fetch_from(struct smart *t,
+                          int64_t offset,
+                          int32_t max_bytes,
+                          bool through_module)
 {
     struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
     struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
                                                 .fetch_offset = offset,
-                                                .max_bytes = SMALL_FRAME};
+                                                .max_bytes = max_bytes};
     req.smartmodules.at = &m;
-    req.smartmodules.len = 1;
+    req.smartmodules.len = through_module;
     return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
                     &flv_wire_stream_fetch_request_schema, &req, NULL);
+}
+
+static int32_t fetch_small(struct smart *t, bool through_module)
+{
+    return fetch_from(t, 0, SMALL_FRAME, through_module);
 }
 
 /* A frame that begins at `from` and has what passes from there on; where it
@@ -68,7 +76,7 @@ static void frames_from_disk_follow_each_other(void **state)
     int64_t next = 0;
     int frames = 0;
     store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
+    int32_t asked = fetch_small(t, true);
     while (next < 2 * STORED_BATCHES) {
         const struct flv_wire_fetch_partition p = smart_frame(t, asked);
         next = expect_frame(&p, next);
@@ -87,7 +95,7 @@ static void a_client_may_go_elsewhere_between_frames(void **state)
     struct smart *t = *state;
     unsigned dice = 7;
     store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
+    int32_t asked = fetch_small(t, true);
     struct flv_wire_fetch_partition p = smart_frame(t, asked);
     int64_t next = expect_frame(&p, 0);
     for (int i = 0; i < 200; i++) {
@@ -107,7 +115,7 @@ static void a_client_may_change_its_mind(void **state)
     struct smart *t = *state;
     unsigned dice = 11;
     store_pairs(t);
-    int32_t asked = fetch_small(t, 0);
+    int32_t asked = fetch_small(t, true);
     struct flv_wire_fetch_partition p = smart_frame(t, asked);
     (void)expect_frame(&p, 0);
     for (int i = 0; i < 200; i++) {
@@ -156,10 +164,9 @@ static void damage_is_met_behind_what_comes_before_it(void **state)
     assert_true(fd >= 0 && fstat(fd, &st) == 0);
     assert_int_equal(pwrite(fd, "damage", 6, st.st_size / 2), 6);
     close(fd);
-    int64_t plain = read_to_failure(
-        t, rig_stream_ask(&t->reader, "t", 0, 0, SMALL_FRAME, NULL), 1);
+    int64_t plain = read_to_failure(t, fetch_small(t, false), 1);
     assert_in_range(plain, STORED_BATCHES / 2, 2 * STORED_BATCHES - 1);
-    assert_int_equal(read_to_failure(t, fetch_small(t, 0), 2), plain);
+    assert_int_equal(read_to_failure(t, fetch_small(t, true), 2), plain);
 }
 
 #define STREAMS_MAX 16
@@ -181,18 +188,6 @@ static void store_large(struct smart *t, int batches, size_t bytes)
     smart_restart(t);
 }
 
-static int32_t
-fetch_large(struct smart *t, int32_t max_bytes, bool through_module)
-{
-    struct flv_wire_module_invocation m = smart_ad_hoc(t->wasm[SMART_FILTER]);
-    struct flv_wire_stream_fetch_request req = {.topic = flv_slice_str("t"),
-                                                .max_bytes = max_bytes};
-    req.smartmodules.at = &m;
-    req.smartmodules.len = through_module;
-    return link_ask(&t->reader, FLV_API_SPU_STREAM_FETCH, 25,
-                    &flv_wire_stream_fetch_request_schema, &req, NULL);
-}
-
 /* Reads all records with so many streams at once, every second one without
  * modules, or none. */
 static void read_large(struct smart *t,
@@ -205,7 +200,7 @@ static void read_large(struct smart *t,
     int32_t asked[STREAMS_MAX];
     int left = streams;
     for (int i = 0; i < streams; i++) {
-        asked[i] = fetch_large(t, max_bytes, i % 2 != 0 || !plain_too);
+        asked[i] = fetch_from(t, 0, max_bytes, i % 2 != 0 || !plain_too);
     }
     while (left > 0) {
         const int32_t got = link_next(&t->reader);
