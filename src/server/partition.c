@@ -540,7 +540,7 @@ static void retain(struct flv_partition *p)
 static void sync_in_turn(struct flv_partition *p)
 {
     struct flv_log_job *job;
-    if (flv_log_hw(p->log) == flv_log_leo(p->log)) {
+    if (!flv_log_is_dirty(p->log)) {
         p->dirty_ticks = 0;
         return;
     }

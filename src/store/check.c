@@ -2,14 +2,14 @@
  * and changes nothing. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
 #include "store/checkpoint.h"
 #include "store/log.h"
+#include "store/names.h"
 #include "store/scan.h"
 
-/* Segments that never got a header are marked in check.bases. */
+/* Segments that never got a header are marked in check.names. */
 #define MARK(base) (-1 - (base))
 
 struct check {
@@ -18,10 +18,8 @@ struct check {
     flv_log_note_fn fn;
     void *user;
     struct flv_log_check out;
-    int64_t *bases; /* owned; sorted */
-    uint32_t count, cap;
-    uint32_t newest; /* the last one that has a header */
-    bool no_memory;
+    struct flv__names names;
+    uint32_t newest; /* the last segment that has a header */
     struct flv__checkpoint ck;
     bool have_ck, ck_met;
     /* where the segment before ended, if that is known */
@@ -60,35 +58,6 @@ static flv_rc no_memory(const struct check *c, struct flv_err *err)
     return flv_fail(err, FLV_E_NOMEM, "no memory to check %s", c->dir);
 }
 
-static void see_name(void *user, const char *name)
-{
-    struct check *c = user;
-    int64_t base;
-
-    if (!flv__name_offset(name, FLV__ENDING_SEGMENT, &base)) {
-        return;
-    }
-    if (c->count == c->cap) {
-        uint32_t cap = c->cap > 0 ? c->cap * 2 : 16;
-        int64_t *bases = flv_realloc(c->bases, cap * sizeof(*bases));
-
-        if (bases == NULL) {
-            c->no_memory = true;
-            return;
-        }
-        c->bases = bases;
-        c->cap = cap;
-    }
-    c->bases[c->count++] = base;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static flv_rc check_checkpoint(struct check *c, struct flv_err *err)
 {
     struct flv_buf buf;
@@ -124,8 +93,9 @@ static void check_head(struct check *c,
                        const char *path,
                        int64_t base)
 {
-    for (uint32_t i = 0; head->prev_base >= 0 && i < c->count; i++) {
-        if (c->bases[i] == MARK(head->prev_base)) {
+    for (uint32_t i = 0; head->prev_base >= 0 && i < c->names.segments.len;
+         i++) {
+        if (c->names.segments.at[i] == MARK(head->prev_base)) {
             tell(c, FLV_NOTE_DAMAGE, path, 0,
                  "the segment before it has no valid header");
         }
@@ -302,9 +272,9 @@ static void
 judge_head(struct check *c, uint32_t i, const char *path, uint64_t bytes)
 {
     if (bytes <= FLV__SEGMENT_HEAD &&
-        !(c->have_ck && c->ck.segment_base >= c->bases[i])) {
+        !(c->have_ck && c->ck.segment_base >= c->names.segments.at[i])) {
         c->out.torn_bytes += bytes;
-        c->bases[i] = MARK(c->bases[i]);
+        c->names.segments.at[i] = MARK(c->names.segments.at[i]);
         tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
     } else {
         c->have_prev = false;
@@ -338,7 +308,7 @@ static flv_rc check_open_segment(struct check *c,
     if (rc != FLV_OK) {
         return rc;
     }
-    check_head(c, &head, path, c->bases[i]);
+    check_head(c, &head, path, c->names.segments.at[i]);
     c->have_prev = true;
     c->prev_base = head.base_offset;
     c->prev_bytes = bytes;
@@ -356,14 +326,82 @@ static flv_rc check_open_segment(struct check *c,
     return rc;
 }
 
+/* One that was begun before what is before it was synced: it goes on behind
+ * that, or it follows what is lost. */
+static flv_rc check_open_next(struct check *c,
+                              int64_t base,
+                              struct flv_file *file,
+                              const char *path,
+                              struct flv_err *err)
+{
+    struct flv__segment_head head;
+    struct flv__scan scan;
+    uint64_t bytes = 0;
+    bool follows, synced = false;
+    flv_rc rc = file->io->ops->size(file, &bytes, err);
+
+    if (rc == FLV_OK) {
+        rc = flv__scan_head(file, path, &head, err);
+    }
+    if (rc != FLV_OK && rc != FLV_E_CORRUPT) {
+        return rc;
+    }
+    follows =
+        rc == FLV_OK && head.base_offset == base && base == c->next_offset &&
+        head.log_id == c->log_id && head.first_group == c->next_group &&
+        head.prev_base == c->prev_base && head.prev_bytes == c->prev_bytes;
+    flv_err_clear(err);
+    c->out.bytes += bytes;
+    if (follows) {
+        c->out.segments++;
+        c->prev_base = base;
+        c->prev_bytes = bytes;
+        flv__scan_init(&scan, file, path, bytes, &head);
+        rc = check_groups(c, &scan, true, err);
+        flv__scan_deinit(&scan);
+        return rc;
+    }
+    rc = flv__scan_claims(file, path, bytes, c->log_id, c->next_group, &synced,
+                          err);
+    if (rc == FLV_OK && synced) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "it says that records before it were synced, which are gone");
+    } else if (rc == FLV_OK) {
+        c->out.torn_bytes += bytes;
+        tell(c, FLV_NOTE_TORN, path, 0,
+             "a segment behind the unfinished end of the log");
+    }
+    return rc;
+}
+
+static flv_rc check_nexts(struct check *c, struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    for (uint32_t i = 0; rc == FLV_OK && i < c->names.nexts.len; i++) {
+        struct flv_file *file = NULL;
+        char *path = flv__path_next(c->dir, c->names.nexts.at[i]);
+
+        rc = path == NULL
+                 ? no_memory(c, err)
+                 : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+        if (rc == FLV_OK) {
+            rc = check_open_next(c, c->names.nexts.at[i], file, path, err);
+        }
+        flv_io_close(file);
+        flv_free(path);
+    }
+    return rc;
+}
+
 /* Sets c->newest; without any header it is the last file. */
 static flv_rc find_newest(struct check *c, struct flv_err *err)
 {
-    c->newest = c->count > 0 ? c->count - 1 : 0;
-    for (uint32_t i = c->count; i > 0; i--) {
+    c->newest = c->names.segments.len > 0 ? c->names.segments.len - 1 : 0;
+    for (uint32_t i = c->names.segments.len; i > 0; i--) {
         struct flv__segment_head head;
         struct flv_file *file = NULL;
-        char *path = flv__path_segment(c->dir, c->bases[i - 1]);
+        char *path = flv__path_segment(c->dir, c->names.segments.at[i - 1]);
         flv_rc rc = path == NULL ? no_memory(c, err)
                                  : c->io->ops->open(c->io, path, FLV_IO_READ,
                                                     &file, err);
@@ -390,18 +428,19 @@ static flv_rc check_segments(struct check *c, struct flv_err *err)
     bool ck_segment = !c->have_ck;
     flv_rc rc = FLV_OK;
 
-    for (uint32_t i = 0; rc == FLV_OK && i < c->count; i++) {
+    for (uint32_t i = 0; rc == FLV_OK && i < c->names.segments.len; i++) {
         struct flv_file *file = NULL;
         char *path;
 
-        if (c->have_ck && c->bases[i] < c->ck.start_offset) {
+        if (c->have_ck && c->names.segments.at[i] < c->ck.start_offset) {
             continue; /* trimmed; the next open removes it */
         }
-        ck_segment = ck_segment || c->bases[i] == c->ck.segment_base;
+        ck_segment =
+            ck_segment || c->names.segments.at[i] == c->ck.segment_base;
         if (c->out.segments++ == 0) {
-            c->out.start_offset = c->bases[i];
+            c->out.start_offset = c->names.segments.at[i];
         }
-        path = flv__path_segment(c->dir, c->bases[i]);
+        path = flv__path_segment(c->dir, c->names.segments.at[i]);
         rc = path == NULL
                  ? no_memory(c, err)
                  : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
@@ -432,24 +471,21 @@ flv_rc flv_log_check(struct flv_io *io,
         .user = user,
         .next_offset = -1,
     };
-    flv_rc rc = c.io->ops->list(c.io, dir, see_name, &c, err);
+    flv_rc rc = flv__names_list(c.io, dir, &c.names, err);
 
-    if (rc == FLV_OK && c.no_memory) {
-        rc = no_memory(&c, err);
-    }
     if (rc == FLV_OK) {
         rc = check_checkpoint(&c, err);
     }
     if (rc == FLV_OK) {
-        if (c.count > 0) {
-            qsort(c.bases, c.count, sizeof(*c.bases), by_value);
-        }
         rc = find_newest(&c, err);
     }
     if (rc == FLV_OK) {
         rc = check_segments(&c, err);
     }
-    flv_free(c.bases);
+    if (rc == FLV_OK) {
+        rc = check_nexts(&c, err);
+    }
+    flv__names_deinit(&c.names);
     if (rc == FLV_OK) {
         *out = c.out;
     }

@@ -174,6 +174,16 @@ static uint32_t room_end(const struct flv_log *log,
                                                     : log->conf.segment_bytes);
 }
 
+/* Those who write to a page cache are not to wait for the disk where a segment
+ * ends: the next sync makes up for it. Once, or there would be no end to what
+ * is not synced; and not when something else has to be put right first. */
+static bool can_seal_later(const struct flv_log *log)
+{
+    return log->conf.durability == FLV_DURABLE_PAGE_CACHE &&
+           log->staged.head != NULL && !log->unsettled && log->again_end == 0 &&
+           log->hw < log->leo;
+}
+
 struct flv_log_job *flv_log_commit_job(struct flv_log *log)
 {
     struct flv_log_job *job = &log->commit;
@@ -190,7 +200,11 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
     assert(job->group.head == NULL);
     assert(log->staged.head == NULL || log->staged.head->size > 0);
     job->settle = log->unsettled && !job->roll;
-    if ((job->roll || job->settle) && log->upkeep.out && log->upkeep.flush) {
+    job->seal = job->roll && !can_seal_later(log);
+    if (job->roll && log->unsealed != NULL) {
+        return NULL; /* until the next sync */
+    }
+    if ((job->seal || job->settle) && log->upkeep.out && log->upkeep.flush) {
         return NULL; /* two syncs of one file: each might miss an error */
     }
     /* Without memory it is tried again after the next event. */
@@ -204,7 +218,9 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log)
                    job->roll ? log->leo : active->head.base_offset);
     }
     job->room_end = room_end(log, job);
-    flv__log_write_again(log, job);
+    if (job->seal) {
+        job->again = flv__again_from_hw(log, log->again_end);
+    }
     job->segment = active;
     job->segment->holds++;
     job->out = true;
@@ -276,18 +292,25 @@ static void publish(struct flv_log *log, struct flv_log_job *job)
     }
 }
 
-/* The new segment is durable, whatever became of the group. */
+/* Whatever became of the group. If the old segment was synced, the new one is
+ * durable; else both will be with the next sync. */
 static void publish_roll(struct flv_log *log, struct flv_log_job *job)
 {
     assert(job->fresh->head.base_offset == log->leo);
-    flv__log_wrote_again(log);
-    log->hw = log->leo; /* the old one was synced on the way */
-    log->synced = log->next_group - 1;
     job->segment->index_unsaved = true;
     job->segment->room_end = 0;
     flv__segments_push(log, job->fresh);
-    log->hw_base = job->fresh->head.base_offset;
-    log->hw_pos = job->fresh->bytes;
+    if (job->seal) {
+        flv__log_wrote_again(log);
+        log->hw = log->leo;
+        log->synced = log->next_group - 1;
+        log->hw_base = job->fresh->head.base_offset;
+        log->hw_pos = job->fresh->bytes;
+    } else {
+        assert(log->unsealed == NULL);
+        log->unsealed = job->segment;
+        log->unsealed->holds++;
+    }
     job->fresh = NULL;
     log->roll_due = false;
     log->keep_due = true;
@@ -312,6 +335,8 @@ flv_rc flv__commit_finish(struct flv_log *log,
     struct flv__queue done;
     struct flv_err why = job->err;
 
+    assert(job->segment->holds > 0);
+    job->segment->holds--;
     flv__queue_init(&done);
     if (job->fresh != NULL && job->fresh->file != NULL &&
         job->outcome != FLV__FAILED) {

@@ -177,6 +177,11 @@ char *flv__path_segment(const char *dir, int64_t base_offset)
     return offset_path(dir, base_offset, FLV__ENDING_SEGMENT);
 }
 
+char *flv__path_next(const char *dir, int64_t base_offset)
+{
+    return offset_path(dir, base_offset, FLV__ENDING_NEXT);
+}
+
 char *flv__path_index(const char *dir, int64_t base_offset)
 {
     return offset_path(dir, base_offset, FLV__ENDING_INDEX);

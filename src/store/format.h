@@ -102,6 +102,8 @@ static inline int32_t flv__sequence_add(int32_t sequence, int64_t n)
 
 /* "DIR/00000000000000000000.log", owned by the caller; NULL: no memory. */
 char *flv__path_segment(const char *dir, int64_t base_offset);
+/* The same of a segment before it is one: with ".next". */
+char *flv__path_next(const char *dir, int64_t base_offset);
 char *flv__path_index(const char *dir, int64_t base_offset);
 char *flv__path_join(const char *dir, const char *name);
 /* The directory that holds `path`, "." if it has no other. */
@@ -112,6 +114,7 @@ bool flv__name_offset(const char *name, const char *ending, int64_t *base);
 #define FLV__NAME_CHECKPOINT "checkpoint"
 #define FLV__NAME_CHECKPOINT_TMP "checkpoint.tmp"
 #define FLV__ENDING_SEGMENT ".log"
+#define FLV__ENDING_NEXT ".next"
 #define FLV__ENDING_INDEX ".index"
 #define FLV__ENDING_TORN ".torn"
 #define FLV__ENDING_DELETED ".deleted"

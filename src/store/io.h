@@ -26,7 +26,7 @@
     X(CREATE_PARENT, "create-parent")     /* the partition's own directory */  \
     X(SEGMENT_HEADER, "segment-header")   /* a new segment's first bytes */    \
     X(SEGMENT_DIR, "segment-dir")         /* its name */                       \
-    X(SEGMENT_SEAL, "segment-seal")       /* the old segment, before a roll */ \
+    X(SEGMENT_SEAL, "segment-seal")       /* the old one before that */        \
     X(COMMIT, "commit")                   /* a group of a disk topic */        \
     X(ROLL_BACK, "roll-back")             /* no trace of a refused group */    \
     X(FLUSH, "flush")                     /* what a page-cache topic wrote */  \
@@ -35,6 +35,7 @@
     X(TORN_FILE, "torn-file")             /* what recovery sets aside */       \
     X(TORN_DIR, "torn-dir")               /* its name */                       \
     X(RECOVER_TAIL, "recover-tail")       /* what recovery keeps */            \
+    X(RECOVER_BEFORE, "recover-before")   /* the same before the newest */     \
     X(RECOVER_DIR, "recover-dir")         /* the names that it relies on */    \
     X(DELETE, "delete")                   /* the partition's disappearance */
 
@@ -117,6 +118,13 @@ struct flv_io_ops {
                     const char *path,
                     uint64_t *out,
                     struct flv_err *err);
+    /* Before a sync of much: writes these bytes out, little at a time, so that
+     * others who want the disk need not wait behind all of it. Nothing is
+     * durable after it; an error counts as one of the sync. May be NULL. */
+    flv_rc (*write_out)(struct flv_file *file,
+                        uint64_t pos,
+                        uint64_t len,
+                        struct flv_err *err);
     /* A hint that these bytes will not be read again soon. May be NULL. */
     void (*forget)(struct flv_file *file, uint64_t pos, uint64_t len);
 };

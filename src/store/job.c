@@ -25,19 +25,27 @@ static void roll_back_or_poison(struct flv_log_job *job, flv_rc rc)
 }
 
 /* Before a sync that has to cover what was there at open. */
-static flv_rc write_again(struct flv_log_job *job, struct flv_file *file)
+static flv_rc write_again(struct flv_log_job *job,
+                          const struct flv__segment *segment,
+                          const struct flv__again *again)
 {
     struct flv__scan scan;
     flv_rc rc;
 
-    if (job->again_end == 0) {
+    if (again->end == 0) {
         return FLV_OK;
     }
-    flv__scan_init(&scan, file, job->log->dir, job->again_end,
-                   &job->segment->head);
-    scan.pos = job->again_from;
-    scan.next_offset = job->again_offset;
-    scan.next_group = job->again_group;
+    if (again->from == 0) {
+        rc = flv__segment_write_head(segment->file, &segment->head, &job->err);
+        if (rc != FLV_OK) {
+            return rc;
+        }
+    }
+    flv__scan_init(&scan, segment->file, job->log->dir, again->end,
+                   &segment->head);
+    scan.pos = again->from > 0 ? again->from : FLV__SEGMENT_HEAD;
+    scan.next_offset = again->offset;
+    scan.next_group = again->group;
     rc = flv__scan_write_again(&scan, &job->err);
     flv__scan_deinit(&scan);
     return rc;
@@ -55,25 +63,40 @@ static flv_rc cut_room(struct flv_log_job *job, struct flv_file *file)
     return rc;
 }
 
-static bool roll(struct flv_log_job *job)
+/* Nothing is written to it any more. */
+static flv_rc seal(struct flv_log_job *job, const struct flv__segment *segment)
 {
-    struct flv_io *io = job->log->io;
-    struct flv_file *old = job->segment->file;
-    flv_rc rc = write_again(job, old);
+    struct flv_file *file = segment->file;
+
+    return file->io->ops->sync(file, FLV_SYNC_SEGMENT_SEAL, &job->err);
+}
+
+static bool end_old(struct flv_log_job *job)
+{
+    flv_rc rc = write_again(job, job->segment, &job->again);
 
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
         return false;
     }
-    rc = cut_room(job, old);
-    if (rc == FLV_OK) {
-        rc = old->io->ops->sync(old, FLV_SYNC_SEGMENT_SEAL, &job->err);
-    }
-    if (rc != FLV_OK) {
+    if (cut_room(job, job->segment->file) != FLV_OK ||
+        seal(job, job->segment) != FLV_OK) {
         poison(job);
         return false;
     }
-    rc = flv__segment_create(io, job->log->dir, job->fresh, &job->err);
+    return true;
+}
+
+static bool roll(struct flv_log_job *job)
+{
+    struct flv_io *io = job->log->io;
+    flv_rc rc;
+
+    if (job->seal && !end_old(job)) {
+        return false;
+    }
+    rc = flv__segment_create(io, job->log->dir, job->fresh, !job->seal,
+                             &job->err);
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc);
         return false;
@@ -246,16 +269,64 @@ static void remove_segments(struct flv_log_job *job)
     }
 }
 
-static bool flush(struct flv_log_job *job, struct flv_file *file)
+static flv_rc write_out(struct flv_log_job *job,
+                        const struct flv__segment *segment,
+                        uint64_t from,
+                        uint64_t end)
 {
-    flv_rc rc = write_again(job, file);
+    struct flv_file *file = segment->file;
 
+    return file->io->ops->write_out != NULL
+               ? file->io->ops->write_out(file, from, end - from, &job->err)
+               : FLV_OK;
+}
+
+static flv_rc sync_before(struct flv_log_job *job)
+{
+    flv_rc rc =
+        write_out(job, job->before, job->dirty_from, job->before->bytes);
+
+    return rc == FLV_OK ? seal(job, job->before) : rc;
+}
+
+static flv_rc sync_active(struct flv_log_job *job)
+{
+    struct flv_file *file = job->segment->file;
+    flv_rc rc =
+        write_out(job, job->segment, job->before == NULL ? job->dirty_from : 0,
+                  job->at.pos);
+
+    return rc == FLV_OK ? file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err)
+                        : rc;
+}
+
+/* The old segment first: that the new one has its name says that all before it
+ * is synced. */
+static bool flush(struct flv_log_job *job)
+{
+    flv_rc rc = FLV_OK;
+
+    if (job->before != NULL) {
+        rc = write_again(job, job->before, &job->again_before);
+    }
+    if (rc == FLV_OK) {
+        rc = write_again(job, job->segment, &job->again);
+    }
     if (rc != FLV_OK) {
         roll_back_or_poison(job, rc); /* or it is tried again */
         return false;
     }
-    if (file->io->ops->sync(file, FLV_SYNC_FLUSH, &job->err) != FLV_OK) {
+    if ((job->before != NULL && sync_before(job) != FLV_OK) ||
+        sync_active(job) != FLV_OK) {
         poison(job);
+        return false;
+    }
+    if (job->before != NULL) {
+        rc = flv__segment_name(job->log->io, job->log->dir, job->segment,
+                               &job->err);
+    }
+    if (rc != FLV_OK) {
+        roll_back_or_poison(job, rc);
         return false;
     }
     return true;
@@ -264,9 +335,8 @@ static bool flush(struct flv_log_job *job, struct flv_file *file)
 void flv__job_upkeep(struct flv_log_job *job)
 {
     struct flv_log *log = job->log;
-    struct flv_file *file = job->segment->file;
 
-    if (job->flush && !flush(job, file)) {
+    if (job->flush && !flush(job)) {
         return;
     }
     if (!job->keep) {

@@ -43,6 +43,9 @@ void flv__log_free(struct flv_log *log)
     if (log == NULL) {
         return;
     }
+    if (log->unsealed != NULL) {
+        log->unsealed->holds--;
+    }
     for (uint32_t i = 0; i < log->segment_count; i++) {
         flv__segment_free(log->segments[i]);
     }
@@ -154,7 +157,6 @@ void flv_log_stat(const struct flv_log *log, struct flv_log_info *out)
         .hw = log->hw,
         .staged_bytes = log->staged_bytes,
         .segments = log->segment_count,
-        .dirty = log->hw < log->leo,
     };
     for (uint32_t i = 0; i < log->segment_count; i++) {
         assert(log->segments[i]->bytes >= FLV__SEGMENT_HEAD);
@@ -175,6 +177,11 @@ int64_t flv_log_leo(const struct flv_log *log)
 int64_t flv_log_hw(const struct flv_log *log)
 {
     return log->hw;
+}
+
+bool flv_log_is_dirty(const struct flv_log *log)
+{
+    return log->hw < log->leo || log->unsealed != NULL;
 }
 
 void flv__log_poison(struct flv_log *log, const struct flv_err *cause)
@@ -200,7 +207,7 @@ flv_rc flv__log_refuse(const struct flv_log *log, struct flv_err *err)
 
 bool flv_log_job_syncs(const struct flv_log_job *job)
 {
-    return job != &job->log->commit || job->roll || job->settle ||
+    return job != &job->log->commit || job->seal || job->settle ||
            job->log->conf.durability == FLV_DURABLE_DISK;
 }
 
@@ -221,8 +228,6 @@ flv_rc flv_log_job_finish(struct flv_log_job *job, struct flv_err *err)
 
     assert(job->out && job->ran);
     job->out = false;
-    assert(job->segment->holds > 0);
-    job->segment->holds--;
     return job == &log->commit ? flv__commit_finish(log, job, err)
                                : flv__upkeep_finish(log, job, err);
 }

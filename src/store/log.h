@@ -137,7 +137,6 @@ struct flv_log_info {
     uint64_t size_bytes;   /* of all groups: 0 when nothing was ever added */
     uint64_t staged_bytes; /* waiting or being written */
     uint32_t segments;
-    bool dirty; /* page-cache: hw < leo, a sync is due */
 };
 
 void flv_log_stat(const struct flv_log *log, struct flv_log_info *out);
@@ -145,6 +144,8 @@ void flv_log_stat(const struct flv_log *log, struct flv_log_info *out);
 int64_t flv_log_start_offset(const struct flv_log *log);
 int64_t flv_log_leo(const struct flv_log *log);
 int64_t flv_log_hw(const struct flv_log *log);
+/* Of a page-cache topic: a sync is due. */
+bool flv_log_is_dirty(const struct flv_log *log);
 
 /* ---- appending ---- */
 
@@ -202,7 +203,7 @@ void flv_log_cancel(struct flv_log *log);
 struct flv_log_job;
 
 /* The next group to write, or a new segment that is due; NULL: nothing waits,
- * one is already out, or it has to wait for a sync job that is out. Ask again
+ * one is already out, or it has to wait for a sync or upkeep job. Ask again
  * after every job_finish. */
 struct flv_log_job *flv_log_commit_job(struct flv_log *log);
 

@@ -28,6 +28,7 @@ struct flv__segment {
     struct flv_file *file;   /* owned; NULL while cold */
     bool indexed;            /* index is there, complete up to `bytes` */
     bool index_unsaved;      /* its file has to be written */
+    bool next;               /* the name of its file still ends so */
     bool trimmed;            /* to be removed when nobody holds it */
     struct flv__index index; /* owned */
     unsigned holds;          /* reads and jobs that use it */
@@ -47,6 +48,15 @@ enum flv__outcome {
     FLV__FAILED,      /* poisons */
 };
 
+/* What recovery kept and nobody has synced: to be written again before the
+ * sync that has to cover it. */
+struct flv__again {
+    uint64_t from, end; /* positions in the segment; end 0: nothing,
+                           from 0: with its header */
+    uint64_t group;     /* the first one */
+    int64_t offset;
+};
+
 struct flv_log_job {
     struct flv_log *log; /* borrowed */
     bool out;            /* between the making and the end */
@@ -61,18 +71,19 @@ struct flv_log_job {
     uint64_t pos;               /* of the group */
     uint32_t room_end;          /* to be filled with zeros up to here; or 0 */
     bool roll;                  /* alone, when the group is empty */
+    bool seal;                  /* with the old segment synced first */
     bool settle;                /* the file was cut back and not synced since */
     struct flv__segment *fresh; /* owned until published */
 
-    /* what recovery kept and nobody has synced: to be written again first */
-    uint64_t again_from, again_end; /* positions in `segment`; end 0: none */
-    uint64_t again_group;           /* the first one */
-    int64_t again_offset;
+    struct flv__again again; /* in `segment` */
 
     /* sync and upkeep */
-    bool flush; /* sync the segment's file first */
-    bool keep;  /* write indexes and checkpoint, remove trimmed segments */
-    bool kept;  /* the checkpoint was written */
+    bool flush;                  /* sync the segment's file first, ... */
+    struct flv__segment *before; /* ... and before it this one; held, or NULL */
+    struct flv__again again_before; /* in that */
+    uint64_t dirty_from;            /* in the first of them */
+    bool keep; /* write indexes and checkpoint, remove trimmed segments */
+    bool kept; /* the checkpoint was written */
     struct flv__checkpoint at;     /* where the log is, once flushed */
     struct flv_buf checkpoint;     /* owned */
     struct flv__segment **trimmed; /* owned: to be removed */
@@ -115,8 +126,12 @@ struct flv_log {
     bool roll_due;  /* the active segment is old enough */
     bool unsettled; /* the active file's end may not be on disk */
     /* Of a page-cache topic: where what was there at open ends, of which
-     * nothing proved that it is synced from hw_pos on; 0: nothing. */
+     * nothing proved that it is synced from hw on; 0: nothing. */
     uint64_t again_end;
+    /* Of a page-cache topic: the segment before the active one, held, as long
+     * as hw lies in it and the active one is `next`. There is no further roll
+     * before the next sync. */
+    struct flv__segment *unsealed;
     struct flv__checkpoint last_kept; /* what the checkpoint on disk says */
 };
 
@@ -167,13 +182,15 @@ static inline void flv__log_wrote_again(struct flv_log *log)
     log->again_end = 0;
 }
 
-static inline void flv__log_write_again(const struct flv_log *log,
-                                        struct flv_log_job *job)
+/* From where hw is, to `end` of its segment. */
+static inline struct flv__again flv__again_from_hw(const struct flv_log *log,
+                                                   uint64_t end)
 {
-    job->again_from = log->hw_pos;
-    job->again_end = log->again_end;
-    job->again_group = log->synced + 1;
-    job->again_offset = log->hw;
+    return log->again_end == 0 ? (struct flv__again){0}
+                               : (struct flv__again){.from = log->hw_pos,
+                                                     .end = end,
+                                                     .group = log->synced + 1,
+                                                     .offset = log->hw};
 }
 
 /* log.c */
@@ -202,11 +219,24 @@ uint32_t flv__segment_now_s(void);
 void flv__segment_set_age(struct flv__segment *segment, int64_t written_ms);
 /* Closes and frees; NULL is allowed. */
 void flv__segment_free(struct flv__segment *segment);
-/* Makes the file, durable with its name, and opens it. */
+/* Makes the file, durable with its name, and opens it; or, not durable, under
+ * the name of one to come. */
 FLV_CHECKED flv_rc flv__segment_create(struct flv_io *io,
                                        const char *dir,
                                        struct flv__segment *segment,
+                                       bool next,
                                        struct flv_err *err);
+/* Any thread: gives the file of one to come, which has been synced like all
+ * that is before it, its own name, durably. NOSPACE and NOMEM: the same can be
+ * tried again; IO: not known which name it has. `segment` goes on saying
+ * `next`. */
+FLV_CHECKED flv_rc flv__segment_name(struct flv_io *io,
+                                     const char *dir,
+                                     const struct flv__segment *segment,
+                                     struct flv_err *err);
+FLV_CHECKED flv_rc flv__segment_write_head(struct flv_file *file,
+                                           const struct flv__segment_head *head,
+                                           struct flv_err *err);
 /* Appends to log->segments; NOMEM. */
 FLV_CHECKED flv_rc flv__segments_reserve(struct flv_log *log);
 void flv__segments_push(struct flv_log *log, struct flv__segment *segment);

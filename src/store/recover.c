@@ -5,60 +5,23 @@
  * not proven to be synced is written again. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/mem.h"
-#include "store/log_impl.h"
-#include "store/scan.h"
+#include "store/recovery.h"
 
-#define SEGMENTS_MAX (1u << 20)
-#define TORN_NAMES 100
-
-/* The first kept group that nothing proves to be synced. */
-struct unproven {
-    uint64_t pos; /* 0: not even the file's header is */
-    uint64_t group;
-    int64_t offset;
-};
-
-struct recovery {
-    struct flv_log *log;
-    const struct flv_log_conf *conf;
-    struct flv_log_report *report;
-    /* the directory */
-    int64_t *bases; /* owned; sorted */
-    uint32_t count, cap;
-    uint32_t leftovers; /* the first ones, below the log's start */
-    bool no_memory, too_many;
-    /* the checkpoint */
-    struct flv__checkpoint ck;
-    struct flv__index ck_index; /* owned */
-    bool have_ck;
-    /* the scan */
-    struct flv__segment *scanned; /* borrowed; the one being scanned */
-    bool torn_rolls;              /* files that never got a header, marked */
-    bool damaged;
-    uint32_t damaged_at;      /* segment to read up to its damage, ... */
-    bool none_readable;       /* ... if it can be read at all */
-    struct flv__scan tail;    /* where the scan of the newest one ended */
-    uint64_t lost_bytes;      /* behind it: zeros that are not room */
-    struct unproven unproven; /* left to the next sync; pos 0: nothing */
-    struct flv_err why;
-};
-
-static flv_rc no_memory(const struct recovery *r, struct flv_err *err)
+flv_rc flv__recovery_no_memory(const struct flv__recovery *r,
+                               struct flv_err *err)
 {
     return flv_fail(err, FLV_E_NOMEM, "no memory to open the log %s",
                     r->log->dir);
 }
 
-static void note(const struct recovery *r,
-                 enum flv_log_note_kind kind,
-                 const char *file,
-                 uint64_t pos,
-                 uint64_t bytes,
-                 const char *text)
+void flv__recovery_note(const struct flv__recovery *r,
+                        enum flv_log_note_kind kind,
+                        const char *file,
+                        uint64_t pos,
+                        uint64_t bytes,
+                        const char *text)
 {
     struct flv_log_note n = {
         .kind = kind,
@@ -76,68 +39,27 @@ static void note(const struct recovery *r,
 
 /* ---- the directory ---- */
 
-static void see_name(void *user, const char *name)
+static flv_rc look_around(struct flv__recovery *r, struct flv_err *err)
 {
-    struct recovery *r = user;
-    const char *dot = strrchr(name, '.');
-    int64_t base;
-
-    if (dot != NULL && strcmp(dot, FLV__ENDING_TORN) == 0) {
-        r->report->torn_files++;
-    }
-    if (!flv__name_offset(name, FLV__ENDING_SEGMENT, &base)) {
-        return;
-    }
-    if (r->count == r->cap) {
-        uint32_t cap = r->cap > 0 ? r->cap * 2 : 16;
-        int64_t *bases = cap <= SEGMENTS_MAX
-                             ? flv_realloc(r->bases, cap * sizeof(*bases))
-                             : NULL;
-
-        if (bases == NULL) {
-            r->no_memory = true;
-            return;
-        }
-        r->bases = bases;
-        r->cap = cap;
-    }
-    r->bases[r->count++] = base;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static flv_rc look_around(struct recovery *r, struct flv_err *err)
-{
-    flv_rc rc =
-        r->log->io->ops->list(r->log->io, r->log->dir, see_name, r, err);
+    flv_rc rc = flv__names_list(r->log->io, r->log->dir, &r->names, err);
 
     if (rc == FLV_E_NOT_FOUND && r->conf->create) {
         flv_err_clear(err);
         return FLV_OK; /* nothing there: will be made */
     }
-    if (rc == FLV_OK && r->no_memory) {
-        rc = no_memory(r, err);
-    }
-    if (rc == FLV_OK && r->count > 0) {
-        qsort(r->bases, r->count, sizeof(*r->bases), by_value);
-    }
+    r->report->torn_files = r->names.torn;
     return rc;
 }
 
 static flv_rc
-foreign(const struct recovery *r, uint64_t id, struct flv_err *err)
+foreign(const struct flv__recovery *r, uint64_t id, struct flv_err *err)
 {
     return flv_fail(err, FLV_E_INVALID,
                     "%s holds the log %016" PRIx64 ", not %016" PRIx64,
                     r->log->dir, id, r->conf->log_id);
 }
 
-static flv_rc read_checkpoint(struct recovery *r, struct flv_err *err)
+static flv_rc read_checkpoint(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_buf buf;
     flv_rc rc;
@@ -175,7 +97,7 @@ static flv_rc read_checkpoint(struct recovery *r, struct flv_err *err)
                         "use the version of the program that wrote it",
                         r->log->dir);
     case FLV_E_NOMEM:
-        return no_memory(r, err);
+        return flv__recovery_no_memory(r, err);
     default:
         return rc;
     }
@@ -183,30 +105,30 @@ static flv_rc read_checkpoint(struct recovery *r, struct flv_err *err)
 
 /* ---- a new log ---- */
 
-static flv_rc add_segment(struct recovery *r,
-                          const struct flv__segment_head *head,
-                          struct flv__segment **out,
-                          struct flv_err *err)
+flv_rc flv__recovery_add(struct flv__recovery *r,
+                         const struct flv__segment_head *head,
+                         struct flv__segment **out,
+                         struct flv_err *err)
 {
     struct flv__segment *segment;
 
     if (flv__segments_reserve(r->log) != FLV_OK) {
-        return no_memory(r, err);
+        return flv__recovery_no_memory(r, err);
     }
     segment = flv__segment_new(r->conf, head);
     if (segment == NULL) {
-        return no_memory(r, err);
+        return flv__recovery_no_memory(r, err);
     }
     flv__segments_push(r->log, segment);
     *out = segment;
     return FLV_OK;
 }
 
-static flv_rc sync_parent(const struct recovery *r, struct flv_err *err)
+static flv_rc sync_parent(const struct flv__recovery *r, struct flv_err *err)
 {
     char *parent = flv__path_parent(r->log->dir);
     flv_rc rc = parent == NULL
-                    ? no_memory(r, err)
+                    ? flv__recovery_no_memory(r, err)
                     : r->log->io->ops->sync_dir(r->log->io, parent,
                                                 FLV_SYNC_CREATE_PARENT, err);
 
@@ -214,7 +136,7 @@ static flv_rc sync_parent(const struct recovery *r, struct flv_err *err)
     return rc;
 }
 
-static flv_rc create_log(struct recovery *r, struct flv_err *err)
+static flv_rc create_log(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
     struct flv__segment_head head = {
@@ -240,10 +162,10 @@ static flv_rc create_log(struct recovery *r, struct flv_err *err)
         rc = sync_parent(r, err);
     }
     if (rc == FLV_OK) {
-        rc = add_segment(r, &head, &segment, err);
+        rc = flv__recovery_add(r, &head, &segment, err);
     }
     if (rc == FLV_OK) {
-        rc = flv__segment_create(log->io, log->dir, segment, err);
+        rc = flv__segment_create(log->io, log->dir, segment, false, err);
     }
     if (rc == FLV_OK) {
         log->log_id = r->conf->log_id;
@@ -259,7 +181,7 @@ static flv_rc create_log(struct recovery *r, struct flv_err *err)
 
 /* `readable`: the last segment that is worth reading; none: everything. The
  * reason stands in r->why. */
-static void damage(struct recovery *r, uint32_t readable, bool none)
+static void damage(struct flv__recovery *r, uint32_t readable, bool none)
 {
     if (!r->damaged) {
         r->damaged = true;
@@ -269,7 +191,8 @@ static void damage(struct recovery *r, uint32_t readable, bool none)
     }
 }
 
-static void damage_at_base(struct recovery *r, int64_t base, const char *what)
+static void
+damage_at_base(struct flv__recovery *r, int64_t base, const char *what)
 {
     uint32_t n = r->log->segment_count;
 
@@ -284,20 +207,19 @@ static void damage_at_base(struct recovery *r, int64_t base, const char *what)
  * group, no checkpoint, which comes later, is at or behind it, and no segment
  * says that it follows it. Such files can lie anywhere at the end: one that
  * was given up is not removed durably before another is begun. */
-static bool is_torn_roll(const struct recovery *r, uint32_t i, uint64_t bytes)
+static bool
+is_torn_roll(const struct flv__recovery *r, uint32_t i, uint64_t bytes)
 {
     return bytes <= FLV__SEGMENT_HEAD &&
-           !(r->have_ck && r->ck.segment_base >= r->bases[i]) &&
+           !(r->have_ck && r->ck.segment_base >= r->names.segments.at[i]) &&
            !(r->report->checkpoint_bad && i == 0);
 }
 
-/* Torn rolls are marked in r->bases. */
-#define MARK(base) (-1 - (base))
-
-static bool is_marked(const struct recovery *r, int64_t base)
+static bool is_marked(const struct flv__recovery *r, int64_t base)
 {
-    for (uint32_t i = r->leftovers; base >= 0 && i < r->count; i++) {
-        if (r->bases[i] == MARK(base)) {
+    for (uint32_t i = r->leftovers; base >= 0 && i < r->names.segments.len;
+         i++) {
+        if (r->names.segments.at[i] == FLV__MARK(base)) {
             return true;
         }
     }
@@ -305,7 +227,7 @@ static bool is_marked(const struct recovery *r, int64_t base)
 }
 
 /* What the header of segment i has to be, seen from the one before. */
-static bool continues(struct recovery *r,
+static bool continues(struct flv__recovery *r,
                       const struct flv__segment_head *head,
                       int64_t base)
 {
@@ -341,7 +263,7 @@ static bool continues(struct recovery *r,
     return true;
 }
 
-static flv_rc take_segment(struct recovery *r,
+static flv_rc take_segment(struct flv__recovery *r,
                            uint32_t i,
                            struct flv_file *file,
                            const char *path,
@@ -364,9 +286,10 @@ static flv_rc take_segment(struct recovery *r,
         flv_err_clear(err);
         if (is_torn_roll(r, i, bytes)) {
             r->torn_rolls = true;
-            r->bases[i] = MARK(r->bases[i]);
+            r->names.segments.at[i] = FLV__MARK(r->names.segments.at[i]);
         } else {
-            damage_at_base(r, r->bases[i], "it has no valid header");
+            damage_at_base(r, r->names.segments.at[i],
+                           "it has no valid header");
         }
         return FLV_OK;
     }
@@ -379,14 +302,14 @@ static flv_rc take_segment(struct recovery *r,
         }
         r->log->log_id = head.log_id;
     }
-    if (!continues(r, &head, r->bases[i])) {
+    if (!continues(r, &head, r->names.segments.at[i])) {
         return FLV_OK;
     }
     if (bytes > UINT32_MAX) {
-        damage_at_base(r, r->bases[i], "it is too large");
+        damage_at_base(r, r->names.segments.at[i], "it is too large");
         return FLV_OK;
     }
-    rc = add_segment(r, &head, &segment, err);
+    rc = flv__recovery_add(r, &head, &segment, err);
     if (rc == FLV_OK) {
         segment->bytes = (uint32_t)bytes;
         flv__segment_set_age(segment, written_ms);
@@ -394,19 +317,20 @@ static flv_rc take_segment(struct recovery *r,
     return rc;
 }
 
-static flv_rc open_segment(const struct recovery *r,
-                           int64_t base,
-                           enum flv_io_open how,
-                           char **path,
-                           struct flv_file **file,
-                           struct flv_err *err)
+/* A path as flv__path_segment() makes it, or NULL. */
+flv_rc flv__recovery_open(const struct flv__recovery *r,
+                          char *made,
+                          enum flv_io_open how,
+                          char **path,
+                          struct flv_file **file,
+                          struct flv_err *err)
 {
     flv_rc rc;
 
     *file = NULL;
-    *path = flv__path_segment(r->log->dir, base);
-    if (*path == NULL) {
-        return no_memory(r, err);
+    *path = made;
+    if (made == NULL) {
+        return flv__recovery_no_memory(r, err);
     }
     rc = r->log->io->ops->open(r->log->io, *path, how, file, err);
     if (rc != FLV_OK) {
@@ -416,16 +340,28 @@ static flv_rc open_segment(const struct recovery *r,
     return rc;
 }
 
-static flv_rc read_headers(struct recovery *r, struct flv_err *err)
+static flv_rc open_segment(const struct flv__recovery *r,
+                           int64_t base,
+                           enum flv_io_open how,
+                           char **path,
+                           struct flv_file **file,
+                           struct flv_err *err)
+{
+    return flv__recovery_open(r, flv__path_segment(r->log->dir, base), how,
+                              path, file, err);
+}
+
+static flv_rc read_headers(struct flv__recovery *r, struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
-    for (uint32_t i = r->leftovers; rc == FLV_OK && !r->damaged && i < r->count;
-         i++) {
+    for (uint32_t i = r->leftovers;
+         rc == FLV_OK && !r->damaged && i < r->names.segments.len; i++) {
         struct flv_file *file;
         char *path;
 
-        rc = open_segment(r, r->bases[i], FLV_IO_READ, &path, &file, err);
+        rc = open_segment(r, r->names.segments.at[i], FLV_IO_READ, &path, &file,
+                          err);
         if (rc == FLV_OK) {
             rc = take_segment(r, i, file, path, err);
         }
@@ -436,7 +372,7 @@ static flv_rc read_headers(struct recovery *r, struct flv_err *err)
 }
 
 /* Where the checkpoint says that the log ended: segment i. */
-static void check_against_checkpoint(struct recovery *r, uint32_t *from)
+static void check_against_checkpoint(struct flv__recovery *r, uint32_t *from)
 {
     struct flv_log *log = r->log;
     uint32_t i = 0;
@@ -469,7 +405,7 @@ static flv_rc see_batch(void *user,
                         uint64_t pos,
                         struct flv_err *err)
 {
-    struct recovery *r = user;
+    struct flv__recovery *r = user;
     struct flv__segment *s = r->scanned;
 
     flv__index_add(&s->index,
@@ -477,13 +413,13 @@ static flv_rc see_batch(void *user,
                    (uint32_t)pos);
     if (head->producer_id >= 0 &&
         flv__producers_store(&r->log->producers, head) != FLV_OK) {
-        return no_memory(r, err);
+        return flv__recovery_no_memory(r, err);
     }
     return FLV_OK;
 }
 
 /* Sets r->tail in front of what has to be read of segment i. */
-static void begin_scan(struct recovery *r,
+static void begin_scan(struct flv__recovery *r,
                        uint32_t i,
                        struct flv_file *file,
                        const char *path)
@@ -510,7 +446,7 @@ static void begin_scan(struct recovery *r,
 }
 
 /* Something is wrong at r->tail.pos: is it only torn? */
-static flv_rc judge(struct recovery *r, bool newest, struct flv_err *err)
+static flv_rc judge(struct flv__recovery *r, bool newest, struct flv_err *err)
 {
     bool synced = true;
     flv_rc rc = FLV_OK;
@@ -524,7 +460,7 @@ static flv_rc judge(struct recovery *r, bool newest, struct flv_err *err)
     return rc;
 }
 
-static bool next_continues(struct recovery *r, uint32_t i)
+static bool next_continues(struct flv__recovery *r, uint32_t i)
 {
     const struct flv__segment *next = r->log->segments[i + 1];
 
@@ -541,7 +477,7 @@ static bool next_continues(struct recovery *r, uint32_t i)
 }
 
 /* The log ends where the scan did, in segment i. */
-static void settle_end(struct recovery *r, uint32_t i)
+static void settle_end(struct flv__recovery *r, uint32_t i)
 {
     struct flv_log *log = r->log;
     struct flv__segment *s = log->segments[i];
@@ -558,7 +494,7 @@ static void settle_end(struct recovery *r, uint32_t i)
 
 /* Zeros behind the groups of the newest segment: of which topics have no room,
  * or beyond it, they stand for something that was written and is lost. */
-static void see_zeros(struct recovery *r)
+static void see_zeros(struct flv__recovery *r)
 {
     if (flv__scan_beyond_room(&r->tail) ||
         (r->conf->durability != FLV_DURABLE_DISK &&
@@ -571,7 +507,7 @@ static void see_zeros(struct recovery *r)
  * may be room for groups to come; zeros behind torn bytes are not worth being
  * set aside with them. */
 static flv_rc
-end_scan(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
+end_scan(struct flv__recovery *r, uint32_t i, bool newest, struct flv_err *err)
 {
     struct flv_log *log = r->log;
     uint64_t used = r->tail.file_bytes;
@@ -596,8 +532,10 @@ end_scan(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
 
 /* Scans segment i. With a path that the caller frees: the scan, left in
  * r->tail, goes on borrowing it. */
-static flv_rc
-scan_segment(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
+static flv_rc scan_segment(struct flv__recovery *r,
+                           uint32_t i,
+                           bool newest,
+                           struct flv_err *err)
 {
     flv_rc rc = flv__scan_all(&r->tail, &r->why);
 
@@ -617,16 +555,16 @@ scan_segment(struct recovery *r, uint32_t i, bool newest, struct flv_err *err)
     return FLV_OK;
 }
 
-static flv_rc repair_tail(struct recovery *r, struct flv_err *err);
-
 /* All segments from `from` on, and then the repair of the last. */
-static flv_rc scan_from(struct recovery *r, uint32_t from, struct flv_err *err)
+static flv_rc
+scan_from(struct flv__recovery *r, uint32_t from, struct flv_err *err)
 {
     struct flv_log *log = r->log;
+    const uint32_t count = log->segment_count;
     flv_rc rc = FLV_OK;
 
-    for (uint32_t i = from; rc == FLV_OK && i < log->segment_count; i++) {
-        bool last = i + 1 == log->segment_count;
+    for (uint32_t i = from; rc == FLV_OK && !r->damaged && i < count; i++) {
+        bool last = i + 1 == count;
         struct flv__segment *s = log->segments[i];
         struct flv_file *file;
         char *path;
@@ -645,7 +583,7 @@ static flv_rc scan_from(struct recovery *r, uint32_t from, struct flv_err *err)
             settle_end(r, i);
             s->file = file;
             file = NULL;
-            rc = r->damaged ? FLV_OK : repair_tail(r, err);
+            rc = r->damaged ? FLV_OK : flv__repair(r, err);
         } else if (rc == FLV_OK && r->have_ck && i == from) {
             /* Its index is at hand, from the checkpoint and the scan. */
             s->file = file;
@@ -661,8 +599,26 @@ static flv_rc scan_from(struct recovery *r, uint32_t from, struct flv_err *err)
     return rc;
 }
 
+flv_rc flv__recovery_scan_newest(struct flv__recovery *r,
+                                 const char *path,
+                                 uint64_t synced,
+                                 struct flv_err *err)
+{
+    const uint32_t i = r->log->segment_count - 1;
+    flv_rc rc;
+
+    begin_scan(r, i, r->log->segments[i]->file, path);
+    r->tail.synced = synced;
+    rc = scan_segment(r, i, true, err);
+    r->report->bytes_read += r->tail.pos - FLV__SEGMENT_HEAD;
+    if (rc == FLV_OK) {
+        settle_end(r, i);
+    }
+    return rc;
+}
+
 /* Reads the last readable segment from its start, to where it breaks. */
-static flv_rc scan_to_damage(struct recovery *r, struct flv_err *err)
+static flv_rc scan_to_damage(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
     uint32_t i = r->damaged_at;
@@ -694,14 +650,16 @@ static flv_rc scan_to_damage(struct recovery *r, struct flv_err *err)
 }
 
 /* A log of which nothing can be read. */
-static flv_rc stand_in(struct recovery *r, struct flv_err *err)
+static flv_rc stand_in(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
-    int64_t first = r->count > r->leftovers ? r->bases[r->leftovers] : 0;
+    int64_t first = r->names.segments.len > r->leftovers
+                        ? r->names.segments.at[r->leftovers]
+                        : 0;
     struct flv__segment_head head = {
         .log_id = log->log_id,
         .base_offset = r->have_ck  ? r->ck.start_offset
-                       : first < 0 ? MARK(first)
+                       : first < 0 ? FLV__MARK(first)
                                    : first,
         .first_group = 1,
         .prev_base = -1,
@@ -710,7 +668,7 @@ static flv_rc stand_in(struct recovery *r, struct flv_err *err)
     flv_rc rc;
 
     assert(log->segment_count == 0);
-    rc = add_segment(r, &head, &segment, err);
+    rc = flv__recovery_add(r, &head, &segment, err);
     if (rc == FLV_OK) {
         log->leo = head.base_offset;
         log->next_group = 1;
@@ -718,7 +676,7 @@ static flv_rc stand_in(struct recovery *r, struct flv_err *err)
     return rc;
 }
 
-static flv_rc accept_damage(struct recovery *r, struct flv_err *err)
+static flv_rc accept_damage(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
 
@@ -727,256 +685,14 @@ static flv_rc accept_damage(struct recovery *r, struct flv_err *err)
     log->cause = r->why;
     r->report->damaged = true;
     r->report->damage = r->why;
-    note(r, FLV_NOTE_DAMAGE, log->dir, flv__active(log)->bytes, 0, r->why.text);
+    flv__recovery_note(r, FLV_NOTE_DAMAGE, log->dir, flv__active(log)->bytes, 0,
+                       r->why.text);
     return FLV_OK;
-}
-
-/* ---- repairs ---- */
-
-static flv_rc create_torn(const struct recovery *r,
-                          char **path,
-                          struct flv_file **file,
-                          struct flv_err *err)
-{
-    flv_rc rc = FLV_E_EXISTS;
-
-    for (int n = 0; n < TORN_NAMES && rc == FLV_E_EXISTS; n++) {
-        char name[80];
-
-        snprintf(name, sizeof(name), "%020" PRId64 "-%010" PRIu64 "-%02d%s",
-                 r->scanned->head.base_offset, r->tail.pos, n,
-                 FLV__ENDING_TORN);
-        flv_free(*path);
-        *path = flv__path_join(r->log->dir, name);
-        if (*path == NULL) {
-            return no_memory(r, err);
-        }
-        rc = r->log->io->ops->open(
-            r->log->io, *path,
-            n + 1 < TORN_NAMES ? FLV_IO_CREATE : FLV_IO_OVERWRITE, file, err);
-    }
-    return rc;
-}
-
-/* The copy is for a person to look at: nothing here reads it again, and no
- * part of it was ever served. */
-static flv_rc
-set_aside(struct recovery *r, struct flv_file *log_file, struct flv_err *err)
-{
-    struct flv_io *io = r->log->io;
-    uint64_t pos = r->tail.pos, end = r->tail.file_bytes;
-    struct flv_file *file = NULL;
-    char *path = NULL;
-    flv_rc rc = create_torn(r, &path, &file, err);
-
-    if (rc == FLV_OK) {
-        rc = flv_io_copy(log_file, r->tail.path, pos, end, file, 0, err);
-    }
-    if (rc == FLV_OK) {
-        rc = io->ops->sync(file, FLV_SYNC_TORN_FILE, err);
-    }
-    if (rc == FLV_OK) {
-        rc = io->ops->sync_dir(io, r->log->dir, FLV_SYNC_TORN_DIR, err);
-    }
-    if (rc == FLV_OK) {
-        r->report->torn_bytes = end - pos;
-        r->report->torn_files++;
-        note(r, FLV_NOTE_TORN, path, pos, end - pos,
-             "the unfinished end of the log was set aside");
-    } else {
-        flv_err_prefix(err, "cannot set aside %" PRIu64 " torn bytes",
-                       end - pos);
-        if (file != NULL) {
-            (void)!io->ops->unlink(io, path, NULL);
-        }
-    }
-    flv_io_close(file);
-    flv_free(path);
-    return rc;
-}
-
-static flv_rc find_unproven(const struct recovery *r,
-                            struct flv_file *file,
-                            struct unproven *out,
-                            struct flv_err *err)
-{
-    const struct flv__segment *s = r->scanned;
-    struct unproven u = {FLV__SEGMENT_HEAD, s->head.first_group,
-                         s->head.base_offset};
-
-    if (r->have_ck && r->ck.segment_base == s->head.base_offset) {
-        u = (struct unproven){r->ck.pos, r->ck.next_group, r->ck.next_offset};
-    } else if (r->tail.synced < u.group) {
-        u.pos = 0;
-    }
-    while (u.pos > 0 && u.pos < r->tail.pos && u.group <= r->tail.synced) {
-        uint8_t bytes[FLV__GROUP_HEAD];
-        struct flv__group_head head;
-        size_t got = 0;
-        flv_rc rc =
-            flv_io_read_full(file, bytes, sizeof(bytes), u.pos, &got, err);
-
-        if (rc != FLV_OK) {
-            return rc;
-        }
-        if (got < sizeof(bytes) ||
-            flv__group_head_get(bytes, &head) != FLV_OK) {
-            return flv_fail(err, FLV_E_IO, "%s changed while it was read",
-                            r->tail.path);
-        }
-        u.pos += sizeof(bytes) + head.bytes;
-        u.group++;
-        u.offset = head.next_offset;
-    }
-    *out = u;
-    return FLV_OK;
-}
-
-/* The names that the log relies on: of the newest segment, if nothing in it
- * was ever synced, and of the checkpoint, before what it makes superfluous is
- * removed. */
-static flv_rc
-make_names_durable(const struct recovery *r, bool unproven, struct flv_err *err)
-{
-    if (!unproven && r->leftovers == 0) {
-        return FLV_OK;
-    }
-    return r->log->io->ops->sync_dir(r->log->io, r->log->dir,
-                                     FLV_SYNC_RECOVER_DIR, err);
-}
-
-static void unlink_quietly(const struct recovery *r, char *path)
-{
-    if (path != NULL &&
-        r->log->io->ops->unlink(r->log->io, path, NULL) == FLV_OK) {
-        note(r, FLV_NOTE_REMOVED, path, 0, 0, "no longer needed");
-    }
-    flv_free(path);
-}
-
-static void remove_leftovers(const struct recovery *r)
-{
-    for (uint32_t i = 0; i < r->leftovers; i++) {
-        unlink_quietly(r, flv__path_index(r->log->dir, r->bases[i]));
-        unlink_quietly(r, flv__path_segment(r->log->dir, r->bases[i]));
-    }
-    unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
-}
-
-/* They hold nothing; the segment before them goes on, or another does. Should
- * the power fail they may be met again; the next roll makes their removal
- * durable. */
-static flv_rc remove_torn_rolls(const struct recovery *r, struct flv_err *err)
-{
-    flv_rc rc = FLV_OK;
-
-    for (uint32_t i = r->leftovers; rc == FLV_OK && i < r->count; i++) {
-        char *path;
-
-        if (r->bases[i] >= 0) {
-            continue;
-        }
-        path = flv__path_segment(r->log->dir, MARK(r->bases[i]));
-        rc = path == NULL ? no_memory(r, err)
-                          : r->log->io->ops->unlink(r->log->io, path, err);
-        if (rc == FLV_OK) {
-            note(r, FLV_NOTE_REMOVED, path, 0, 0, "a segment without a header");
-        }
-        flv_free(path);
-    }
-    return rc;
-}
-
-static flv_rc write_again(const struct recovery *r,
-                          struct flv_file *file,
-                          const struct unproven *from,
-                          struct flv_err *err)
-{
-    uint8_t head[FLV__SEGMENT_HEAD];
-    struct iovec iov = {head, sizeof(head)};
-    struct flv__scan scan;
-    flv_rc rc = FLV_OK;
-
-    flv__scan_init(&scan, file, r->tail.path, r->tail.pos, &r->scanned->head);
-    if (from->pos == 0) {
-        flv__segment_head_put(head, &r->scanned->head);
-        rc = flv_io_write_all(file, &iov, 1, 0, err);
-    } else {
-        scan.pos = from->pos;
-        scan.next_offset = from->offset;
-        scan.next_group = from->group;
-    }
-    if (rc == FLV_OK) {
-        rc = flv__scan_write_again(&scan, err);
-    }
-    flv__scan_deinit(&scan);
-    if (rc == FLV_E_CORRUPT) {
-        rc = flv_fail(err, FLV_E_IO, "%s changed while it was read",
-                      r->tail.path);
-    }
-    return rc;
-}
-
-/* Of a disk topic, what is kept and not proven to be synced is written again
- * and synced before anybody is served. Of a page-cache topic it was served so
- * before, and the next sync does that. */
-static flv_rc settle_tail(struct recovery *r,
-                          struct flv_file *file,
-                          bool cut,
-                          struct flv_err *err)
-{
-    struct unproven from = {0};
-    flv_rc rc = find_unproven(r, file, &from, err);
-    bool all = from.pos == r->tail.pos;
-
-    if (rc == FLV_OK && r->conf->durability != FLV_DURABLE_DISK &&
-        from.pos > 0 && !cut) {
-        r->unproven = from;
-        return make_names_durable(r, false, err);
-    }
-    if (rc == FLV_OK && !all) {
-        rc = write_again(r, file, &from, err);
-    }
-    if (rc == FLV_OK && (cut || !all)) {
-        rc = file->io->ops->sync(file, FLV_SYNC_RECOVER_TAIL, err);
-    }
-    if (rc == FLV_OK) {
-        rc = make_names_durable(r, from.pos == 0, err);
-    }
-    return rc;
-}
-
-static flv_rc repair_tail(struct recovery *r, struct flv_err *err)
-{
-    struct flv_file *file = r->scanned->file;
-    bool torn = r->tail.pos < r->tail.file_bytes;
-    bool cut = torn || r->lost_bytes > 0;
-    flv_rc rc = torn ? set_aside(r, file, err) : FLV_OK;
-
-    if (rc == FLV_OK && cut) {
-        r->scanned->room_end = 0;
-        rc = file->io->ops->truncate(file, r->tail.pos, err);
-    }
-    if (rc == FLV_OK && r->lost_bytes > 0) {
-        r->report->torn_bytes = r->lost_bytes;
-        note(r, FLV_NOTE_TORN, r->tail.path, r->tail.pos, r->lost_bytes,
-             FLV__BEYOND_ROOM);
-    }
-    if (rc == FLV_OK) {
-        rc = settle_tail(r, file, cut, err);
-    }
-    if (rc == FLV_OK) {
-        rc = remove_torn_rolls(r, err);
-    }
-    if (rc == FLV_OK) {
-        remove_leftovers(r);
-    }
-    return rc;
 }
 
 /* ---- all of it ---- */
 
-static flv_rc examine(struct recovery *r, struct flv_err *err)
+static flv_rc examine(struct flv__recovery *r, struct flv_err *err)
 {
     struct flv_log *log = r->log;
     uint32_t from;
@@ -988,7 +704,7 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     check_against_checkpoint(r, &from);
     if (!r->damaged && log->segment_count == 0) {
         assert(r->torn_rolls);
-        rc = r->conf->create ? remove_torn_rolls(r, err) : FLV_OK;
+        rc = r->conf->create ? flv__repair_torn_rolls(r, err) : FLV_OK;
         return rc == FLV_OK ? create_log(r, err) : rc;
     }
     if (!r->damaged) {
@@ -1005,7 +721,17 @@ static flv_rc examine(struct recovery *r, struct flv_err *err)
     return rc;
 }
 
-static void finish(struct recovery *r)
+static void stay_behind(struct flv_log *log,
+                        const struct flv__segment *segment,
+                        const struct flv__unproven *from)
+{
+    log->hw = from->offset;
+    log->hw_base = segment->head.base_offset;
+    log->hw_pos = from->pos;
+    log->synced = from->group - 1;
+}
+
+static void finish(struct flv__recovery *r)
 {
     struct flv_log *log = r->log;
     struct flv_log_report *report = r->report;
@@ -1018,22 +744,26 @@ static void finish(struct recovery *r)
     log->hw_base = flv__active(log)->head.base_offset;
     log->hw_pos = flv__active(log)->bytes;
     log->synced = log->next_group - 1;
-    if (r->unproven.pos > 0 && r->unproven.pos < log->hw_pos) {
+    if (r->later) {
         log->again_end = log->hw_pos;
-        log->hw = r->unproven.offset;
-        log->hw_pos = r->unproven.pos;
-        log->synced = r->unproven.group - 1;
+        stay_behind(log, flv__active(log), &r->unproven);
+    }
+    if (r->later && flv__active(log)->next) {
+        log->unsealed = log->segments[log->segment_count - 2];
+        log->unsealed->holds++;
+        stay_behind(log, log->unsealed, &r->before);
     }
     /* Whoever wrote before may have cut back and not synced. */
     log->unsettled = !report->created;
     log->unkept_bytes = report->bytes_read;
-    log->keep_due = report->full_scan;
+    log->keep_due = report->full_scan || log->unsealed != NULL;
     if (r->have_ck) {
         log->last_kept = r->ck;
     }
     if (report->checkpoint_bad) {
-        note(r, FLV_NOTE_REPAIR, log->dir, 0, 0,
-             "the checkpoint cannot be used: everything was read");
+        flv__recovery_note(
+            r, FLV_NOTE_REPAIR, log->dir, 0, 0,
+            "the checkpoint cannot be used: everything was read");
     }
     report->segments = log->segment_count;
     report->start_offset = log->start_offset;
@@ -1046,7 +776,7 @@ flv_rc flv__recover(struct flv_log *log,
                     struct flv_log_report *report,
                     struct flv_err *err)
 {
-    struct recovery r = {.log = log, .conf = conf, .report = report};
+    struct flv__recovery r = {.log = log, .conf = conf, .report = report};
     flv_rc rc;
 
     flv__index_init(&r.ck_index, conf->index_interval, conf->index_entries_max);
@@ -1054,11 +784,11 @@ flv_rc flv__recover(struct flv_log *log,
     if (rc == FLV_OK) {
         rc = read_checkpoint(&r, err);
     }
-    while (r.have_ck && r.leftovers < r.count &&
-           r.bases[r.leftovers] < r.ck.start_offset) {
+    while (r.have_ck && r.leftovers < r.names.segments.len &&
+           r.names.segments.at[r.leftovers] < r.ck.start_offset) {
         r.leftovers++;
     }
-    if (rc == FLV_OK && r.leftovers < r.count) {
+    if (rc == FLV_OK && r.leftovers < r.names.segments.len) {
         rc = examine(&r, err);
     } else if (rc == FLV_OK && (r.have_ck || report->checkpoint_bad)) {
         (void)!flv_fail(&r.why, FLV_E_CORRUPT, "%s: all segments are missing",
@@ -1073,6 +803,6 @@ flv_rc flv__recover(struct flv_log *log,
         finish(&r);
     }
     flv__index_deinit(&r.ck_index);
-    flv_free(r.bases);
+    flv__names_deinit(&r.names);
     return rc;
 }

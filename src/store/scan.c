@@ -276,6 +276,26 @@ flv_rc flv__scan_was_synced(struct flv__scan *s, bool *out, struct flv_err *err)
     return FLV_OK;
 }
 
+flv_rc flv__scan_claims(struct flv_file *file,
+                        const char *path,
+                        uint64_t file_bytes,
+                        uint64_t log_id,
+                        uint64_t number,
+                        bool *out,
+                        struct flv_err *err)
+{
+    const struct flv__segment_head head = {.log_id = log_id,
+                                           .first_group = number};
+    struct flv__scan scan;
+    flv_rc rc;
+
+    flv__scan_init(&scan, file, path, file_bytes, &head);
+    scan.pos--; /* it looks behind that */
+    rc = flv__scan_was_synced(&scan, out, err);
+    flv__scan_deinit(&scan);
+    return rc;
+}
+
 static size_t used_bytes(const uint8_t *bytes, size_t len)
 {
     if (len > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0) {

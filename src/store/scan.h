@@ -67,6 +67,16 @@ FLV_CHECKED flv_rc flv__scan_was_synced(struct flv__scan *s,
                                         bool *out,
                                         struct flv_err *err);
 
+/* Whether any group in a file, behind its header, says that group `number` of
+ * that log had been synced. */
+FLV_CHECKED flv_rc flv__scan_claims(struct flv_file *file,
+                                    const char *path,
+                                    uint64_t file_bytes,
+                                    uint64_t log_id,
+                                    uint64_t number,
+                                    bool *out,
+                                    struct flv_err *err);
+
 /* After CORRUPT: behind the last byte of the file that is not zero; s->pos if
  * nothing but zeros is left. */
 FLV_CHECKED flv_rc flv__scan_used_end(struct flv__scan *s,

@@ -56,9 +56,9 @@ void flv__segment_free(struct flv__segment *segment)
     }
 }
 
-static flv_rc write_head(struct flv_file *file,
-                         const struct flv__segment_head *head,
-                         struct flv_err *err)
+flv_rc flv__segment_write_head(struct flv_file *file,
+                               const struct flv__segment_head *head,
+                               struct flv_err *err)
 {
     uint8_t bytes[FLV__SEGMENT_HEAD];
     struct iovec iov = {bytes, sizeof(bytes)};
@@ -68,24 +68,31 @@ static flv_rc write_head(struct flv_file *file,
 }
 
 /* A failed sync is never just a lack of something. */
+static flv_rc sync_name(struct flv_io *io, const char *dir, struct flv_err *err)
+{
+    return io->ops->sync_dir(io, dir, FLV_SYNC_SEGMENT_DIR, err) == FLV_OK
+               ? FLV_OK
+               : FLV_E_IO;
+}
+
 static flv_rc make_durable(struct flv_io *io,
                            const char *dir,
                            struct flv_file *file,
                            struct flv_err *err)
 {
-    if (io->ops->sync(file, FLV_SYNC_SEGMENT_HEADER, err) != FLV_OK ||
-        io->ops->sync_dir(io, dir, FLV_SYNC_SEGMENT_DIR, err) != FLV_OK) {
-        return FLV_E_IO;
-    }
-    return FLV_OK;
+    return io->ops->sync(file, FLV_SYNC_SEGMENT_HEADER, err) == FLV_OK
+               ? sync_name(io, dir, err)
+               : FLV_E_IO;
 }
 
 flv_rc flv__segment_create(struct flv_io *io,
                            const char *dir,
                            struct flv__segment *segment,
+                           bool next,
                            struct flv_err *err)
 {
-    char *path = flv__path_segment(dir, segment->head.base_offset);
+    char *path = next ? flv__path_next(dir, segment->head.base_offset)
+                      : flv__path_segment(dir, segment->head.base_offset);
     struct flv_file *file = NULL;
     flv_rc rc;
 
@@ -97,21 +104,42 @@ flv_rc flv__segment_create(struct flv_io *io,
     if (rc != FLV_OK) {
         goto out;
     }
-    rc = write_head(file, &segment->head, err);
+    rc = flv__segment_write_head(file, &segment->head, err);
     if (rc != FLV_OK && io->ops->unlink(io, path, NULL) != FLV_OK) {
         rc = FLV_E_IO; /* it is in the way of the next attempt */
     }
-    if (rc == FLV_OK) {
+    if (rc == FLV_OK && !next) {
         rc = make_durable(io, dir, file, err);
     }
     if (rc == FLV_OK) {
         segment->file = file;
+        segment->next = next;
         segment->indexed = true;
         file = NULL;
     }
 out:
     flv_io_close(file);
     flv_free(path);
+    return rc;
+}
+
+flv_rc flv__segment_name(struct flv_io *io,
+                         const char *dir,
+                         const struct flv__segment *segment,
+                         struct flv_err *err)
+{
+    char *from = flv__path_next(dir, segment->head.base_offset);
+    char *to = flv__path_segment(dir, segment->head.base_offset);
+    flv_rc rc =
+        from == NULL || to == NULL
+            ? flv_fail(err, FLV_E_NOMEM, "no memory for a segment in %s", dir)
+            : io->ops->rename(io, from, to, err);
+
+    if (rc == FLV_OK) {
+        rc = sync_name(io, dir, err);
+    }
+    flv_free(to);
+    flv_free(from);
     return rc;
 }
 

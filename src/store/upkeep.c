@@ -14,12 +14,42 @@ static bool begin_upkeep(struct flv_log *log)
     if (job->out || log->state != FLV_LOG_OK) {
         return false;
     }
-    job->flush = log->hw < log->leo;
+    job->flush = flv_log_is_dirty(log);
     if (job->flush && log->commit.out &&
-        (log->commit.roll || log->commit.settle)) {
+        (log->commit.seal || log->commit.settle)) {
         return false;
     }
     return true;
+}
+
+/* What the sync has to cover, from hw on. */
+static void take_dirty(struct flv_log *log, struct flv_log_job *job)
+{
+    const struct flv__segment *active = flv__active(log);
+
+    job->dirty_from = log->hw_pos;
+    job->before = log->unsealed;
+    if (job->before == NULL) {
+        job->again = flv__again_from_hw(log, log->again_end);
+        return;
+    }
+    job->before->holds++;
+    job->again_before = flv__again_from_hw(log, job->before->bytes);
+    job->again = (struct flv__again){.from = 0,
+                                     .end = log->again_end,
+                                     .group = active->head.first_group,
+                                     .offset = active->head.base_offset};
+}
+
+static void drop_segments(struct flv_log_job *job)
+{
+    assert(job->segment->holds > 0);
+    job->segment->holds--;
+    if (job->before != NULL) {
+        assert(job->before->holds > 0);
+        job->before->holds--;
+        job->before = NULL;
+    }
 }
 
 static struct flv_log_job *send_upkeep(struct flv_log *log)
@@ -34,7 +64,7 @@ static struct flv_log_job *send_upkeep(struct flv_log *log)
         .next_offset = log->leo,
         .next_group = log->next_group,
     };
-    flv__log_write_again(log, job);
+    take_dirty(log, job);
     job->segment = flv__active(log);
     job->segment->holds++;
     job->out = true;
@@ -47,7 +77,7 @@ static struct flv_log_job *send_upkeep(struct flv_log *log)
 
 struct flv_log_job *flv_log_sync_job(struct flv_log *log)
 {
-    if (log->hw == log->leo || !begin_upkeep(log)) {
+    if (!flv_log_is_dirty(log) || !begin_upkeep(log)) {
         return NULL;
     }
     log->upkeep.keep = false;
@@ -150,7 +180,7 @@ struct flv_log_job *flv_log_upkeep_job(struct flv_log *log)
         !take_trimmed(log, job)) {
         /* Without memory it is tried again after the next event. */
         flv_buf_deinit(&job->checkpoint);
-        job->segment->holds--;
+        drop_segments(job);
         job->out = false;
         return NULL;
     }
@@ -164,20 +194,34 @@ struct flv_log_job *flv_log_upkeep_job(struct flv_log *log)
     return job;
 }
 
+/* All up to job->at is on disk. (A roll that synced may have been faster.) */
+static void flushed(struct flv_log *log, const struct flv_log_job *job)
+{
+    if (job->before != NULL) {
+        assert(job->before == log->unsealed);
+        log->unsealed->holds--;
+        log->unsealed = NULL;
+        job->segment->next = false;
+    } else if (job->at.next_offset <= log->hw) {
+        return;
+    }
+    flv__log_wrote_again(log);
+    log->hw = job->at.next_offset;
+    log->hw_base = job->at.segment_base;
+    log->hw_pos = job->at.pos;
+    log->synced = job->at.next_group - 1;
+}
+
 flv_rc flv__upkeep_finish(struct flv_log *log,
                           struct flv_log_job *job,
                           struct flv_err *err)
 {
     if (job->outcome == FLV__FAILED) {
         flv__log_poison(log, &job->err);
-    } else if (job->outcome == FLV__DONE && job->flush &&
-               job->at.next_offset > log->hw) {
-        flv__log_wrote_again(log);
-        log->hw = job->at.next_offset;
-        log->hw_base = job->at.segment_base;
-        log->hw_pos = job->at.pos;
-        log->synced = job->at.next_group - 1;
+    } else if (job->outcome == FLV__DONE && job->flush) {
+        flushed(log, job);
     }
+    drop_segments(job);
     if (job->kept) {
         log->last_kept = job->at;
     }
@@ -209,7 +253,8 @@ uint32_t flv_log_trim(struct flv_log *log, int64_t upto)
     if (log->state != FLV_LOG_OK) {
         return 0;
     }
-    while (n + 1 < log->segment_count && log->segments[n]->end_offset <= upto &&
+    while (n + 1 < log->segment_count && log->segments[n] != log->unsealed &&
+           log->segments[n]->end_offset <= upto &&
            log->segments[n]->end_offset <= log->hw) {
         n++;
     }

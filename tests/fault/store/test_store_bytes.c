@@ -21,6 +21,14 @@ struct batch {
     uint8_t bytes[BATCH_MAX];
 };
 
+/* How it was left. */
+enum end {
+    CLOSED,
+    KILLED,
+    UNSEALED, /* killed, and of a page-cache topic, between a roll and the sync
+                 that makes up for it */
+};
+
 /* What was written, and the disk that holds it. */
 struct fixture {
     struct sim disk;
@@ -34,6 +42,8 @@ struct tally {
     unsigned notes; /* of the last check */
 };
 
+static enum flv_durability durability;
+
 static struct flv_log_conf conf_of(struct sim *disk)
 {
     return (struct flv_log_conf){
@@ -41,6 +51,7 @@ static struct flv_log_conf conf_of(struct sim *disk)
         .dir = DIR_NAME,
         .create = true,
         .log_id = 0xfeedbeef12345678,
+        .durability = durability,
         .segment_bytes = 1500,
         .batch_bytes_max = BATCH_MAX,
         .index_interval = 64,
@@ -97,22 +108,44 @@ static void append(struct fixture *f, struct flv_log *log, unsigned i)
     assert_int_equal(rc, FLV_OK);
     b->base = req.base_offset;
     b->next = req.base_offset + req.records;
-    run_job(flv_log_upkeep_job(log));
 }
 
-/* Several segments; closed or as a killed process leaves it. */
-static void build(struct fixture *f, bool closed)
+static bool has_next(struct sim *disk)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = sim_name(disk, DIR_NAME, i)) != NULL; i++) {
+        if (strstr(name, ".next") != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Several segments. */
+static void build(struct fixture *f, enum end end)
 {
     struct flv_log *log;
+    unsigned i = 0;
 
     memset(f, 0, sizeof(*f));
+    durability = end == UNSEALED ? FLV_DURABLE_PAGE_CACHE : FLV_DURABLE_DISK;
     sim_init(&f->disk, 5);
     log = must_open(&f->disk);
-    for (unsigned i = 0; i < 24; i++) {
-        append(f, log, i);
+    while (i < 24) {
+        append(f, log, i++);
+        run_job(flv_log_upkeep_job(log));
     }
-    f->kept = closed;
-    if (closed) {
+    if (end == UNSEALED) {
+        run_job(flv_log_sync_job(log));
+        while (!has_next(&f->disk)) {
+            append(f, log, i++);
+        }
+        append(f, log, i++);
+        append(f, log, i++);
+    }
+    f->kept = end == CLOSED;
+    if (end == CLOSED) {
         assert_int_equal(flv_log_close(log, NULL), FLV_OK);
     } else {
         flv_log_abandon(log);
@@ -206,12 +239,12 @@ append_and_reopen(struct fixture *f, struct sim *disk, struct flv_log *log)
 
         memcpy(other.batches, f->batches, sizeof(other.batches));
         other.count = f->count;
-        append(&other, log, 40);
+        append(&other, log, 60);
         assert_int_equal(flv_log_close(log, NULL), FLV_OK);
         log = must_open(disk);
         (void)read_through(&other, log, &end);
     } else {
-        append(f, log, 40);
+        append(f, log, 60);
         assert_int_equal(flv_log_close(log, NULL), FLV_OK);
         log = must_open(disk);
         (void)read_through(f, log, &end);
@@ -322,7 +355,7 @@ static void every_flipped_byte_of_a_closed_log_is_noticed(void **state)
     static struct fixture f;
 
     (void)state;
-    build(&f, true);
+    build(&f, CLOSED);
     flip_every_byte(&f, "flipped, closed");
     sim_deinit(&f.disk);
 }
@@ -332,8 +365,18 @@ static void every_flipped_byte_of_a_killed_log_is_noticed(void **state)
     static struct fixture f;
 
     (void)state;
-    build(&f, false);
+    build(&f, KILLED);
     flip_every_byte(&f, "flipped, killed");
+    sim_deinit(&f.disk);
+}
+
+static void every_flipped_byte_of_an_unsealed_log_is_noticed(void **state)
+{
+    static struct fixture f;
+
+    (void)state;
+    build(&f, UNSEALED);
+    flip_every_byte(&f, "flipped, unsealed");
     sim_deinit(&f.disk);
 }
 
@@ -375,7 +418,7 @@ static void every_cut_of_a_closed_log_is_noticed(void **state)
     static struct fixture f;
 
     (void)state;
-    build(&f, true);
+    build(&f, CLOSED);
     cut_every_file(&f, "cut, closed");
     sim_deinit(&f.disk);
 }
@@ -385,8 +428,19 @@ static void every_cut_of_a_killed_log_gives_a_prefix_or_an_error(void **state)
     static struct fixture f;
 
     (void)state;
-    build(&f, false);
+    build(&f, KILLED);
     cut_every_file(&f, "cut, killed");
+    sim_deinit(&f.disk);
+}
+
+static void
+every_cut_of_an_unsealed_log_gives_a_prefix_or_an_error(void **state)
+{
+    static struct fixture f;
+
+    (void)state;
+    build(&f, UNSEALED);
+    cut_every_file(&f, "cut, unsealed");
     sim_deinit(&f.disk);
 }
 
@@ -400,7 +454,7 @@ bytes_that_change_under_an_open_log_are_never_delivered(void **state)
     const char *name;
 
     (void)state;
-    build(&f, true);
+    build(&f, CLOSED);
     log = must_open(&f.disk);
     for (size_t i = 0; (name = sim_name(&f.disk, DIR_NAME, i)) != NULL; i++) {
         char path[128];
@@ -430,8 +484,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_flipped_byte_of_a_closed_log_is_noticed),
         cmocka_unit_test(every_flipped_byte_of_a_killed_log_is_noticed),
+        cmocka_unit_test(every_flipped_byte_of_an_unsealed_log_is_noticed),
         cmocka_unit_test(every_cut_of_a_closed_log_is_noticed),
         cmocka_unit_test(every_cut_of_a_killed_log_gives_a_prefix_or_an_error),
+        cmocka_unit_test(
+            every_cut_of_an_unsealed_log_gives_a_prefix_or_an_error),
         cmocka_unit_test(
             bytes_that_change_under_an_open_log_are_never_delivered),
     };

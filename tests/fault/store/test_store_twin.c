@@ -12,13 +12,15 @@
 
 static void print_stats(const struct twin_stats *s)
 {
-    printf(
-        "# %" PRIu64 " lives, %" PRIu64 " batches, %" PRIu64 " reads, %" PRIu64
-        " power cuts, %" PRIu64 " kills, %" PRIu64 " faults met, %" PRIu64
-        " torn tails (%" PRIu64 " zeros), %" PRIu64 " rolls, %" PRIu64
-        " trims, %" PRIu64 " deletions, %" PRIu64 " repetitions\n",
-        s->lives, s->appended, s->reads, s->power_cuts, s->kills, s->faults_met,
-        s->torn, s->zeros, s->rolls, s->trims, s->deletions, s->repeats);
+    printf("# %" PRIu64 " lives, %" PRIu64 " batches, %" PRIu64
+           " reads, %" PRIu64 " power cuts, %" PRIu64 " kills, %" PRIu64
+           " faults met, %" PRIu64 " torn tails (%" PRIu64 " zeros, %" PRIu64
+           " with a segment behind), %" PRIu64 " rolls (%" PRIu64
+           " sealed later), %" PRIu64 " trims, %" PRIu64 " deletions, %" PRIu64
+           " repetitions\n",
+           s->lives, s->appended, s->reads, s->power_cuts, s->kills,
+           s->faults_met, s->torn, s->zeros, s->dropped, s->rolls,
+           s->late_seals, s->trims, s->deletions, s->repeats);
 }
 
 /* One worker's share. Seeds are printed before they can bring it down. */
@@ -40,7 +42,8 @@ static int work(uint64_t first, uint64_t end)
     /* Everything has happened that this test is there for. */
     if (end - first >= 1000 &&
         (stats.torn == 0 || stats.zeros == 0 || stats.rolls == 0 ||
-         stats.trims == 0 || stats.deletions == 0 || stats.repeats == 0)) {
+         stats.late_seals == 0 || stats.dropped == 0 || stats.trims == 0 ||
+         stats.deletions == 0 || stats.repeats == 0)) {
         printf("# the runs did not meet everything\n");
         return 1;
     }

@@ -449,6 +449,7 @@ static void step_commit(struct twin *t)
             return;
         }
         t->stats->rolls += t->commit->roll;
+        t->stats->late_seals += t->commit->roll && !t->commit->seal;
         for (struct flv_append *a = t->commit->group.head; a != NULL;
              a = a->next) {
             ((struct sent *)a->user)->in_job = true;
@@ -534,7 +535,9 @@ static void step_retain(struct twin *t)
                    t->model.at[i].base);
         }
     }
-    if (keep.bytes > 0 && info.state == FLV_LOG_OK && info.segments > 1 &&
+    /* What is not synced is not removed. */
+    if (keep.bytes > 0 && info.state == FLV_LOG_OK &&
+        info.segments > (t->log->unsealed != NULL ? 2 : 1) &&
         info.size_bytes > keep.bytes) {
         broken(t, "%" PRIu64 " bytes are left, not %" PRIu64, info.size_bytes,
                keep.bytes);
@@ -812,6 +815,7 @@ static void see_note(void *user, const struct flv_log_note *note)
         return;
     }
     snprintf(f->path, sizeof(f->path), "%s", note->file);
+    t->stats->dropped += strstr(f->path, "-0000000000-") != NULL;
     bytes = sim_bytes(&t->sim, f->path, &f->len);
     if (strstr(f->path, FLV__ENDING_TORN) == NULL) { /* zeros: only cut off */
         t->stats->zeros++;

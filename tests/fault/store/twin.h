@@ -19,6 +19,8 @@
 struct twin_stats {
     uint64_t lives, appended, reads, power_cuts, kills, faults_met, torn;
     uint64_t zeros, rolls, trims, deletions, repeats;
+    uint64_t late_seals; /* rolls that left the old segment to a sync */
+    uint64_t dropped;    /* segments behind a torn one */
     uint64_t syncs[FLV_SYNC_COUNT];
 };
 

@@ -323,7 +323,7 @@ static void a_page_cache_log_tells_after_the_write(void **state)
     assert_int_equal(flv_log_leo(w->log), 1);
     assert_int_equal(flv_log_hw(w->log), 0);
     flv_log_stat(w->log, &info);
-    assert_true(info.dirty);
+    assert_true(flv_log_is_dirty(w->log));
     assert_int_equal(read_once(w->log, &rd), FLV_E_CLOSED);
     rd = (struct flv_log_read){.offset = 0};
     assert_int_equal(read_once(w->log, &rd), FLV_OK);
