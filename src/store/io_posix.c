@@ -12,6 +12,9 @@
 #include "store/io.h"
 
 #define IOV_MANY 1024 /* Linux takes no more in one call */
+/* Of what is written out, in flight at once: twice so much. A disk of 300 MB/s
+ * has it done in 30 ms. */
+#define WRITE_OUT_BYTES (4 << 20)
 
 struct posix_file {
     struct flv_file base;
@@ -184,6 +187,41 @@ posix_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
                : fail(err, errno, "sync", of(file)->path);
 }
 
+/* The next piece is begun before the last one is waited for: a disk that has
+ * nothing to do is no use to anybody. */
+static int write_pieces(int fd, off_t pos, off_t end)
+{
+    const off_t piece = WRITE_OUT_BYTES;
+    int rc = sync_file_range(fd, pos, piece, SYNC_FILE_RANGE_WRITE);
+
+    for (; rc == 0 && pos < end; pos += piece) {
+        if (pos + piece < end) {
+            rc = sync_file_range(fd, pos + piece, piece, SYNC_FILE_RANGE_WRITE);
+        }
+        if (rc == 0) {
+            rc = sync_file_range(fd, pos, piece, SYNC_FILE_RANGE_WAIT_BEFORE);
+        }
+    }
+    return rc;
+}
+
+static flv_rc posix_write_out(struct flv_file *file,
+                              uint64_t pos,
+                              uint64_t len,
+                              struct flv_err *err)
+{
+    int fd = of(file)->fd;
+
+    if (len <= WRITE_OUT_BYTES ||
+        write_pieces(fd, (off_t)pos, (off_t)(pos + len)) == 0) {
+        return FLV_OK;
+    }
+    /* There are systems that cannot do it; the sync writes all the same. */
+    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE
+               ? FLV_OK
+               : fail(err, errno, "sync", of(file)->path);
+}
+
 static flv_rc posix_sync_dir(struct flv_io *io,
                              const char *path,
                              enum flv_sync site,
@@ -300,6 +338,7 @@ struct flv_io *flv_io_posix(void)
         .rmdir = posix_rmdir,
         .list = posix_list,
         .space = posix_space,
+        .write_out = posix_write_out,
         .forget = posix_forget,
     };
     static struct flv_io io = {.ops = &ops};

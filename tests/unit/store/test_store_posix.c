@@ -212,6 +212,32 @@ static void expect_lost(const struct flv_log_conf *conf, uint64_t bytes)
 #define SMALL (64 + BATCH_HEAD + 300)
 #define LARGE (64 + BATCH_HEAD + 17000)
 
+/* More than a piece at once, with the end of a segment among it. */
+static void much_that_was_written_is_synced_in_pieces(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log_report report;
+    struct flv_log *log;
+
+    (void)state;
+    conf.durability = FLV_DURABLE_PAGE_CACHE;
+    conf.segment_bytes = 14 << 20;
+    log = open_log(&conf, NULL);
+    for (int i = 0; i < 25; i++) {
+        assert_int_equal(append_plain(log, 1 << 20), i);
+    }
+    assert_int_equal(flv_log_hw(log), 0);
+    assert_int_equal(run_job(flv_log_sync_job(log)), FLV_OK);
+    assert_int_equal(flv_log_hw(log), 25);
+    assert_int_equal(size_of(FIRST), 64 + 13 * (64 + BATCH_HEAD + (1 << 20)));
+    flv_log_abandon(log);
+    log = open_log(&conf, &report);
+    assert_int_equal(report.segments, 2);
+    assert_int_equal(report.next_offset, 25);
+    assert_int_equal(report.torn_bytes, 0);
+    flv_log_abandon(log);
+}
+
 static void zeros_that_are_not_room_are_told(void **state)
 {
     struct flv_log_conf conf = real_conf();
@@ -484,6 +510,7 @@ int main(void)
         TEST(a_cut_tail_is_set_aside),
         TEST(small_groups_are_written_into_room),
         TEST(large_groups_and_page_cache_topics_get_no_room),
+        TEST(much_that_was_written_is_synced_in_pieces),
         TEST(zeros_that_are_not_room_are_told),
         TEST(cutting_room_off_does_not_make_a_segment_younger),
         TEST(a_directory_that_cannot_be_written_is_an_error),
