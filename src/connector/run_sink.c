@@ -14,7 +14,7 @@
 #define TARGET "sink"
 /* How often it is looked whether the topic got more partitions. */
 #define LOOK_MS 5000
-/* A position that could not be kept is tried again. */
+/* What the cluster could not answer is asked again. */
 #define AGAIN_MS 500
 #define PARTITIONS_MAX 10000u
 #define FETCH_BYTES_MIN ((size_t)64 * 1024)
@@ -58,7 +58,9 @@ struct flv__reading {
     struct flv_sink_ask ask;
     struct flv_sink_position *starts; /* owned; being kept by the sink */
     struct flv_timer look;
-    uint32_t troubled; /* parts */
+    struct flv_timer ask_again; /* for positions */
+    uint32_t troubled;          /* parts, and the question for positions */
+    bool ask_troubled;
     bool looking, known, sink_done, has_positions;
     bool look_again; /* something became suspect while it was looked */
     uint32_t open;   /* readers that are still to be closed */
@@ -86,6 +88,21 @@ static void fail(struct flv__reading *g, const struct flv_err *err)
 static bool keeps_positions(const struct flv__reading *g)
 {
     return g->run->setup->type->sink->keeps_positions;
+}
+
+/* One of those that g->troubled counts waits for the cluster; err NULL: it
+ * does not any more. Told are the first one and the last. */
+static void
+set_troubled(struct flv__reading *g, bool *troubled, const struct flv_err *err)
+{
+    if (over(g) || *troubled == (err != NULL)) {
+        return;
+    }
+    *troubled = err != NULL;
+    g->troubled += *troubled ? 1 : UINT32_MAX;
+    if (g->troubled == (*troubled ? 1u : 0u)) {
+        flv__run_trouble(g->run, flv__run_topic(g->run), err);
+    }
 }
 
 /* --- positions, while it runs ----------------------------------------------
@@ -360,15 +377,7 @@ static void on_ended(void *user, const struct flv_err *err)
 static void on_trouble(void *user, const struct flv_err *err)
 {
     struct part *p = user;
-    struct flv__reading *g = p->reading;
-    if (over(g) || p->troubled == (err != NULL)) {
-        return;
-    }
-    p->troubled = err != NULL;
-    g->troubled += p->troubled ? 1 : UINT32_MAX;
-    if (g->troubled == (p->troubled ? 1u : 0u)) {
-        flv__run_trouble(g->run, flv__run_topic(g->run), err);
-    }
+    set_troubled(p->reading, &p->troubled, err);
 }
 
 static void open_reader(struct flv__reading *g, struct part *p)
@@ -474,14 +483,22 @@ static void on_offsets(void *user,
                        size_t count)
 {
     struct flv__reading *g = user;
+    struct flv_err why = {0};
     if (over(g)) {
         return;
     }
-    if (err != NULL) {
-        const struct flv_err said = flv__run_of_cluster(g->run, err);
-        fail(g, &said);
+    if (err != NULL && may_pass(err)) {
+        set_troubled(g, &g->ask_troubled, err);
+        if (flv_timer_start(&g->ask_again, AGAIN_MS, 0, &why) != FLV_OK) {
+            fail(g, &why);
+        }
         return;
     }
+    if (err != NULL) {
+        fail(g, err);
+        return;
+    }
+    set_troubled(g, &g->ask_troubled, NULL);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(offsets[i].topic, flv__run_topic(g->run)) == 0 &&
             offsets[i].offset >= -1) {
@@ -489,6 +506,23 @@ static void on_offsets(void *user,
         }
     }
     open_readers(g);
+}
+
+static void ask_cluster(struct flv__reading *g)
+{
+    struct flv_err err = {0};
+    if (flv_stream_positions(g->run->stream, g->consumer, on_offsets, g,
+                             &err) != FLV_OK) {
+        on_offsets(g, &err, NULL, 0);
+    }
+}
+
+static void on_ask_again(struct flv_timer *t)
+{
+    struct flv__reading *g = FLV_OWNER_OF(t, struct flv__reading, ask_again);
+    if (!over(g)) {
+        ask_cluster(g);
+    }
 }
 
 /* --- the topic
@@ -551,15 +585,12 @@ add_parts(struct flv__reading *g, uint32_t count, struct flv_err *err)
 static void ask(struct flv__reading *g, uint32_t count)
 {
     struct flv_err err = {0};
-    flv_rc rc = add_parts(g, count, &err);
-    if (rc == FLV_OK && keeps_positions(g)) {
-        flv__sink_ask(g->sink, &g->ask);
-    } else if (rc == FLV_OK) {
-        rc = flv_stream_positions(g->run->stream, g->consumer, on_offsets, g,
-                                  &err);
-    }
-    if (rc != FLV_OK) {
+    if (add_parts(g, count, &err) != FLV_OK) {
         fail(g, &err);
+    } else if (keeps_positions(g)) {
+        flv__sink_ask(g->sink, &g->ask);
+    } else {
+        ask_cluster(g);
     }
 }
 
@@ -789,6 +820,7 @@ static void begin(struct flv__run *r)
                   : r->setup->has_file     ? r->setup->file.name
                                            : r->setup->type->name;
     flv_timer_init(&g->look, r->loop, on_look_time);
+    flv_timer_init(&g->ask_again, r->loop, on_ask_again);
     if (flv__start_parse(shared->start, &g->start, &err) != FLV_OK ||
         flv_timer_start(&g->look, LOOK_MS, LOOK_MS, &err) != FLV_OK) {
         flv__run_give_up(r, &err);
@@ -819,6 +851,7 @@ static void reader_closed(void *user)
 static void close_readers(struct flv__reading *g)
 {
     flv_timer_stop(&g->look);
+    flv_timer_stop(&g->ask_again);
     if (g->open == 0) {
         g->closed(g->closed_arg);
         return;
@@ -884,6 +917,7 @@ static void destroy(struct flv__run *r)
         return;
     }
     flv_timer_stop(&g->look);
+    flv_timer_stop(&g->ask_again);
     for (uint32_t i = 0; i < g->count; i++) {
         if (g->parts[i] != NULL) {
             flv_timer_stop(&g->parts[i]->again);

@@ -24,6 +24,7 @@ setup() {
 teardown() {
     [ -z "${CONNECTOR:-}" ] || kill -9 "$CONNECTOR" 2>/dev/null || true
     [ -z "${PLAIN:-}" ] || kill -9 "$PLAIN" 2>/dev/null || true
+    [ -z "${SERVER:-}" ] || kill -9 "$SERVER" 2>/dev/null || true
     [ -z "${END:-}" ] || kill -9 "$END" 2>/dev/null || true
     fluvio connector delete --all >/dev/null 2>&1 || true
     fluvio topic delete "$TOPIC" >/dev/null 2>&1 || true
@@ -350,6 +351,37 @@ os._exit(0)' "$FLV_SC_PORT" 2>/dev/null; }
     local pid=$LEAVES_PID # bash forgets it when it ends
     eval "exec ${LEAVES[1]}>&-"
     wait "$pid"
+}
+
+@test "a sink that is cut off while it asks for positions asks again" {
+    local sc spu ready cluster cuts
+    read -r sc spu < <(free_ports)
+    fluvio-server --data-dir "$HOME/cuts" --sc-port "$sc" --spu-port "$spu" \
+        --advertise 127.0.0.2 --log-level error >"$HOME/cuts.ready" 3>&- &
+    SERVER=$!
+    until_true 20 grep -q ready "$HOME/cuts.ready"
+    coproc CUTS { exec python3 "$ROOT/tests/e2e/cuts.py" "$spu" 2>/dev/null; }
+    cuts=$CUTS_PID
+    read -r -t 20 ready <&"${CUTS[0]}"
+    [ "$ready" = ready ]
+    cluster=127.0.0.1:$sc
+    fluvio -c "$cluster" topic create "$TOPIC"
+    endpoint
+    sink --cluster="$cluster"
+    # At the start, and where a partition comes later.
+    said 'msg=reads partition=0 offset=0'
+    fluvio -c "$cluster" topic add-partition "$TOPIC"
+    said 'msg=reads partition=1 offset=0'
+    printf '%s\n' one two | fluvio -c "$cluster" produce "$TOPIC"
+    wait_taken 2
+    [ "$(grep -c 'the cluster is away, it is tried again' "$LOG")" -ge 2 ]
+    [ "$(grep -c 'the cluster is back' "$LOG")" -ge 2 ]
+    stop_sink
+    eval "exec ${CUTS[1]}>&-"
+    wait "$cuts"
+    kill -TERM "$SERVER"
+    ends_with 0 "$SERVER"
+    SERVER=
 }
 
 @test "a topic made anew ends the sink that runs, and inherits no position" {
