@@ -424,6 +424,14 @@ static void open_modules(struct flv__run *r)
     flv__smart_open(r->smart, r->stream, on_modules, r);
 }
 
+/* There is no cluster to begin with. */
+static void give_up_cluster(struct flv__run *r, flv_rc rc, int sys)
+{
+    struct flv_err none = {0};
+    no_cluster(r, rc, sys, &none);
+    flv__run_give_up(r, &none);
+}
+
 static void on_connected(void *user, const struct flv_err *err)
 {
     struct flv__run *r = user;
@@ -434,9 +442,7 @@ static void on_connected(void *user, const struct flv_err *err)
     if (err == NULL) {
         open_modules(r);
     } else if (flv_rc_class(err->rc) == FLV_CLASS_RETRY) {
-        struct flv_err none = {0};
-        no_cluster(r, err->rc, err->sys, &none);
-        flv__run_give_up(r, &none);
+        give_up_cluster(r, err->rc, err->sys);
     } else {
         flv__run_give_up(r, err);
     }
@@ -446,9 +452,7 @@ static void on_connect_limit(struct flv_timer *timer)
 {
     struct flv__run *r = FLV_OWNER_OF(timer, struct flv__run, connect_limit);
     if (r->phase == PHASE_CONNECTING) {
-        struct flv_err none = {0};
-        no_cluster(r, FLV_E_TIMEOUT, 0, &none);
-        flv__run_give_up(r, &none);
+        give_up_cluster(r, FLV_E_TIMEOUT, 0);
     }
 }
 
