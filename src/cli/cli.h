@@ -48,6 +48,10 @@ struct cli {
     struct flv_loop *loop;           /* owned; NULL before cli_connect() */
     struct flv_client *client;       /* owned; NULL before cli_connect() */
     char *address;                   /* owned; of the SC */
+    /* Set before cli_connect() by what runs until it is ended: a line on stderr
+     * when the cluster is lost, and one when it is back. */
+    bool tells_link;
+    bool connected, lost; /* as told */
     /* A thread or a lookup may still be at work: leave without tidying up. */
     bool leave;
 };

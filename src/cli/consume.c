@@ -771,6 +771,7 @@ static int consume_run(struct flv_args *args, void *ctx)
         cli_smart_deinit(&k->smart);
         return cli_usage(k->cli, "%s", err.text);
     }
+    k->cli->tells_link = !k->screen; /* it would be written into the table */
     rc = rc == FLV_OK ? cli_connect(k->cli, &err) : rc;
     rc = rc == FLV_OK ? load_format(k, &err) : rc;
     rc = rc == FLV_OK ? open_all(k, &err) : rc;

@@ -188,6 +188,22 @@ connect_client(struct cli *c, struct connecting *k, struct flv_err *err)
     return rc;
 }
 
+/* A loss is told, the attempts to mend it that fail are not. */
+static void link_changed(void *user, const struct flv_err *err)
+{
+    struct cli *c = user;
+    if (!c->connected || c->lost == (err != NULL)) {
+        return;
+    }
+    c->lost = err != NULL;
+    if (c->lost) {
+        cli_say(stderr, "the cluster is lost; it is tried again: %s",
+                err->text);
+    } else {
+        cli_say(stderr, "the cluster at %s is there again", c->address);
+    }
+}
+
 static flv_rc open_client(struct cli *c,
                           const struct flv_profile *target,
                           struct flv_err *err)
@@ -202,6 +218,8 @@ static flv_rc open_client(struct cli *c,
         conf.client_id = id != NULL && id[0] != '\0' ? id : "FLUVIO_CLI";
     }
     conf.connect_timeout_ms = CLI_CONNECT_STEP_MS;
+    conf.link = c->tells_link ? link_changed : NULL;
+    conf.user = c;
     flv_free(c->address);
     c->address = flv_strdup(target->endpoint);
     if (c->address == NULL) {
@@ -227,6 +245,7 @@ flv_rc cli_connect_to(struct cli *c,
     struct flv_err why = {0};
     rc = connect_client(c, &connecting, &why);
     if (rc == FLV_OK) {
+        c->connected = true;
         return FLV_OK;
     }
     if (rc == FLV_E_PROTOCOL || rc == FLV_E_LIMIT || rc == FLV_E_CORRUPT) {

@@ -647,6 +647,7 @@ static int watch_run(struct flv_args *args, void *ctx)
     struct flv_smartmodule_watch *watch = NULL;
     struct flv_err err = {0};
     (void)args;
+    w.cli->tells_link = true;
     flv_rc rc = cli_connect(w.cli, &err);
     if (rc != FLV_OK) {
         return cli_fail(&err);

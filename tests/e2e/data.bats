@@ -336,7 +336,10 @@ os.execvp(sys.argv[1], sys.argv[1:])' \
     fluvio consume "$TOPIC" -B -d >"$HOME/out"
     cmp "$HOME/in" "$HOME/out"
     until_true 30 has_lines "$HOME/live" 150000
+    until_true 20 has_lines "$HOME/live.err" 2
     kill "$consumer"
     ends_with 0 "$consumer"
     cmp "$HOME/in" "$HOME/live"
+    [[ $(sed -n 1p "$HOME/live.err") == "the cluster is lost; it is tried again: $(address): "* ]]
+    [ "$(sed -n 2p "$HOME/live.err")" = "the cluster at $(address) is there again" ]
 }

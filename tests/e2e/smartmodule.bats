@@ -111,6 +111,26 @@ py() {
     [ "$(sed -n 4p watch.log)" = 'smartmodule "two" deleted' ]
 }
 
+@test "watch says that the cluster is lost, and that it is back" {
+    cd "$HOME"
+    fluvio smartmodule create one --wasm-file filter.wasm
+    fluvio smartmodule watch >watch.log 2>watch.err &
+    local pid=$!
+    until_true 10 has_lines watch.log 1
+    server_kill
+    until_true 10 has_lines watch.err 1
+    # The loss is told, not each attempt to mend it.
+    fluvio cluster resume >/dev/null || fluvio cluster start >/dev/null
+    until_true 20 has_lines watch.err 2
+    until_true 10 has_lines watch.log 2
+    kill -INT $pid
+    ends_with 0 $pid
+    [ "$(wc -l <watch.err)" -eq 2 ]
+    [[ $(sed -n 1p watch.err) == "the cluster is lost; it is tried again: $(address): "* ]]
+    [ "$(sed -n 2p watch.err)" = "the cluster at $(address) is there again" ]
+    fluvio smartmodule delete one
+}
+
 @test "SmartModules survive a kill of the server" {
     cd "$HOME"
     fluvio smartmodule create kept --wasm-file filter.wasm
