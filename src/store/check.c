@@ -29,6 +29,7 @@ struct check {
     int64_t next_offset; /* -1: not known */
     uint64_t next_group;
     uint64_t log_id;
+    int64_t follower; /* base of the one to come that goes on; -1: none */
 };
 
 static void tell(struct check *c,
@@ -88,18 +89,28 @@ static flv_rc check_checkpoint(struct check *c, struct flv_err *err)
     return rc;
 }
 
-static void check_head(struct check *c,
-                       const struct flv__segment_head *head,
-                       const char *path,
-                       int64_t base)
+/* Whether it says that it follows a segment that never got a header. */
+static bool follows_headless(struct check *c,
+                             const struct flv__segment_head *head,
+                             const char *path)
 {
     for (uint32_t i = 0; head->prev_base >= 0 && i < c->names.segments.len;
          i++) {
         if (c->names.segments.at[i] == MARK(head->prev_base)) {
             tell(c, FLV_NOTE_DAMAGE, path, 0,
                  "the segment before it has no valid header");
+            return true;
         }
     }
+    return false;
+}
+
+static void check_head(struct check *c,
+                       const struct flv__segment_head *head,
+                       const char *path,
+                       int64_t base)
+{
+    (void)follows_headless(c, head, path);
     if (head->base_offset != base) {
         tell(c, FLV_NOTE_DAMAGE, path, 0, "its header names another offset");
     }
@@ -171,7 +182,7 @@ static flv_rc judge(struct check *c,
         rc = flv__scan_used_end(s, &used, err);
     }
     if (rc == FLV_OK && used == s->pos && flv__scan_beyond_room(s)) {
-        c->out.torn_bytes = s->file_bytes - s->pos;
+        c->out.torn_bytes += s->file_bytes - s->pos;
         tell(c, FLV_NOTE_TORN, s->path, s->pos, FLV__BEYOND_ROOM);
     }
     if (rc != FLV_OK || used == s->pos) {
@@ -180,7 +191,7 @@ static flv_rc judge(struct check *c,
     if (synced) {
         tell(c, FLV_NOTE_DAMAGE, s->path, s->pos, what->text);
     } else {
-        c->out.torn_bytes = used - s->pos;
+        c->out.torn_bytes += used - s->pos;
         tell(c, FLV_NOTE_TORN, s->path, s->pos, what->text);
     }
     return FLV_OK;
@@ -267,15 +278,20 @@ static flv_rc check_index(struct check *c,
     return rc;
 }
 
+static void tell_torn_roll(struct check *c, const char *path, uint64_t bytes)
+{
+    c->out.torn_bytes += bytes;
+    tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
+}
+
 /* No header: was it only being made, or is it damaged? */
 static void
 judge_head(struct check *c, uint32_t i, const char *path, uint64_t bytes)
 {
     if (bytes <= FLV__SEGMENT_HEAD &&
         !(c->have_ck && c->ck.segment_base >= c->names.segments.at[i])) {
-        c->out.torn_bytes += bytes;
         c->names.segments.at[i] = MARK(c->names.segments.at[i]);
-        tell(c, FLV_NOTE_TORN, path, 0, "a segment that was being made");
+        tell_torn_roll(c, path, bytes);
     } else {
         c->have_prev = false;
         c->next_offset = -1;
@@ -326,43 +342,28 @@ static flv_rc check_open_segment(struct check *c,
     return rc;
 }
 
-/* One that was begun before what is before it was synced: it goes on behind
- * that, or it follows what is lost. */
-static flv_rc check_open_next(struct check *c,
-                              int64_t base,
-                              struct flv_file *file,
-                              const char *path,
-                              struct flv_err *err)
-{
-    struct flv__segment_head head;
-    struct flv__scan scan;
-    uint64_t bytes = 0;
-    bool follows, synced = false;
-    flv_rc rc = file->io->ops->size(file, &bytes, err);
+/* ---- segments to come ---- */
 
-    if (rc == FLV_OK) {
-        rc = flv__scan_head(file, path, &head, err);
-    }
-    if (rc != FLV_OK && rc != FLV_E_CORRUPT) {
-        return rc;
-    }
-    follows =
-        rc == FLV_OK && head.base_offset == base && base == c->next_offset &&
-        head.log_id == c->log_id && head.first_group == c->next_group &&
-        head.prev_base == c->prev_base && head.prev_bytes == c->prev_bytes;
-    flv_err_clear(err);
-    c->out.bytes += bytes;
-    if (follows) {
-        c->out.segments++;
-        c->prev_base = base;
-        c->prev_bytes = bytes;
-        flv__scan_init(&scan, file, path, bytes, &head);
-        rc = check_groups(c, &scan, true, err);
-        flv__scan_deinit(&scan);
-        return rc;
-    }
-    rc = flv__scan_claims(file, path, bytes, c->log_id, c->next_group, &synced,
-                          err);
+static bool goes_on(const struct check *c,
+                    const struct flv__segment_head *head,
+                    int64_t base)
+{
+    return head->base_offset == base && base == c->next_offset &&
+           head->log_id == c->log_id && head->first_group == c->next_group &&
+           head->prev_base == c->prev_base && head->prev_bytes == c->prev_bytes;
+}
+
+/* It follows something else: is that known to have been synced? */
+static flv_rc judge_claims(struct check *c,
+                           struct flv_file *file,
+                           const char *path,
+                           uint64_t bytes,
+                           struct flv_err *err)
+{
+    bool synced = false;
+    flv_rc rc = flv__scan_claims(file, path, bytes, c->log_id, c->next_group,
+                                 &synced, err);
+
     if (rc == FLV_OK && synced) {
         tell(c, FLV_NOTE_DAMAGE, path, 0,
              "it says that records before it were synced, which are gone");
@@ -374,22 +375,104 @@ static flv_rc check_open_next(struct check *c,
     return rc;
 }
 
+/* One that was begun before what is before it was synced: it goes on behind
+ * that, or it follows what is lost. */
+static flv_rc judge_next(struct check *c,
+                         int64_t base,
+                         struct flv_file *file,
+                         const char *path,
+                         struct flv_err *err)
+{
+    struct flv__segment_head head;
+    uint64_t bytes = 0;
+    flv_rc rc = file->io->ops->size(file, &bytes, err);
+
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    c->out.bytes += bytes;
+    rc = flv__scan_head(file, path, &head, err);
+    if (rc != FLV_OK && rc != FLV_E_CORRUPT && rc != FLV_E_UNSUPPORTED) {
+        return rc;
+    }
+    flv_err_clear(err);
+    if (!c->have_prev) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0,
+             "the segment before it is missing or has no valid header");
+    } else if (rc == FLV_E_UNSUPPORTED) {
+        tell(c, FLV_NOTE_DAMAGE, path, 0, "it has a newer format");
+    } else if (rc == FLV_E_CORRUPT && bytes <= FLV__SEGMENT_HEAD) {
+        tell_torn_roll(c, path, bytes);
+    } else if (rc == FLV_OK && head.log_id == c->log_id &&
+               follows_headless(c, &head, path)) {
+        return FLV_OK;
+    } else if (rc == FLV_OK && goes_on(c, &head, base)) {
+        c->follower = base;
+    } else {
+        return judge_claims(c, file, path, bytes, err);
+    }
+    return FLV_OK;
+}
+
+static flv_rc check_follower(struct check *c,
+                             int64_t base,
+                             struct flv_file *file,
+                             const char *path,
+                             struct flv_err *err)
+{
+    struct flv__segment_head head;
+    struct flv__scan scan;
+    uint64_t bytes = 0;
+    flv_rc rc = file->io->ops->size(file, &bytes, err);
+
+    if (rc == FLV_OK) {
+        rc = flv__scan_head(file, path, &head, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    c->out.segments++;
+    c->prev_base = base;
+    flv__scan_init(&scan, file, path, bytes, &head);
+    rc = check_groups(c, &scan, true, err);
+    flv__scan_deinit(&scan);
+    return rc;
+}
+
+typedef flv_rc (*next_fn)(struct check *c,
+                          int64_t base,
+                          struct flv_file *file,
+                          const char *path,
+                          struct flv_err *err);
+
+static flv_rc
+with_next(struct check *c, int64_t base, next_fn fn, struct flv_err *err)
+{
+    struct flv_file *file = NULL;
+    char *path = flv__path_next(c->dir, base);
+    flv_rc rc = path == NULL
+                    ? no_memory(c, err)
+                    : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+
+    if (rc == FLV_OK) {
+        rc = fn(c, base, file, path, err);
+    }
+    flv_io_close(file);
+    flv_free(path);
+    return rc;
+}
+
+/* The one that goes on last: the others are seen from where the last segment
+ * ends. */
 static flv_rc check_nexts(struct check *c, struct flv_err *err)
 {
     flv_rc rc = FLV_OK;
 
     for (uint32_t i = 0; rc == FLV_OK && i < c->names.nexts.len; i++) {
-        struct flv_file *file = NULL;
-        char *path = flv__path_next(c->dir, c->names.nexts.at[i]);
-
-        rc = path == NULL
-                 ? no_memory(c, err)
-                 : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
-        if (rc == FLV_OK) {
-            rc = check_open_next(c, c->names.nexts.at[i], file, path, err);
-        }
-        flv_io_close(file);
-        flv_free(path);
+        rc = with_next(c, c->names.nexts.at[i], judge_next, err);
+    }
+    if (rc == FLV_OK && c->follower >= 0) {
+        rc = with_next(c, c->follower, check_follower, err);
     }
     return rc;
 }
@@ -470,6 +553,7 @@ flv_rc flv_log_check(struct flv_io *io,
         .fn = note,
         .user = user,
         .next_offset = -1,
+        .follower = -1,
     };
     flv_rc rc = flv__names_list(c.io, dir, &c.names, err);
 

@@ -261,6 +261,7 @@ struct flv_log_read {
     struct flv_log *log;
     void *segment;
     struct flv_file *file;   /* borrowed from the segment or `cold` */
+    const char *ending;      /* static; of the file's name */
     struct flv__cold *cold;  /* owned: an old segment opened by run */
     uint64_t pos, limit_pos; /* where to look, and how far */
     int64_t pos_offset;      /* of the batch at pos; -1: a group begins */
@@ -306,7 +307,7 @@ struct flv_log_scrub {
     uint64_t pos, limit_pos;
     int64_t next_offset;
     uint64_t next_group;
-    bool begun, skip, newest;
+    bool begun, skip, newest, next;
 };
 
 /* Loop. Holds the segment for one step. False: the walk is at the end, and

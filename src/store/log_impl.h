@@ -193,6 +193,12 @@ static inline struct flv__again flv__again_from_hw(const struct flv_log *log,
                                                      .offset = log->hw};
 }
 
+/* Of the name of its file. */
+static inline const char *flv__segment_ending(const struct flv__segment *s)
+{
+    return s->next ? FLV__ENDING_NEXT : FLV__ENDING_SEGMENT;
+}
+
 /* log.c */
 void flv__log_free(struct flv_log *log);
 /* Takes no more appends until it is opened again. */

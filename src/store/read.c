@@ -92,6 +92,7 @@ flv_rc flv_log_read_prepare(struct flv_log *log,
     rd->segment = segment;
     rd->segment_base = segment->head.base_offset;
     rd->file = segment->file;
+    rd->ending = flv__segment_ending(segment);
     rd->limit_pos = segment->bytes;
     if (rd->isolation == FLV_READ_COMMITTED &&
         segment->head.base_offset == log->hw_base) {
@@ -159,10 +160,11 @@ corrupt(const struct walk *w, const char *what, struct flv_err *err)
 {
     const struct flv__segment *s = w->rd->segment;
 
-    return flv_fail(
-        err, FLV_E_CORRUPT,
-        "%s/%020" PRId64 ".log at byte %" PRIu64 " (offset %" PRId64 "): %s",
-        w->rd->log->dir, s->head.base_offset, w->at, w->expect, what);
+    return flv_fail(err, FLV_E_CORRUPT,
+                    "%s/%020" PRId64 "%s at byte %" PRIu64 " (offset %" PRId64
+                    "): %s",
+                    w->rd->log->dir, s->head.base_offset, w->rd->ending, w->at,
+                    w->expect, what);
 }
 
 /* Fills buf behind what is delivered already with what begins at w->at. */

@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "store/recovery.h"
 
+#define NO_HEADER "it has no valid header"
+
 flv_rc flv__recovery_no_memory(const struct flv__recovery *r,
                                struct flv_err *err)
 {
@@ -215,11 +217,12 @@ is_torn_roll(const struct flv__recovery *r, uint32_t i, uint64_t bytes)
            !(r->report->checkpoint_bad && i == 0);
 }
 
-static bool is_marked(const struct flv__recovery *r, int64_t base)
+bool flv__recovery_headless(struct flv__recovery *r, int64_t base)
 {
     for (uint32_t i = r->leftovers; base >= 0 && i < r->names.segments.len;
          i++) {
         if (r->names.segments.at[i] == FLV__MARK(base)) {
+            damage_at_base(r, base, NO_HEADER);
             return true;
         }
     }
@@ -243,8 +246,7 @@ static bool continues(struct flv__recovery *r,
         damage_at_base(r, base, "it belongs to another log");
         return false;
     }
-    if (is_marked(r, head->prev_base)) {
-        damage_at_base(r, head->prev_base, "it has no valid header");
+    if (flv__recovery_headless(r, head->prev_base)) {
         return false;
     }
     if (prev == NULL && r->have_ck && base != r->ck.start_offset) {
@@ -288,8 +290,7 @@ static flv_rc take_segment(struct flv__recovery *r,
             r->torn_rolls = true;
             r->names.segments.at[i] = FLV__MARK(r->names.segments.at[i]);
         } else {
-            damage_at_base(r, r->names.segments.at[i],
-                           "it has no valid header");
+            damage_at_base(r, r->names.segments.at[i], NO_HEADER);
         }
         return FLV_OK;
     }
@@ -702,6 +703,11 @@ static flv_rc examine(struct flv__recovery *r, struct flv_err *err)
         return rc;
     }
     check_against_checkpoint(r, &from);
+    /* There is a segment to come only behind one that is there for good. */
+    if (!r->damaged && log->segment_count == 0 && r->names.nexts.len > 0) {
+        damage_at_base(r, FLV__MARK(r->names.segments.at[r->leftovers]),
+                       NO_HEADER);
+    }
     if (!r->damaged && log->segment_count == 0) {
         assert(r->torn_rolls);
         rc = r->conf->create ? flv__repair_torn_rolls(r, err) : FLV_OK;
@@ -790,7 +796,8 @@ flv_rc flv__recover(struct flv_log *log,
     }
     if (rc == FLV_OK && r.leftovers < r.names.segments.len) {
         rc = examine(&r, err);
-    } else if (rc == FLV_OK && (r.have_ck || report->checkpoint_bad)) {
+    } else if (rc == FLV_OK &&
+               (r.have_ck || report->checkpoint_bad || r.names.nexts.len > 0)) {
         (void)!flv_fail(&r.why, FLV_E_CORRUPT, "%s: all segments are missing",
                         log->dir);
         r.damaged = true;

@@ -32,7 +32,7 @@ struct flv__recovery {
     bool have_ck;
     /* the scan */
     struct flv__segment *scanned; /* borrowed; the one being scanned */
-    bool torn_rolls;              /* files that never got a header, marked */
+    bool torn_rolls;              /* segments that never got a header, marked */
     bool damaged;
     uint32_t damaged_at;   /* segment to read up to its damage, ... */
     bool none_readable;    /* ... if it can be read at all */
@@ -44,7 +44,8 @@ struct flv__recovery {
     struct flv_err why;
 };
 
-/* Torn rolls are marked in names.segments. */
+/* Files that never got a header are marked in names.segments and names.nexts:
+ * there is nothing in them, and they are removed. */
 #define FLV__MARK(base) (-1 - (base))
 
 /* recover.c */
@@ -68,6 +69,9 @@ FLV_CHECKED flv_rc flv__recovery_add(struct flv__recovery *r,
                                      const struct flv__segment_head *head,
                                      struct flv__segment **out,
                                      struct flv_err *err);
+/* Whether the segment `base`, which another says that it follows, is such a
+ * file: then it had a header once, and it is damage. */
+bool flv__recovery_headless(struct flv__recovery *r, int64_t base);
 /* Reads the newest segment, of which `path` goes on being borrowed by
  * r->tail: the log ends where that does, or r->damaged is set. Groups up to
  * `synced` are known to be. */

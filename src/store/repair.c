@@ -17,8 +17,8 @@ static flv_rc changed(const struct flv__recovery *r,
                       struct flv_err *err)
 {
     return flv_fail(err, FLV_E_IO,
-                    "%s/%020" PRId64 ".log changed while it was read",
-                    r->log->dir, s->head.base_offset);
+                    "%s/%020" PRId64 "%s changed while it was read",
+                    r->log->dir, s->head.base_offset, flv__segment_ending(s));
 }
 
 static flv_rc create_torn(const struct flv__recovery *r,
@@ -167,9 +167,22 @@ static void remove_leftovers(const struct flv__recovery *r)
     unlink_quietly(r, flv__path_join(r->log->dir, FLV__NAME_CHECKPOINT_TMP));
 }
 
-/* They hold nothing; the segment before them goes on, or another does. Should
- * the power fail they may be met again; the next roll makes their removal
- * durable. */
+/* It holds nothing; the segment before it goes on, or another does. Should the
+ * power fail it may be met again; the next roll makes its removal durable. */
+static flv_rc
+remove_headless(const struct flv__recovery *r, char *path, struct flv_err *err)
+{
+    flv_rc rc = path == NULL ? flv__recovery_no_memory(r, err)
+                             : r->log->io->ops->unlink(r->log->io, path, err);
+
+    if (rc == FLV_OK) {
+        flv__recovery_note(r, FLV_NOTE_REMOVED, path, 0, 0,
+                           "a segment without a header");
+    }
+    flv_free(path);
+    return rc;
+}
+
 flv_rc flv__repair_torn_rolls(const struct flv__recovery *r,
                               struct flv_err *err)
 {
@@ -177,20 +190,12 @@ flv_rc flv__repair_torn_rolls(const struct flv__recovery *r,
 
     for (uint32_t i = r->leftovers; rc == FLV_OK && i < r->names.segments.len;
          i++) {
-        char *path;
+        const int64_t base = r->names.segments.at[i];
 
-        if (r->names.segments.at[i] >= 0) {
-            continue;
+        if (base < 0) {
+            rc = remove_headless(
+                r, flv__path_segment(r->log->dir, FLV__MARK(base)), err);
         }
-        path =
-            flv__path_segment(r->log->dir, FLV__MARK(r->names.segments.at[i]));
-        rc = path == NULL ? flv__recovery_no_memory(r, err)
-                          : r->log->io->ops->unlink(r->log->io, path, err);
-        if (rc == FLV_OK) {
-            flv__recovery_note(r, FLV_NOTE_REMOVED, path, 0, 0,
-                               "a segment without a header");
-        }
-        flv_free(path);
     }
     return rc;
 }
@@ -285,11 +290,12 @@ static flv_rc repair_tail(struct flv__recovery *r, struct flv_err *err)
         flv__recovery_note(r, FLV_NOTE_TORN, r->tail.path, r->tail.pos,
                            r->lost_bytes, FLV__BEYOND_ROOM);
     }
-    if (rc == FLV_OK) {
-        rc = settle_tail(r, cut, err);
-    }
+    /* First, or it could be a segment to come that has got its name by now. */
     if (rc == FLV_OK) {
         rc = flv__repair_torn_rolls(r, err);
+    }
+    if (rc == FLV_OK) {
+        rc = settle_tail(r, cut, err);
     }
     if (rc == FLV_OK) {
         remove_leftovers(r);
@@ -316,32 +322,19 @@ static flv_rc open_next(const struct flv__recovery *r,
     return rc;
 }
 
-/* Whether the file goes on where the newest segment ends. */
-static flv_rc goes_on(const struct flv__recovery *r,
-                      int64_t base,
-                      struct flv_file *file,
-                      const char *path,
-                      struct flv__segment_head *head,
-                      bool *out,
-                      struct flv_err *err)
+/* Whether that header goes on where the newest segment ends. */
+static bool goes_on(const struct flv__recovery *r,
+                    int64_t base,
+                    const struct flv__segment_head *head)
 {
     const struct flv__segment *prev = r->scanned;
-    flv_rc rc = flv__scan_head(file, path, head, err);
 
-    *out = false;
-    if (rc == FLV_E_CORRUPT) {
-        flv_err_clear(err);
-        return FLV_OK;
-    }
-    if (rc == FLV_OK) {
-        *out = head->base_offset == base && base == r->tail.next_offset &&
-               head->log_id == r->log->log_id &&
-               head->first_group == r->tail.next_group &&
-               head->prev_base == prev->head.base_offset &&
-               head->prev_bytes == r->tail.pos && prev->room_end == 0 &&
-               r->tail.pos == r->tail.file_bytes;
-    }
-    return rc;
+    return head->base_offset == base && base == r->tail.next_offset &&
+           head->log_id == r->log->log_id &&
+           head->first_group == r->tail.next_group &&
+           head->prev_base == prev->head.base_offset &&
+           head->prev_bytes == r->tail.pos && prev->room_end == 0 &&
+           r->tail.pos == r->tail.file_bytes;
 }
 
 /* What is found out about the files that were begun without a sync. */
@@ -349,7 +342,67 @@ struct nexts {
     uint32_t follows; /* index of the one that goes on, or their number */
     struct flv__segment_head head;
     uint64_t bytes;
+    int64_t written_ms;
 };
+
+/* It follows something else: is that known to have been synced? */
+static flv_rc judge_next(struct flv__recovery *r,
+                         struct flv_file *file,
+                         const char *path,
+                         uint64_t bytes,
+                         struct flv_err *err)
+{
+    bool synced = false;
+    flv_rc rc = flv__scan_claims(file, path, bytes, r->log->log_id,
+                                 r->tail.next_group, &synced, err);
+
+    if (rc == FLV_OK && synced) {
+        (void)!flv_fail(&r->why, FLV_E_CORRUPT,
+                        "%s at byte %" PRIu64 " (offset %" PRId64
+                        "): the records that were synced here are gone",
+                        r->tail.path, r->tail.pos, r->tail.next_offset);
+        r->damaged = true;
+    }
+    return rc;
+}
+
+static flv_rc look_at_next(struct flv__recovery *r,
+                           uint32_t i,
+                           struct flv_file *file,
+                           const char *path,
+                           uint64_t bytes,
+                           struct nexts *out,
+                           struct flv_err *err)
+{
+    const int64_t base = r->names.nexts.at[i];
+    struct flv__segment_head head;
+    int64_t written_ms = 0;
+    flv_rc rc = file->io->ops->written(file, &written_ms, err);
+
+    if (rc == FLV_OK) {
+        rc = flv__scan_head(file, path, &head, err);
+    }
+    if (rc == FLV_E_CORRUPT) {
+        flv_err_clear(err);
+        if (bytes <= FLV__SEGMENT_HEAD) {
+            r->names.nexts.at[i] = FLV__MARK(base);
+            return FLV_OK;
+        }
+        return judge_next(r, file, path, bytes, err);
+    }
+    if (rc != FLV_OK) {
+        return rc;
+    }
+    if (head.log_id == r->log->log_id &&
+        flv__recovery_headless(r, head.prev_base)) {
+        return FLV_OK;
+    }
+    if (goes_on(r, base, &head) && bytes <= UINT32_MAX) {
+        *out = (struct nexts){i, head, bytes, written_ms};
+        return FLV_OK;
+    }
+    return judge_next(r, file, path, bytes, err);
+}
 
 static flv_rc
 look_at_nexts(struct flv__recovery *r, struct nexts *out, struct flv_err *err)
@@ -359,29 +412,13 @@ look_at_nexts(struct flv__recovery *r, struct nexts *out, struct flv_err *err)
     out->follows = r->names.nexts.len;
     for (uint32_t i = 0; rc == FLV_OK && !r->damaged && i < r->names.nexts.len;
          i++) {
-        struct flv__segment_head head;
         struct flv_file *file;
-        bool follows = false, more = false;
         uint64_t bytes = 0;
         char *path;
 
         rc = open_next(r, i, &path, &file, &bytes, err);
         if (rc == FLV_OK) {
-            rc = goes_on(r, r->names.nexts.at[i], file, path, &head, &follows,
-                         err);
-        }
-        if (rc == FLV_OK && follows && bytes <= UINT32_MAX) {
-            *out = (struct nexts){i, head, bytes};
-        } else if (rc == FLV_OK) {
-            rc = flv__scan_claims(file, path, bytes, r->log->log_id,
-                                  r->tail.next_group, &more, err);
-        }
-        if (rc == FLV_OK && more) {
-            (void)!flv_fail(&r->why, FLV_E_CORRUPT,
-                            "%s at byte %" PRIu64 " (offset %" PRId64
-                            "): the records that were synced here are gone",
-                            r->tail.path, r->tail.pos, r->tail.next_offset);
-            r->damaged = true;
+            rc = look_at_next(r, i, file, path, bytes, out, err);
         }
         flv_io_close(file);
         flv_free(path);
@@ -426,6 +463,25 @@ set_next_aside(struct flv__recovery *r, uint32_t i, struct flv_err *err)
     return rc;
 }
 
+static flv_rc put_nexts_away(struct flv__recovery *r,
+                             const struct nexts *n,
+                             struct flv_err *err)
+{
+    flv_rc rc = FLV_OK;
+
+    for (uint32_t i = 0; rc == FLV_OK && i < r->names.nexts.len; i++) {
+        const int64_t base = r->names.nexts.at[i];
+
+        if (base < 0) {
+            rc = remove_headless(
+                r, flv__path_next(r->log->dir, FLV__MARK(base)), err);
+        } else if (i != n->follows) {
+            rc = set_next_aside(r, i, err);
+        }
+    }
+    return rc;
+}
+
 /* The newest segment is whole, and this goes on behind it. */
 static flv_rc
 take_next(struct flv__recovery *r, const struct nexts *n, struct flv_err *err)
@@ -442,12 +498,16 @@ take_next(struct flv__recovery *r, const struct nexts *n, struct flv_err *err)
     }
     if (rc == FLV_OK) {
         before->index_unsaved = true;
+        flv__segment_set_age(s, n->written_ms);
         s->next = true;
-        s->bytes = (uint32_t)bytes;
+        s->bytes = (uint32_t)n->bytes;
         s->file = file;
         file = NULL;
         flv__scan_deinit(&r->tail);
         rc = flv__recovery_scan_newest(r, path, synced, err);
+    }
+    if (rc == FLV_OK && !r->damaged) {
+        rc = put_nexts_away(r, n, err);
     }
     if (rc == FLV_OK && !r->damaged) {
         rc = repair_tail(r, err);
@@ -460,18 +520,15 @@ take_next(struct flv__recovery *r, const struct nexts *n, struct flv_err *err)
 /* The scan of the last of the segments is over. */
 flv_rc flv__repair(struct flv__recovery *r, struct flv_err *err)
 {
-    struct nexts found;
+    struct nexts found = {0};
     flv_rc rc = look_at_nexts(r, &found, err);
 
-    for (uint32_t i = 0; rc == FLV_OK && !r->damaged && i < r->names.nexts.len;
-         i++) {
-        if (i != found.follows) {
-            rc = set_next_aside(r, i, err);
-        }
-    }
     if (rc != FLV_OK || r->damaged) {
         return rc;
     }
-    return found.follows < r->names.nexts.len ? take_next(r, &found, err)
-                                              : repair_tail(r, err);
+    if (found.follows < r->names.nexts.len) {
+        return take_next(r, &found, err);
+    }
+    rc = put_nexts_away(r, &found, err);
+    return rc == FLV_OK ? repair_tail(r, err) : rc;
 }

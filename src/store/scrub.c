@@ -67,6 +67,7 @@ bool flv_log_scrub_prepare(struct flv_log *log, struct flv_log_scrub *sc)
     sc->segment = s;
     sc->limit_pos = limit_of(log, s);
     sc->newest = s == flv__active(log);
+    sc->next = s->next; /* of a damaged log: else it is not synced yet */
     s->holds++;
     log->held++;
     return true;
@@ -138,7 +139,8 @@ void flv_log_scrub_run(struct flv_log_scrub *sc)
 {
     const struct flv__segment *s = sc->segment;
     const struct flv_log *log = sc->log;
-    char *path = flv__path_segment(log->dir, s->head.base_offset);
+    char *path = sc->next ? flv__path_next(log->dir, s->head.base_offset)
+                          : flv__path_segment(log->dir, s->head.base_offset);
     struct flv_file *file = NULL;
     struct flv_err err = {0};
     flv_rc rc;

@@ -475,6 +475,37 @@ static void age_outlives_the_process(void **state)
     assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
 }
 
+/* One that is still to come is as old as any other. */
+static void age_outlives_the_process_where_a_segment_was_begun(void **state)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log_keep keep = {.age_ms = 3600000, .roll = true};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 0}};
+    struct flv_log_job *job;
+    struct flv_log *log;
+    char path[PATH_MAX];
+    int64_t next = 0;
+
+    (void)state;
+    conf.durability = FLV_DURABLE_PAGE_CACHE;
+    log = open_log(&conf, NULL);
+    for (path[0] = '\0'; access(path, F_OK) != 0; next++) {
+        append_plain(log, 700);
+        snprintf(path, sizeof(path), "%s/%020" PRId64 ".next", log_dir, next);
+    }
+    flv_log_abandon(log);
+    times[1].tv_sec = time(NULL) - 10000;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    log = open_log(&conf, NULL);
+    assert_int_equal(flv_log_leo(log), next);
+    assert_int_equal(run_job(flv_log_sync_job(log)), FLV_OK);
+    assert_int_equal(flv_log_retain(log, &keep), 0);
+    job = flv_log_commit_job(log); /* its time has come */
+    assert_non_null(job);
+    assert_int_equal(run_job(job), FLV_OK);
+    assert_int_equal(flv_log_close(log, NULL), FLV_OK);
+}
+
 static void checking_and_deleting_work_on_real_files(void **state)
 {
     struct flv_log_conf conf = real_conf();
@@ -516,6 +547,7 @@ int main(void)
         TEST(a_directory_that_cannot_be_written_is_an_error),
         TEST(jobs_and_reads_run_beside_the_loop),
         TEST(age_outlives_the_process),
+        TEST(age_outlives_the_process_where_a_segment_was_begun),
         TEST(checking_and_deleting_work_on_real_files),
     };
 

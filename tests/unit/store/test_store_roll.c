@@ -1,9 +1,15 @@
 /* Where a segment ends: with the sync of the old one for a disk topic, before
  * it for a page-cache topic. */
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cm.h"
+#include "store/format.h"
 #include "util.h"
+
+/* Of a group that append_plain(log, 800) makes. */
+#define GROUP_BYTES (FLV__GROUP_HEAD + BATCH_HEAD + 800)
 
 struct world {
     struct sim disk;
@@ -334,6 +340,165 @@ static void a_disk_topic_syncs_the_old_one_first(void **state)
     assert_true(count_names(w, ".log") > 3);
 }
 
+/* ---- what recovery makes of odd things ---- */
+
+static void path_of(char *path, size_t size, int64_t base, const char *ending)
+{
+    snprintf(path, size, LOG_DIR "/%020" PRId64 "%s", base, ending);
+}
+
+/* An earlier roll to the same offset had been given up; its removal was not
+ * synced, and the power failed. */
+static void a_roll_given_up_does_not_take_the_segment_to_come(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_check found;
+    char path[64];
+    int64_t n = fill_and_roll(w);
+
+    path_of(path, sizeof(path), n - 1, ".log");
+    sim_put(&w->disk, path, "torn", 4);
+    assert_int_equal(
+        flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL), FLV_OK);
+    assert_int_equal(found.damages, 0);
+    assert_int_equal(found.next_offset, n);
+    flv_log_abandon(w->log);
+    w->conf.durability = FLV_DURABLE_DISK; /* so that it gets its name */
+    w->log = open_log(&w->conf, NULL);
+    assert_int_equal(count_names(w, ".log"), 2);
+    reopen(w, NULL);
+    assert_int_equal(count_records(w->log), n);
+}
+
+/* The power failed before any of it was on disk. */
+static void one_without_a_header_is_removed(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_report report;
+    struct flv_log_check found;
+    char path[64];
+    int64_t n = 3;
+
+    for (int i = 0; i < n; i++) {
+        append_plain(w->log, 800);
+    }
+    path_of(path, sizeof(path), n, ".next");
+    for (size_t len = 0; len <= 64; len += 32) {
+        static const uint8_t bytes[64] = {0xf1};
+
+        sim_put(&w->disk, path, bytes, len);
+        assert_int_equal(
+            flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL),
+            FLV_OK);
+        assert_int_equal(found.damages, 0);
+        assert_int_equal(found.torn_bytes, len);
+        reopen(w, &report);
+        assert_int_equal(report.torn_files, 0);
+        assert_int_equal(count_names(w, ".next"), 0);
+        assert_int_equal(count_names(w, ".torn"), 0);
+        assert_int_equal(count_records(w->log), n);
+    }
+}
+
+/* What it is begun behind had a header, which is synced before that. */
+static void a_lost_header_in_front_of_it_is_damage(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_report report;
+    struct flv_log_check found;
+    char path[64];
+    int64_t second = fill_and_roll(w) - 1;
+
+    sync_now(w);
+    (void)fill_and_roll(w);
+    path_of(path, sizeof(path), second, ".log");
+    sim_put(&w->disk, path, "", 0);
+    assert_int_equal(
+        flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL), FLV_OK);
+    assert_true(found.damages > 0);
+    reopen(w, &report);
+    assert_true(report.damaged);
+    assert_non_null(strstr(report.damage.text, path));
+    assert_int_equal(count_names(w, ".log"), 2);
+    assert_int_equal(count_names(w, ".next"), 1);
+}
+
+static void alone_it_is_damage(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_report report;
+    struct flv_log_check found;
+
+    (void)fill_and_roll(w);
+    sim_remove(&w->disk, LOG_DIR "/00000000000000000000.log");
+    assert_int_equal(
+        flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL), FLV_OK);
+    assert_true(found.damages > 0);
+    reopen(w, &report);
+    assert_true(report.damaged);
+    assert_int_equal(count_names(w, ".log"), 0);
+    assert_int_equal(count_names(w, ".next"), 1);
+    sim_put(&w->disk, LOG_DIR "/00000000000000000000.log", "", 0);
+    assert_int_equal(
+        flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL), FLV_OK);
+    assert_true(found.damages > 0);
+    reopen(w, &report);
+    assert_true(report.damaged);
+    assert_int_equal(count_names(w, ".next"), 1);
+}
+
+/* The second group of the file says that the first had been synced, of which a
+ * byte has changed. */
+static void damage_first_group(uint8_t *bytes, size_t len)
+{
+    uint8_t *second = bytes + FLV__SEGMENT_HEAD + GROUP_BYTES;
+    struct flv__group_head head;
+
+    assert_int_equal(len, FLV__SEGMENT_HEAD + 2 * GROUP_BYTES);
+    assert_int_equal(flv__group_head_get(second, &head), FLV_OK);
+    head.synced = head.number - 1;
+    flv__group_head_put(second, &head);
+    second[-1] ^= 1;
+}
+
+/* Several, of which one goes on and is damaged: nothing is changed. The
+ * others come from rolls that were given up. */
+static void nothing_is_changed_where_one_of_several_is_damaged(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_report report;
+    struct flv_log_check found;
+    struct flv_log_scrub sc = {.bytes_max = 1 << 20};
+    char path[64], other[64];
+    int64_t base;
+    uint8_t *bytes;
+    size_t len = 0;
+
+    base = fill_and_roll(w) - 1;
+    append_plain(w->log, 800);
+    path_of(path, sizeof(path), base, ".next");
+    bytes = sim_bytes(&w->disk, path, &len);
+    damage_first_group(bytes, len);
+    for (int64_t at = 1; at < 10; at += 8) {
+        path_of(other, sizeof(other), at, ".next");
+        sim_put(&w->disk, other, bytes, 100);
+    }
+    assert_int_equal(
+        flv_log_check(&w->disk.io, LOG_DIR, NULL, NULL, &found, NULL), FLV_OK);
+    assert_true(found.damages > 0);
+    reopen(w, &report);
+    assert_true(report.damaged);
+    assert_non_null(strstr(report.damage.text, path));
+    assert_int_equal(count_names(w, ".next"), 3);
+    assert_int_equal(count_names(w, ".torn"), 0);
+    /* ... and what is whole of it is read under the name that it has. */
+    while (flv_log_scrub_prepare(w->log, &sc)) {
+        flv_log_scrub_run(&sc);
+        flv_log_scrub_finish(&sc);
+        assert_int_equal(sc.damage.rc, FLV_OK);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -351,6 +516,11 @@ int main(void)
         TEST(a_full_disk_at_such_a_roll_is_overcome),
         TEST(as_a_disk_topic_it_is_synced_at_the_start),
         TEST(a_disk_topic_syncs_the_old_one_first),
+        TEST(a_roll_given_up_does_not_take_the_segment_to_come),
+        TEST(one_without_a_header_is_removed),
+        TEST(a_lost_header_in_front_of_it_is_damage),
+        TEST(alone_it_is_damage),
+        TEST(nothing_is_changed_where_one_of_several_is_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
