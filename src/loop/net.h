@@ -142,8 +142,10 @@ struct flv_write {
 };
 
 /* Queues the parts, in order. w and the bytes stay borrowed until `done`; so
- * does the array of parts when count > FLV_WRITE_INLINE. What the socket takes
- * at once is written at once. `done`: FLV_OK when all bytes were handed to the
+ * does the array of parts when count > FLV_WRITE_INLINE. They are written at
+ * the end of the loop's turn, together with what else is queued by then: many
+ * small answers cost one call, one packet, and one waking of the other side.
+ * `done`: FLV_OK when all bytes were handed to the
  * kernel, FLV_E_CLOSED or FLV_E_IO when the connection broke, FLV_E_CANCELED
  * when it was closed before. Writing on a broken connection is allowed and
  * completes with the error. */

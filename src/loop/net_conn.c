@@ -262,6 +262,15 @@ static void pump(struct flv_conn *conn)
     }
 }
 
+static void send_cb(struct flv_task *t)
+{
+    struct flv_conn *conn = FLV_OWNER_OF(t, struct flv_conn, send);
+
+    if (!conn->closing) {
+        pump(conn);
+    }
+}
+
 static void write_cb(uv_write_t *req, int status)
 {
     struct flv_conn *conn = req->handle->data;
@@ -314,7 +323,7 @@ void flv_conn_write(struct flv_conn *conn,
     }
     *(conn->tail != NULL ? &conn->tail->next : &conn->head) = w;
     conn->tail = w;
-    pump(conn);
+    flv_loop_defer(conn->loop, &conn->send);
 }
 
 size_t flv_conn_write_pending(const struct flv_conn *conn)
@@ -440,6 +449,7 @@ struct flv_conn *flv__conn_create(struct flv_loop *loop)
     conn->over_tail = &conn->over;
     conn->active_ms = flv_loop_now_ms(loop);
     flv_task_init(&conn->flush, flush_cb);
+    flv_task_init(&conn->send, send_cb);
     flv_timer_init(&conn->linger, loop, linger_cb);
     return conn;
 }
@@ -486,6 +496,7 @@ static void close_now(struct flv_conn *conn)
     }
     conn->closing = true;
     conn->reading = false;
+    flv_loop_undefer(conn->loop, &conn->send);
     flv_timer_stop(&conn->linger);
     /* uv_close() closes the socket at once: no byte moves after it. */
     uv_close((uv_handle_t *)&conn->tcp, close_cb);
@@ -498,6 +509,9 @@ void flv_conn_close(struct flv_conn *conn, void (*closed)(void *ctx), void *ctx)
     assert(!conn->closing && !conn->gentle);
     conn->closed = closed;
     conn->closed_ctx = ctx;
+    if (conn->head != NULL && !conn->broken) {
+        pump(conn); /* what the socket takes at once */
+    }
     close_now(conn);
 }
 

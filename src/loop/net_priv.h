@@ -53,6 +53,7 @@ struct flv_conn {
     struct flv_write *head, *tail;       /* borrowed: waiting, in order */
     struct flv_write *over, **over_tail; /* borrowed: `done` to come */
     struct flv_task flush;               /* delivers what is over */
+    struct flv_task send;                /* pumps, at the end of the turn */
     size_t pending_bytes;
     size_t flying_bytes; /* with the kernel's stream, write_req is busy */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 
 #include "base/field.h"
@@ -354,6 +355,50 @@ static int far_socket(void)
     abort();
 }
 
+/* What the far end has sent so far. */
+static uint32_t packets_sent(void)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    assert_int_equal(
+        getsockopt(far_socket(), IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_data_segs_out;
+}
+
+/* Many answers of one turn cost one call and one packet. */
+static void what_is_written_in_one_turn_goes_out_together(void **state)
+{
+    struct flv_write writes[20];
+    const struct flv_slice part = one("answer", 6);
+
+    (void)state;
+    others = 0;
+    flv_conn_read_start(near_end.conn, &near_end.reader);
+    assert_int_equal(packets_sent(), 0);
+    for (size_t i = 0; i < COUNT(writes); i++) {
+        flv_conn_write(far_end.conn, &writes[i], &part, 1, wrote_other);
+    }
+    run_until_bytes(&near_end, 6 * COUNT(writes));
+    run_until_count(&others, COUNT(writes));
+    assert_int_equal(packets_sent(), 1);
+}
+
+/* ... and is not lost when the turn ends with a close. */
+static void what_was_written_before_a_close_is_sent(void **state)
+{
+    (void)state;
+    flv_conn_read_start(near_end.conn, &near_end.reader);
+    send_text(&far_end, "farewell");
+    flv_conn_close(far_end.conn, on_closed, NULL);
+    far_end.conn = NULL;
+    run_until_count(&near_end.ended, 1);
+    assert_int_equal(near_end.got.len, 8);
+    assert_int_equal(far_end.wrote, 1);
+    assert_int_equal(far_end.write_rc, FLV_OK);
+}
+
 static void writing_to_a_broken_connection_fails_each_write(void **state)
 {
     const struct linger hard = {.l_onoff = 1};
@@ -629,6 +674,8 @@ int main(void)
         BOTH(a_stopped_reader_hears_nothing),
         BOTH(the_peers_end_is_told_once),
         BOTH(closing_cancels_pending_writes),
+        BOTH(what_is_written_in_one_turn_goes_out_together),
+        BOTH(what_was_written_before_a_close_is_sent),
         BOTH(writing_to_a_broken_connection_fails_each_write),
         BOTH(a_gentle_close_delivers_the_last_answer),
         BOTH(a_gentle_close_gives_up_in_time),
