@@ -198,23 +198,64 @@ static struct flv_batch_stamp take_numbers(struct flv__lane *lane,
     return s;
 }
 
-static flv_rc
-finish_batch(struct flv__lane *lane, struct flv__batch *b, struct flv_err *err)
+static flv_rc make_chunk(struct flv__batch *b, size_t size, struct flv_err *err)
+{
+    return flv_chunk_create(NULL, size, &b->bytes) == FLV_OK
+               ? FLV_OK
+               : flv_fail(err, FLV_E_NOMEM, "out of memory for a batch");
+}
+
+/* How long it will be is known: it is made where it is sent from. */
+static flv_rc finish_plain(struct flv__lane *lane,
+                           struct flv__batch *b,
+                           struct flv_batch_stamp s,
+                           struct flv_err *err)
+{
+    const size_t size = flv_batch_builder_size(&lane->builder);
+    struct flv_buf out = {.cap = size, .max = size};
+    flv_rc rc = make_chunk(b, size, err);
+
+    if (rc == FLV_OK) {
+        out.data = b->bytes->data;
+        rc = flv_batch_builder_finish(&lane->builder, NULL, FLV_CODEC_NONE, s,
+                                      &out, err);
+        assert(rc != FLV_OK || out.len == size);
+    }
+    return rc;
+}
+
+static flv_rc finish_compressed(struct flv__lane *lane,
+                                struct flv__batch *b,
+                                struct flv_batch_stamp s,
+                                struct flv_err *err)
 {
     struct flv_producer *p = lane->producer;
-    const struct flv_batch_stamp s = take_numbers(lane, lane->builder.count);
     flv_rc rc = FLV_OK;
 
     flv_buf_reset(&p->scratch);
     rc = flv_batch_builder_finish(&lane->builder, p->z, p->codec, s,
                                   &p->scratch, err);
+    if (rc == FLV_OK) {
+        rc = make_chunk(b, p->scratch.len, err);
+    }
+    if (rc == FLV_OK) {
+        memcpy(b->bytes->data, p->scratch.data, p->scratch.len);
+    }
+    return rc;
+}
+
+static flv_rc
+finish_batch(struct flv__lane *lane, struct flv__batch *b, struct flv_err *err)
+{
+    const struct flv_batch_stamp s = take_numbers(lane, lane->builder.count);
+    flv_rc rc = lane->producer->codec == FLV_CODEC_NONE
+                    ? finish_plain(lane, b, s, err)
+                    : finish_compressed(lane, b, s, err);
+
     if (rc != FLV_OK) {
+        flv_chunk_unref(b->bytes);
         return rc;
     }
-    if (flv_chunk_create(NULL, p->scratch.len, &b->bytes) != FLV_OK) {
-        return flv_fail(err, FLV_E_NOMEM, "out of memory for a batch");
-    }
-    memcpy(b->bytes->data, p->scratch.data, p->scratch.len);
     b->producer_id = s.producer_id;
     b->sequence = s.first_sequence;
     return FLV_OK;
