@@ -195,23 +195,27 @@ static flv_rc
 decode_count(struct decoder *d, const struct flv_wire_field *f, uint32_t *count)
 {
     size_t width = f->type == FLV_WIRE_MAP ? 2 : 4;
-    size_t elem_min = value_size_min(f->elem, f->sub, d->version);
+    size_t elem_min;
     const uint8_t *p;
     uint32_t n;
 
-    assert(elem_min > 0);
     if (d->in.len < width) {
         return cut_short(d, f->name, width);
     }
     p = take(d, width);
     n = width == 2 ? flv_get_u16(p) : flv_get_u32(p);
+    *count = n;
+    if (n <= 1) {
+        return FLV_OK; /* takes no memory to speak of: its end shows itself */
+    }
+    elem_min = value_size_min(f->elem, f->sub, d->version);
+    assert(elem_min > 0);
     if (n > d->in.len / elem_min) {
         return flv_fail(d->err, FLV_E_PROTOCOL,
                         "%s: field %s counts %u elements of at least %zu "
                         "bytes, but only %zu bytes are left",
                         d->message, f->name, n, elem_min, d->in.len);
     }
-    *count = n;
     return FLV_OK;
 }
 
