@@ -145,7 +145,9 @@ struct flv_client_conf {
     const char *client_id; /* NULL: "fluvio" */
     bool use_spu_local_address;
     struct flv_client_tls tls;
-    uint32_t connect_timeout_ms;  /* one attempt; 0: 5,000 */
+    uint32_t connect_timeout_ms;  /* until one attempt is accepted; 0: 5,000 */
+    uint32_t answer_timeout_ms;   /* then, until the first answer, and before
+                                   * it for TLS; 0: as connect_timeout_ms */
     uint32_t request_timeout_ms;  /* 0: FLV_SOCKET_WAIT, else 60,000 */
     uint32_t metadata_timeout_ms; /* 0: FLV_METADATA_TIMEOUT, else 60,000 */
     uint32_t retry_min_ms;        /* first back-off; 0: 50 */

@@ -25,10 +25,17 @@
 #define CLI_EXIT_FAILURE 1
 #define CLI_EXIT_USAGE 2
 
-/* No command keeps the user waiting longer for a cluster that is not there. */
-#define CLI_CONNECT_TIMEOUT_MS 1700
-/* The client's own limits are a little shorter: it knows what it waits for. */
-#define CLI_CONNECT_STEP_MS 1500
+/* What is there accepts in this time; nobody waits longer for what is not. */
+#define CLI_CONNECT_MS 1500
+/* What has accepted may be a cluster that is busy. Who only looks whether there
+ * is one gives it no more than the time to accept. */
+#define CLI_ANSWER_MS 10000
+/* A terminal is told then what is waited for. */
+#define CLI_TELL_MS 2000
+/* For the whole way. The client's own limits end before, unless both TLS and
+ * the cluster take their time: it knows what it waits for. */
+#define CLI_LIMIT_MS 12000
+#define CLI_LOOK_LIMIT_MS 1700
 
 struct cli_global {
     char *cluster;
@@ -52,6 +59,9 @@ struct cli {
      * when the cluster is lost, and one when it is back. */
     bool tells_link;
     bool connected, lost; /* as told */
+    /* Set before cli_connect() by what does without a cluster: a busy one is
+     * not waited for. */
+    bool only_looks;
     /* A thread or a lookup may still be at work: leave without tidying up. */
     bool leave;
 };
@@ -134,7 +144,7 @@ FLV_CHECKED flv_rc cli_tls_options(const struct cli_global *g,
 FLV_CHECKED flv_rc cli_target(struct cli *c,
                               struct flv_profile *out,
                               struct flv_err *err);
-/* Connects within CLI_CONNECT_TIMEOUT_MS or says how to start a cluster. */
+/* Connects within CLI_LIMIT_MS, or says how to start a cluster. */
 FLV_CHECKED flv_rc cli_connect(struct cli *c, struct flv_err *err);
 /* The same with an address in place of the profile. */
 FLV_CHECKED flv_rc cli_connect_to(struct cli *c,

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 flv_rc cli_home(struct flv_buf *out, struct flv_err *err)
 {
@@ -149,18 +150,43 @@ flv_rc cli_call_wait(struct cli_call *call, struct flv_err *err)
 struct connecting {
     struct flv_timer timer;
     struct cli_call call;
+    bool told;
 };
 
-static void connect_too_slow(struct flv_timer *t)
+static void too_slow(struct connecting *k)
+{
+    struct flv_err err = {0};
+    (void)flv_fail(&err, FLV_E_TIMEOUT, "no answer within %d ms",
+                   k->call.cli->only_looks ? CLI_LOOK_LIMIT_MS : CLI_LIMIT_MS);
+    k->call.cli->leave = true;
+    cli_call_end(&k->call, &err);
+}
+
+/* Name and addresses have had their time: something has accepted. */
+static void tell_terminal(const struct cli *c)
+{
+    if (isatty(STDERR_FILENO)) {
+        cli_say(stderr,
+                "%s has accepted the connection and not answered yet; it is "
+                "given %d s",
+                c->address, CLI_ANSWER_MS / 1000);
+    }
+}
+
+static void connect_takes_time(struct flv_timer *t)
 {
     struct connecting *k = (struct connecting *)(void *)t;
-    struct flv_err err = {0};
-    if (!k->call.done) {
-        (void)flv_fail(&err, FLV_E_TIMEOUT, "no answer within %d ms",
-                       CLI_CONNECT_TIMEOUT_MS);
-        k->call.cli->leave = true;
-        cli_call_end(&k->call, &err);
+    const struct cli *c = k->call.cli;
+    if (k->call.done) {
+        return;
     }
+    if (c->only_looks || k->told ||
+        flv_timer_start(t, CLI_LIMIT_MS - CLI_TELL_MS, 0, NULL) != FLV_OK) {
+        too_slow(k);
+        return;
+    }
+    k->told = true;
+    tell_terminal(c);
 }
 
 static void connect_done(void *user, const struct flv_err *err)
@@ -175,9 +201,11 @@ static void connect_done(void *user, const struct flv_err *err)
 static flv_rc
 connect_client(struct cli *c, struct connecting *k, struct flv_err *err)
 {
+    const uint64_t first_ms = c->only_looks ? CLI_LOOK_LIMIT_MS : CLI_TELL_MS;
     cli_call_init(&k->call, c);
-    flv_timer_init(&k->timer, c->loop, connect_too_slow);
-    flv_rc rc = flv_timer_start(&k->timer, CLI_CONNECT_TIMEOUT_MS, 0, err);
+    k->told = false;
+    flv_timer_init(&k->timer, c->loop, connect_takes_time);
+    flv_rc rc = flv_timer_start(&k->timer, first_ms, 0, err);
     if (rc == FLV_OK) {
         rc = flv_client_connect(c->client, 0, connect_done, k, err);
     }
@@ -217,7 +245,8 @@ static flv_rc open_client(struct cli *c,
     if (conf.client_id == NULL || id != NULL) {
         conf.client_id = id != NULL && id[0] != '\0' ? id : "FLUVIO_CLI";
     }
-    conf.connect_timeout_ms = CLI_CONNECT_STEP_MS;
+    conf.connect_timeout_ms = CLI_CONNECT_MS;
+    conf.answer_timeout_ms = c->only_looks ? CLI_CONNECT_MS : CLI_ANSWER_MS;
     conf.link = c->tells_link ? link_changed : NULL;
     conf.user = c;
     flv_free(c->address);

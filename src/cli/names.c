@@ -61,6 +61,7 @@ static int print_names(struct cli *c,
     struct names_call n = {.text = {.data = NULL}};
     flv_buf_init(&n.text, TEXT_BYTES_MAX);
     cli_call_init(&n.call, c);
+    c->only_looks = true;
     if (cli_connect(c, NULL) == FLV_OK && ask(c, &n) == FLV_OK &&
         cli_call_wait(&n.call, NULL) == FLV_OK) {
         cli_put(&n.text);

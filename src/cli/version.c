@@ -20,6 +20,7 @@ static void platform(struct cli *c, char *out, size_t size)
     struct flv_profile target;
     struct flv_err err = {0};
     const char *version = NULL;
+    c->only_looks = true;
     if (cli_target(c, &target, &err) == FLV_OK &&
         cli_connect_to(c, &target, &err) == FLV_OK) {
         version = flv_client_platform_version(c->client);

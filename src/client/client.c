@@ -191,6 +191,7 @@ static struct flv__peer_conf peer_conf(struct flv_client *c,
         .tls_name = c->domain,
         .side = side,
         .connect_timeout_ms = c->conf.connect_timeout_ms,
+        .answer_timeout_ms = c->conf.answer_timeout_ms,
         .stall_timeout_ms = c->conf.request_timeout_ms,
         .retry_min_ms = c->conf.retry_min_ms,
         .retry_max_ms = c->conf.retry_max_ms,
@@ -212,6 +213,8 @@ static flv_rc fill_conf(struct flv_client *c,
     own->tls = (struct flv_client_tls){.policy = conf->tls.policy};
     own->connect_timeout_ms =
         or_default(conf->connect_timeout_ms, CONNECT_TIMEOUT_MS);
+    own->answer_timeout_ms =
+        or_default(conf->answer_timeout_ms, own->connect_timeout_ms);
     own->request_timeout_ms =
         or_default(conf->request_timeout_ms,
                    env_ms("FLV_SOCKET_WAIT", 1000, REQUEST_TIMEOUT_MS));

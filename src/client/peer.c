@@ -666,7 +666,7 @@ static void greet(struct flv__peer *p, struct flv_conn *conn)
     p->conn = conn;
     flv_frames_init(&p->frames, conn, &conf);
     flv_frames_resume(&p->frames);
-    rc = flv_timer_start(&p->timer, p->conf.connect_timeout_ms, 0, &err);
+    rc = flv_timer_start(&p->timer, p->conf.answer_timeout_ms, 0, &err);
     if (rc == FLV_OK) {
         rc = send_hello(p, &err);
     }
@@ -720,6 +720,7 @@ static void start_connect(struct flv__peer *p)
         .name = p->tls_name[0] != '\0' ? p->tls_name : NULL,
         .port = p->port,
         .timeout_ms = p->conf.connect_timeout_ms,
+        .tls_timeout_ms = p->conf.answer_timeout_ms,
         .done = connected,
     };
     p->moved = false;
@@ -740,7 +741,7 @@ static void timer_fired(struct flv_timer *t)
         (void)flv_fail(&err, FLV_E_TIMEOUT,
                        "%s accepted the connection but did not answer within "
                        "%u ms",
-                       p->address, p->conf.connect_timeout_ms);
+                       p->address, p->conf.answer_timeout_ms);
         go_down(p, &err);
         return;
     }
@@ -834,7 +835,8 @@ flv_rc flv__peer_create(struct flv__peer **out,
     struct flv__peer *p = flv_zalloc(1, sizeof(*p));
     flv_rc rc = FLV_OK;
 
-    assert(conf->connect_timeout_ms > 0 && conf->retry_min_ms > 0);
+    assert(conf->connect_timeout_ms > 0 && conf->answer_timeout_ms > 0);
+    assert(conf->retry_min_ms > 0);
     assert(conf->retry_max_ms >= conf->retry_min_ms);
     if (p != NULL) {
         p->slots = flv_zalloc(FLV__PEER_CALLS_MAX, sizeof(struct flv__call *));

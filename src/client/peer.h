@@ -97,7 +97,7 @@ struct flv__peer_conf {
     struct flv_tls *tls;       /* borrowed, outlives the peer; NULL: plain */
     const char *tls_name;      /* copied: of the certificate; NULL: host */
     enum flv_wire_side side;
-    uint32_t connect_timeout_ms, stall_timeout_ms;
+    uint32_t connect_timeout_ms, answer_timeout_ms, stall_timeout_ms;
     uint32_t retry_min_ms, retry_max_ms;
     uint32_t quiet_ms; /* of silence, before and after the question; 0: any */
 };

@@ -85,7 +85,9 @@ struct flv_connect {
     const char *host;    /* copied; name or address */
     const char *name; /* borrowed until done: of the certificate; NULL: host */
     uint16_t port;    /* 1..65535 */
-    uint64_t timeout_ms; /* for all of it: name, addresses, TLS; > 0 */
+    uint64_t timeout_ms;     /* for all of it: name, addresses, TLS; > 0 */
+    uint64_t tls_timeout_ms; /* not 0: for TLS alone, which is not part of
+                              * timeout_ms then */
     /* rc FLV_OK: conn is connected and yours. Else conn is NULL and err
      * (borrowed) says why: FLV_E_CONNECT, FLV_E_TIMEOUT, FLV_E_CANCELED; with
      * TLS also FLV_E_REFUSED (certificate) and FLV_E_PROTOCOL. */

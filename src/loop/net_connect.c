@@ -26,7 +26,8 @@ struct attempt {
     struct sockaddr_storage list[ADDRESSES_MAX];
     size_t count, at;
     uint16_t port;
-    bool over; /* err says how it ended */
+    bool over;   /* err says how it ended */
+    bool shakes; /* TLS, which has a limit of its own */
     char host[];
 };
 
@@ -93,8 +94,16 @@ static void secure(struct attempt *a)
 {
     struct flv_tls *tls = a->owner->tls;
     const char *name = a->owner->name != NULL ? a->owner->name : a->host;
-    flv_rc rc = tls->start(tls, a->conn, name, secured, &a->err);
+    const uint64_t limit_ms = a->owner->tls_timeout_ms;
+    flv_rc rc = FLV_OK;
 
+    a->shakes = limit_ms > 0;
+    if (a->shakes) {
+        rc = flv_timer_start(&a->limit, limit_ms, 0, &a->err);
+    }
+    if (rc == FLV_OK) {
+        rc = tls->start(tls, a->conn, name, secured, &a->err);
+    }
     if (rc != FLV_OK) {
         finish(a, rc);
     }
@@ -207,9 +216,17 @@ static void limit_cb(struct flv_timer *t)
 {
     struct attempt *a = FLV_OWNER_OF(t, struct attempt, limit);
 
-    (void)flv_fail(&a->err, FLV_E_TIMEOUT,
-                   "no answer from %.80s:%u within %llu ms", a->host, a->port,
-                   (unsigned long long)a->owner->timeout_ms);
+    if (a->shakes) {
+        (void)flv_fail(&a->err, FLV_E_TIMEOUT,
+                       "%.80s:%u accepted the connection but did not answer "
+                       "within %llu ms",
+                       a->host, a->port,
+                       (unsigned long long)a->owner->tls_timeout_ms);
+    } else {
+        (void)flv_fail(&a->err, FLV_E_TIMEOUT,
+                       "no answer from %.80s:%u within %llu ms", a->host,
+                       a->port, (unsigned long long)a->owner->timeout_ms);
+    }
     finish(a, FLV_E_TIMEOUT);
 }
 

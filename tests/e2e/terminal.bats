@@ -25,6 +25,19 @@ typed = os.fdopen(3, "rb").read().splitlines(keepends=True)
 # Nobody presses Enter behind Ctrl-C: it could be read as an empty record.
 typed = [b"\x03" if line == b"\x03\n" else line for line in typed]
 seen = b""
+shown_bytes = 0
+
+
+def show():
+    """What has come, but no half of a line's end."""
+    global shown_bytes
+    end = len(seen) - seen.endswith(b"\r")
+    sys.stdout.buffer.write(
+        seen[shown_bytes:end].replace(b"\r\n", b"\n"))
+    sys.stdout.buffer.flush()
+    shown_bytes = end
+
+
 # Types the next line when a prompt or a question has been shown.
 deadline = time.monotonic() + 30
 prompts = 0
@@ -38,6 +51,7 @@ while time.monotonic() < deadline:
         if not data:
             break
         seen += data
+        show()
     shown = sum(map(seen.count, (b"> ", b"go on: ", b"Value of ")))
     if shown > prompts:
         prompts = shown
@@ -45,7 +59,7 @@ while time.monotonic() < deadline:
 else:
     os.kill(pid, signal.SIGKILL)  # it has had its time
 _, status = os.waitpid(pid, 0)
-sys.stdout.buffer.write(seen.replace(b"\r\n", b"\n"))
+sys.stdout.buffer.write(seen[shown_bytes:])
 sys.exit(os.waitstatus_to_exitcode(status))
 PY
 }
@@ -95,6 +109,18 @@ PY
     [ "$(grep -c 'Ok!' <<<"$output")" -eq 1 ]
     run -0 fluvio consume interrupted -B -d
     [ "$output" = one ]
+}
+
+@test "a busy cluster is waited for, and a terminal told so" {
+    fluvio topic create waits
+    kill -STOP "$(server_pid)"
+    at_terminal "fluvio topic list" </dev/null >"$HOME/seen" 3>&- &
+    local pid=$!
+    until_true 20 grep -q "^$(address) has accepted the connection and not answered yet; it is given 10 s" \
+        "$HOME/seen"
+    kill -CONT "$(server_pid)"
+    ends_with 0 "$pid"
+    grep -q '  waits ' "$HOME/seen"
 }
 
 @test "NO_COLOR takes colour and icons away" {

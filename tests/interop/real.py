@@ -12,7 +12,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 from harness import CREATE, READY_S, SC_V, Closed, Home, Raw, Take, \
     check, eventually, free_ports, text
@@ -127,7 +126,6 @@ class Cluster(Home):
         with socket.socket() as sock:
             if sock.connect_ex(("127.0.0.1", self.spu)) != 0:
                 return False
-        # An SC that is busy with its SPU may have no time for our command.
         done = self.fluvio("cluster", "spu", "list", "-O", "json")
         return done.returncode == 0 and done.stdout[:1] == b"[" and [
             s["status"]["resolution"] for s in json.loads(done.stdout)
@@ -146,15 +144,7 @@ class Cluster(Home):
         return super().fluvio(*args, stdin=stdin, limit_s=limit_s)
 
     def cli(self, *args, stdin=b"", limit_s=60):
-        """Again where the SC had no time for it: it does not end here."""
-        end = time.monotonic() + limit_s
-        while True:
-            try:
-                return super().cli(*args, stdin=stdin, limit_s=limit_s)
-            except RuntimeError as err:
-                if "did not answer within" not in str(err) or \
-                        time.monotonic() > end:
-                    raise
+        return super().cli(*args, stdin=stdin, limit_s=limit_s)
 
     def ok(self, *args, stdin=b"", limit_s=60):
         return self.cli(*args, stdin=stdin, limit_s=limit_s).decode()

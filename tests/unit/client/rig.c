@@ -30,6 +30,7 @@ void rig_wait(struct rig *r, const struct note *n)
 void rig_init(struct rig *r)
 {
     r->c = NULL;
+    r->answer_timeout_ms = 0;
     fake_init(&r->f);
 }
 
@@ -42,6 +43,7 @@ static void create(struct rig *r,
         .address = r->f.address,
         .client_id = "test",
         .connect_timeout_ms = 500,
+        .answer_timeout_ms = r->answer_timeout_ms,
         .request_timeout_ms =
             request_timeout_ms != 0 ? request_timeout_ms : 10000,
         .metadata_timeout_ms =

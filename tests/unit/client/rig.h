@@ -23,6 +23,7 @@ struct note { /* of one callback */
 struct rig {
     struct fake f;
     struct flv_client *c;
+    uint32_t answer_timeout_ms; /* of the client to be made; 0: as it is */
 };
 
 void rig_init(struct rig *r);

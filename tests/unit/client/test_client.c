@@ -98,6 +98,26 @@ static void refuses_each_broken_greeting(void **state)
     }
 }
 
+static void what_accepts_has_its_own_time_to_answer(void **state)
+{
+    (void)state;
+    for (uint32_t ms = 0; ms <= 80; ms += 80) {
+        struct rig r;
+        struct flv_err err;
+
+        rig_init(&r);
+        r.f.hello_sc = FAKE_HELLO_SILENT;
+        r.answer_timeout_ms = ms;
+        rig_client(&r, 0);
+        err = connect_once(&r, 0);
+        assert_int_equal(err.rc, FLV_E_TIMEOUT);
+        assert_non_null(strstr(err.text, ms > 0
+                                             ? "did not answer within 80 ms"
+                                             : "did not answer within 500 ms"));
+        rig_deinit(&r);
+    }
+}
+
 static void ignores_answers_nobody_asked_for(void **state)
 {
     struct rig r;
@@ -525,6 +545,7 @@ int main(void)
         cmocka_unit_test(tells_at_once_that_nobody_listens),
         cmocka_unit_test(keeps_trying_for_the_time_it_was_given),
         cmocka_unit_test(refuses_each_broken_greeting),
+        cmocka_unit_test(what_accepts_has_its_own_time_to_answer),
         cmocka_unit_test(ignores_answers_nobody_asked_for),
         cmocka_unit_test(a_request_without_an_answer_times_out),
         cmocka_unit_test(create_carries_the_servers_error),

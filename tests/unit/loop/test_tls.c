@@ -228,8 +228,17 @@ static void silence_ends_with_the_limit(void **state)
     assert_int_equal(flv_connect_start(&t.connect, loop, &err), FLV_OK);
     flv_loop_run(loop);
     assert_int_equal(t.err.rc, FLV_E_TIMEOUT);
-    /* And may be given up before. */
+    /* TLS may have a limit of its own, whatever that of the address is. */
     t.connect.timeout_ms = 20000;
+    t.connect.tls_timeout_ms = 60;
+    t.err = (struct flv_err){0};
+    assert_int_equal(flv_connect_start(&t.connect, loop, &err), FLV_OK);
+    flv_loop_run(loop);
+    assert_int_equal(t.err.rc, FLV_E_TIMEOUT);
+    assert_non_null(strstr(t.err.text, "accepted the connection but did not "
+                                       "answer within 60 ms"));
+    /* And may be given up before. */
+    t.connect.tls_timeout_ms = 0;
     t.err = (struct flv_err){0};
     assert_int_equal(flv_connect_start(&t.connect, loop, &err), FLV_OK);
     (void)flv_loop_turn(loop, false);
