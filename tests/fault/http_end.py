@@ -8,9 +8,9 @@ is sent; one whose key is there already is answered the same way and not stored
 again, a line `again KEY` says so. MOOD "moody": some are answered with 500,
 some with 429, some late, and of some the connection is closed when they have
 been stored; "busy": the first is answered with 500, the second with 429 and
-Retry-After: 1; "slow": the first is answered when another has been. A body that
-begins with "poison", or has it in quotes, is answered with 422, unless MOOD is
-"mended".
+Retry-After: 1; "slow": the first is answered when another has been; "stuck":
+those from partition 0 are answered with 500. A body that begins with "poison",
+or has it in quotes, is answered with 422, unless MOOD is "mended".
 
 With END_CERT and END_KEY in the environment it speaks TLS.
 """
@@ -85,6 +85,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             chance = 0
         if mood == "slow" and number == 1:
             another.wait()
+        if mood == "stuck" and \
+                self.headers["Idempotency-Key"].split("/")[1] == "0":
+            chance = 0
         poison = body.startswith(b"poison") or b'"poison"' in body
         if poison and mood != "mended":
             self.answer(422, b"it is poison")
