@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -192,17 +193,27 @@ posix_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
 static int write_pieces(int fd, off_t pos, off_t end)
 {
     const off_t piece = WRITE_OUT_BYTES;
-    int rc = sync_file_range(fd, pos, piece, SYNC_FILE_RANGE_WRITE);
+    int rc = 0;
 
     for (; rc == 0 && pos < end; pos += piece) {
         if (pos + piece < end) {
             rc = sync_file_range(fd, pos + piece, piece, SYNC_FILE_RANGE_WRITE);
         }
+        /* gVisor knows no other way to wait. */
         if (rc == 0) {
-            rc = sync_file_range(fd, pos, piece, SYNC_FILE_RANGE_WAIT_BEFORE);
+            rc = sync_file_range(fd, pos, piece, SYNC_FILE_RANGE_WAIT_AFTER);
         }
     }
     return rc;
+}
+
+/* There are systems that cannot do it, or may not; the sync writes all the
+ * same. They say so at once. Later nothing is passed over, whatever its number:
+ * who waits for pages uses up the errors of the file, and the sync, which is of
+ * the same descriptor, would not tell of them again. */
+static bool cannot_write_out(int sys)
+{
+    return sys == ENOSYS || sys == EPERM || sys == EINVAL || sys == ESPIPE;
 }
 
 static flv_rc posix_write_out(struct flv_file *file,
@@ -212,12 +223,16 @@ static flv_rc posix_write_out(struct flv_file *file,
 {
     int fd = of(file)->fd;
 
-    if (len <= WRITE_OUT_BYTES ||
-        write_pieces(fd, (off_t)pos, (off_t)(pos + len)) == 0) {
+    if (len <= WRITE_OUT_BYTES) {
         return FLV_OK;
     }
-    /* There are systems that cannot do it; the sync writes all the same. */
-    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE
+    if (sync_file_range(fd, (off_t)pos, WRITE_OUT_BYTES,
+                        SYNC_FILE_RANGE_WRITE) != 0) {
+        return cannot_write_out(errno)
+                   ? FLV_OK
+                   : fail(err, errno, "sync", of(file)->path);
+    }
+    return write_pieces(fd, (off_t)pos, (off_t)(pos + len)) == 0
                ? FLV_OK
                : fail(err, errno, "sync", of(file)->path);
 }

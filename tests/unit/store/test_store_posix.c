@@ -1,4 +1,5 @@
 /* The same on real files, with jobs and reads in threads of their own. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -211,6 +213,66 @@ static void expect_lost(const struct flv_log_conf *conf, uint64_t bytes)
 
 #define SMALL (64 + BATCH_HEAD + 300)
 #define LARGE (64 + BATCH_HEAD + 17000)
+
+/* In place of the system's: fails with `sys` at the call `at`, 0: never. */
+static struct {
+    unsigned calls, at;
+    int sys;
+} writing_out;
+
+int sync_file_range(int fd, off_t pos, off_t len, unsigned flags)
+{
+    if (++writing_out.calls == writing_out.at) {
+        errno = writing_out.sys;
+        return -1;
+    }
+    return (int)syscall(SYS_sync_file_range, fd, pos, len, flags);
+}
+
+static flv_rc write_out_with(unsigned at, int sys)
+{
+    struct flv_log_conf conf = real_conf();
+    struct flv_log *log;
+    struct flv_log_info info;
+    flv_rc rc;
+
+    conf.durability = FLV_DURABLE_PAGE_CACHE;
+    conf.segment_bytes = 64 << 20;
+    log = open_log(&conf, NULL);
+    for (int i = 0; i < 9; i++) {
+        append_plain(log, 1 << 20);
+    }
+    writing_out.calls = 0;
+    writing_out.at = at;
+    writing_out.sys = sys;
+    rc = run_job(flv_log_sync_job(log));
+    writing_out.at = 0;
+    flv_log_stat(log, &info);
+    assert_int_equal(info.state, rc == FLV_OK ? FLV_LOG_OK : FLV_LOG_POISONED);
+    assert_int_equal(info.hw, rc == FLV_OK ? 9 : 0);
+    flv_log_abandon(log);
+    assert_int_equal(flv_log_delete(NULL, log_dir, NULL), FLV_OK);
+    return rc;
+}
+
+/* The kernel tells an error of the disk once, to whoever asks first. */
+static void an_error_while_writing_out_is_one_of_the_sync(void **state)
+{
+    static const int cannot[] = {ENOSYS, EPERM, EINVAL, ESPIPE};
+
+    (void)state;
+    assert_int_equal(write_out_with(0, 0), FLV_OK);
+    assert_int_equal(writing_out.calls, 6); /* three begun, three waited for */
+    for (size_t i = 0; i < sizeof(cannot) / sizeof(cannot[0]); i++) {
+        assert_int_equal(write_out_with(1, cannot[i]), FLV_OK);
+        assert_int_equal(writing_out.calls, 1);
+    }
+    for (unsigned at = 1; at <= 6; at++) {
+        assert_int_equal(write_out_with(at, EIO), FLV_E_IO);
+        assert_int_equal(write_out_with(at, at == 1 ? ENOSPC : EINVAL),
+                         at == 1 ? FLV_E_NOSPACE : FLV_E_IO);
+    }
+}
 
 /* More than a piece at once, with the end of a segment among it. */
 static void much_that_was_written_is_synced_in_pieces(void **state)
@@ -541,6 +603,7 @@ int main(void)
         TEST(a_cut_tail_is_set_aside),
         TEST(small_groups_are_written_into_room),
         TEST(large_groups_and_page_cache_topics_get_no_room),
+        TEST(an_error_while_writing_out_is_one_of_the_sync),
         TEST(much_that_was_written_is_synced_in_pieces),
         TEST(zeros_that_are_not_room_are_told),
         TEST(cutting_room_off_does_not_make_a_segment_younger),
