@@ -44,8 +44,9 @@ struct flv_partition {
     bool bare, changed, in_line;
     TAILQ_ENTRY(flv_partition) line;
     bool orderly, closing_log; /* of close */
-    bool refused;  /* an append that was staged, by the job that ends */
-    uint32_t turn; /* of jobs that ended */
+    bool refused;     /* an append that was staged, by the job that ends */
+    bool sync_failed; /* the last one; the next is for the tick to begin */
+    uint32_t turn;    /* of jobs that ended */
     struct flv_err trouble; /* of OFFLINE */
     struct job jobs[JOB_COUNT];
     struct flv_task kick;
@@ -342,7 +343,11 @@ static void job_over(struct job *j)
     if (j->syncs) {
         count_sync(&p->env->syncs, j->took_ns);
     }
-    if (flv_log_job_finish(job, &err) != FLV_OK) {
+    flv_rc rc = flv_log_job_finish(job, &err);
+    if (j->kind == JOB_SYNC) {
+        p->sync_failed = rc != FLV_OK;
+    }
+    if (rc != FLV_OK) {
         p->env->disk_errors++;
         log_failure(p, &err);
         if (p->refused && is_open(p)) {
@@ -433,6 +438,14 @@ static void upkeep_over(struct flv_part_env *env)
     }
 }
 
+/* Now, and not within a second: somebody waits for it. A disk that refused the
+ * last one is not asked again and again. */
+static bool wants_sync(const struct flv_partition *p)
+{
+    return !p->sync_failed &&
+           (!STAILQ_EMPTY(&p->uncommitted) || flv_log_waits_for_sync(p->log));
+}
+
 static void kick(struct flv_task *t)
 {
     struct flv_partition *p = FLV_OWNER_OF(t, struct flv_partition, kick);
@@ -447,7 +460,7 @@ static void kick(struct flv_task *t)
     /* First, or under a steady load there would always be one sync more. It
      * syncs, too. */
     upkeep_in_turn(p);
-    if (!STAILQ_EMPTY(&p->uncommitted) && p->jobs[JOB_SYNC].job == NULL &&
+    if (wants_sync(p) && p->jobs[JOB_SYNC].job == NULL &&
         (job = flv_log_sync_job(p->log)) != NULL) {
         submit(p, JOB_SYNC, job);
     }
@@ -564,6 +577,10 @@ void flv_partition_tick(struct flv_partition *p, uint64_t now_ms)
         return;
     }
     sync_in_turn(p);
+    if (p->sync_failed) {
+        p->sync_failed = false;
+        kick_soon(p);
+    }
     if (now_ms - p->written_ms > REST_MS) {
         flv_log_rest(p->log);
     }

@@ -97,6 +97,22 @@ static bool has_to_roll(const struct flv_log *log)
                  UINT32_MAX));
 }
 
+/* The segment before the active one has to be synced before a third begins. */
+bool flv_log_waits_for_sync(const struct flv_log *log)
+{
+    return log->state == FLV_LOG_OK && log->unsealed != NULL &&
+           !log->commit.out && log->staged.head != NULL && has_to_roll(log);
+}
+
+void flv__commit_refuse(struct flv_log *log, const struct flv_err *err)
+{
+    struct flv__queue none;
+
+    assert(!log->commit.out);
+    flv__queue_init(&none);
+    fail_all(log, &none, err);
+}
+
 static flv_rc prepare_roll(struct flv_log *log, struct flv_log_job *job)
 {
     struct flv__segment *active = flv__active(log);

@@ -210,6 +210,9 @@ struct flv_log_job *flv_log_commit_job(struct flv_log *log);
 /* Page-cache topics: a sync of what is written, that moves hw. NULL: nothing
  * to sync, or a job of this kind or an upkeep job is out. */
 struct flv_log_job *flv_log_sync_job(struct flv_log *log);
+/* Whether what is staged waits for one: nothing is committed before it. If it
+ * is refused for want of space or memory so is what waits. */
+bool flv_log_waits_for_sync(const struct flv_log *log);
 
 /* Checkpoint, indexes, removal of trimmed segments, when due, else NULL. Ask
  * after every job_finish, read_finish and trim; it costs nothing. */
@@ -217,7 +220,8 @@ struct flv_log_job *flv_log_upkeep_job(struct flv_log *log);
 /* Whether there will be one, now or when the job that is out is over. */
 bool flv_log_upkeep_due(const struct flv_log *log);
 /* Nothing is appended at the moment: makes a checkpoint due, if it spares the
- * next open more than a little reading. */
+ * next open more than a little reading, or if trimmed segments are still there,
+ * as after one for which the disk had no room. */
 void flv_log_rest(struct flv_log *log);
 
 /* Whether it waits for the disk; otherwise it writes to the page cache. */

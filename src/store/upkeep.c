@@ -160,7 +160,8 @@ bool flv_log_upkeep_due(const struct flv_log *log)
 
 void flv_log_rest(struct flv_log *log)
 {
-    if (log->unkept_bytes > log->conf.checkpoint_bytes / REST_PART) {
+    if (log->unkept_bytes > log->conf.checkpoint_bytes / REST_PART ||
+        log->trimmed_count > 0) {
         log->keep_due = true;
     }
 }
@@ -216,6 +217,8 @@ flv_rc flv__upkeep_finish(struct flv_log *log,
                           struct flv_log_job *job,
                           struct flv_err *err)
 {
+    const struct flv_err why = job->err;
+
     if (job->outcome == FLV__FAILED) {
         flv__log_poison(log, &job->err);
     } else if (job->outcome == FLV__DONE && job->flush) {
@@ -237,10 +240,13 @@ flv_rc flv__upkeep_finish(struct flv_log *log,
     if (job->keep) {
         drop_upkeep(log, job);
     }
-    if (job->err.rc != FLV_OK && err != NULL) {
-        *err = job->err;
+    if (why.rc != FLV_OK && err != NULL) {
+        *err = why;
     }
-    return job->err.rc;
+    if (job->outcome == FLV__ROLLED_BACK && flv_log_waits_for_sync(log)) {
+        flv__commit_refuse(log, &why);
+    }
+    return why.rc;
 }
 
 /* ---- retention ---- */

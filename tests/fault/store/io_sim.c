@@ -709,6 +709,9 @@ static flv_rc sim_rename(struct flv_io *io,
     if (from_dir == NULL || to_dir == NULL || node == NULL) {
         return fail(err, FLV_E_NOT_FOUND, ENOENT, from);
     }
+    if (!stop && one_in(s, s->faults.no_space)) {
+        return fail(err, FLV_E_NOSPACE, ENOSPC, from);
+    }
     assert(from_dir == to_dir); /* store does no other */
     there = node_at(s, to);
     if (there != NULL && there->is_dir && there->cache_names.len > 0) {

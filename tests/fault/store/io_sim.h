@@ -27,7 +27,7 @@ struct sim_node;
 
 /* One of so many calls fails like this; 0: never. */
 struct sim_faults {
-    unsigned no_space; /* write and create: ENOSPC, after a part */
+    unsigned no_space; /* write (after a part), create, rename: ENOSPC */
     unsigned write;    /* EIO, after a part */
     unsigned sync;     /* EIO */
     unsigned names;    /* rename, unlink, create, list, sync_dir: EIO */

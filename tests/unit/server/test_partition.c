@@ -21,6 +21,8 @@ static struct {
     struct flv_io io; /* first */
     struct flv_io_ops ops;
     atomic_bool refuses;       /* the next write, with ENOSPC */
+    atomic_uint refuses_names; /* so many renames */
+    atomic_uint names;         /* renames */
     atomic_uint checkpoints;   /* made durable */
     atomic_bool takes_a_while; /* a sync */
     struct flv_loop *loop;
@@ -39,6 +41,19 @@ static flv_rc switched_write(struct flv_file *file,
                             "cannot write to the log");
     }
     return flv_io_posix()->ops->write(file, iov, count, pos, done, err);
+}
+
+static flv_rc switched_rename(struct flv_io *io,
+                              const char *from,
+                              const char *to,
+                              struct flv_err *err)
+{
+    (void)io;
+    if (strstr(from, ".next") != NULL &&
+        atomic_fetch_add(&disk.names, 1) < atomic_load(&disk.refuses_names)) {
+        return flv_fail_sys(err, FLV_E_NOSPACE, ENOSPC, "cannot rename");
+    }
+    return flv_io_posix()->ops->rename(flv_io_posix(), from, to, err);
 }
 
 static flv_rc
@@ -76,7 +91,8 @@ struct fixture {
     struct flv_loop *loop;
     struct flv_part_env env;
     struct flv_partition *p;
-    unsigned pending; /* appends */
+    unsigned pending;       /* appends */
+    uint32_t segment_bytes; /* 0: the default */
 };
 
 /* One record set on its way, again and again. */
@@ -108,8 +124,11 @@ static int setup(void **state)
     disk.ops.open = switched_open;
     disk.ops.write = switched_write;
     disk.ops.sync = switched_sync;
+    disk.ops.rename = switched_rename;
     disk.io.ops = &disk.ops;
     atomic_store(&disk.checkpoints, 0);
+    atomic_store(&disk.names, 0);
+    atomic_store(&disk.refuses_names, 0);
     atomic_store(&disk.takes_a_while, false);
     tmpdir_make(&f.tmp, "partition");
     assert_int_equal(flv_loop_create(&f.loop, 64, NULL), FLV_OK);
@@ -134,6 +153,7 @@ static void open_partition(struct fixture *f,
                                        .create = true,
                                        .log_id = 7,
                                        .durability = durability,
+                                       .segment_bytes = f->segment_bytes,
                                        .batch_bytes_max = 2u << 20,
                                        .checkpoint_bytes = checkpoint_bytes};
     f->p = flv_partition_create(&f->env, "t-0", false);
@@ -340,6 +360,74 @@ static void a_repetition_waits_for_the_sync_it_asks_for(void **state)
     flv_chunk_unref(again.frame);
 }
 
+/* Nobody else asks for a sync here, and there is no tick: where a segment
+ * ends what waits for one begins it, however many wait for an upkeep. */
+static void a_segment_that_ends_waits_in_no_line(void **state)
+{
+    enum { ROUNDS = 60 };
+    struct fixture *f = *state;
+    struct client c;
+    f->segment_bytes = 4 * SET_BYTES;
+    f->env.upkeeps = 8; /* of others, without end */
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, 0);
+    client_init(&c, f, 1, SET_BYTES);
+    c.rounds = ROUNDS;
+    go(&c);
+    flv_loop_run(f->loop);
+    assert_int_equal(c.rc, FLV_OK);
+    assert_int_equal(flv_partition_end(f->p, FLV_READ_UNCOMMITTED), ROUNDS + 1);
+    assert_true(atomic_load(&disk.names) > 5);
+    f->env.upkeeps = 0;
+    flv_chunk_unref(c.frame);
+}
+
+struct ticker {
+    struct flv_timer timer;
+    struct client *c;
+    unsigned names, rounds;
+};
+
+/* Once nothing moves any more. */
+static void tick(struct flv_timer *timer)
+{
+    struct ticker *t = FLV_OWNER_OF(timer, struct ticker, timer);
+    unsigned names = atomic_load(&disk.names);
+    bool quiet = names > 0 && names == t->names;
+    t->names = names;
+    if (quiet && ++t->rounds == 2) {
+        assert_int_equal(t->c->ended, 0);
+        flv_timer_stop(timer);
+        flv_partition_tick(t->c->f->p, flv_loop_now_ms(t->c->f->loop));
+    }
+}
+
+/* A disk that refuses is asked again once a second. */
+static void a_refused_sync_is_tried_again_by_the_tick(void **state)
+{
+    struct fixture *f = *state;
+    struct ticker ticker = {0};
+    struct client first;
+    struct client next;
+    f->segment_bytes = SET_BYTES + 512;
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, 0);
+    client_init(&first, f, 1, SET_BYTES);
+    client_init(&next, f, 1, 1000); /* into a segment of its own */
+    next.append.committed = true;
+    first.after = &next;
+    atomic_store(&disk.refuses_names, 2); /* upkeep's and the first sync's */
+    ticker.c = &next;
+    flv_timer_init(&ticker.timer, f->loop, tick);
+    assert_int_equal(flv_timer_start(&ticker.timer, 20, 20, NULL), FLV_OK);
+    go(&first);
+    flv_loop_run(f->loop);
+    assert_int_equal(next.rc, FLV_OK);
+    assert_int_equal(ticker.names, 2);
+    assert_int_equal(atomic_load(&disk.names), 3);
+    flv_timer_stop(&ticker.timer);
+    flv_chunk_unref(first.frame);
+    flv_chunk_unref(next.frame);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -348,6 +436,8 @@ int main(void)
         T(what_waits_for_room_fails_with_what_is_before_it),
         T(checkpoints_are_made_under_a_steady_load_of_syncs),
         T(a_repetition_waits_for_the_sync_it_asks_for),
+        T(a_segment_that_ends_waits_in_no_line),
+        T(a_refused_sync_is_tried_again_by_the_tick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -484,6 +484,26 @@ static void a_log_at_rest_makes_a_checkpoint(void **state)
     assert_int_equal(report.next_offset, 4);
 }
 
+/* The checkpoint that has to come first finds no room. */
+static void a_full_disk_is_relieved_by_what_was_trimmed(void **state)
+{
+    struct world *w = *state;
+    size_t len;
+
+    while (flv_log_trim(w->log, flv_log_leo(w->log)) == 0) {
+        append_plain(w->log, 800);
+    }
+    w->disk.faults.no_space = 1;
+    assert_int_equal(run_job(flv_log_upkeep_job(w->log)), FLV_E_NOSPACE);
+    w->disk.faults.no_space = 0;
+    assert_false(flv_log_upkeep_due(w->log)); /* not again and again */
+    flv_log_rest(w->log);
+    assert_int_equal(run_job(flv_log_upkeep_job(w->log)), FLV_OK);
+    assert_null(sim_bytes(&w->disk, LOG_DIR "/00000000000000000000.log", &len));
+    flv_log_rest(w->log);
+    assert_false(flv_log_upkeep_due(w->log));
+}
+
 /* A callback may stage again, and close nothing. */
 static struct world *again_world;
 static struct sent again_next;
@@ -541,6 +561,7 @@ int main(void)
         TEST(what_changed_since_it_was_opened_is_not_synced),
         TEST(what_is_written_again_at_a_start_was_verified),
         TEST(a_log_at_rest_makes_a_checkpoint),
+        TEST(a_full_disk_is_relieved_by_what_was_trimmed),
         TEST(a_callback_may_stage_again),
     };
 

@@ -154,6 +154,35 @@ static void the_roll_after_that_waits_for_the_sync(void **state)
     assert_int_equal(count_records(w->log), n + 1);
 }
 
+/* ... and ends as that does, when there is no room for it. */
+static void what_waits_for_a_refused_sync_is_refused(void **state)
+{
+    struct world *w = *state;
+    int64_t n = fill_and_roll(w);
+    struct sent s;
+
+    while (!flv_log_waits_for_sync(w->log)) {
+        make_plain(&s, 800);
+        assert_int_equal(flv_log_stage(w->log, &s.append, NULL), FLV_OK);
+        commit_all(w->log);
+        n += s.ended;
+        if (s.ended > 0) {
+            forget(&s);
+        }
+    }
+    w->disk.faults.no_space = 1; /* also for a name */
+    assert_int_equal(run_job(flv_log_sync_job(w->log)), FLV_E_NOSPACE);
+    assert_int_equal(s.ended, 1);
+    assert_int_equal(s.rc, FLV_E_NOSPACE);
+    forget(&s);
+    assert_false(flv_log_waits_for_sync(w->log));
+    w->disk.faults.no_space = 0;
+    sync_now(w);
+    assert_int_equal(flv_log_hw(w->log), n);
+    assert_int_equal(append_plain(w->log, 800), n);
+    assert_int_equal(count_records(w->log), n + 1);
+}
+
 /* A sync of the old segment that is under way is no reason to wait, either;
  * what it covered is synced, no more. */
 static void a_roll_goes_past_a_sync_that_is_under_way(void **state)
@@ -507,6 +536,7 @@ int main(void)
         TEST(a_roll_to_the_page_cache_does_not_wait_for_the_disk),
         TEST(the_next_sync_covers_both_and_gives_the_name),
         TEST(the_roll_after_that_waits_for_the_sync),
+        TEST(what_waits_for_a_refused_sync_is_refused),
         TEST(a_roll_goes_past_a_sync_that_is_under_way),
         TEST(the_end_of_the_process_takes_nothing),
         TEST(what_follows_a_torn_segment_is_set_aside),
