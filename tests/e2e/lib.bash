@@ -14,18 +14,23 @@ free_ports() {
 
 # A home without a cluster.
 home_up() {
-    HOME=$(mktemp -d "${BATS_TMPDIR:-/tmp}/fluvio-e2e.XXXXXX")
+    E2E_HOME=$(mktemp -d "${BATS_TMPDIR:-/tmp}/fluvio-e2e.XXXXXX")
+    HOME=$E2E_HOME
     read -r FLV_SC_PORT FLV_SPU_PORT < <(free_ports)
     PATH=$FLV_BIN:$PATH
-    export HOME PATH FLV_SC_PORT FLV_SPU_PORT
+    export E2E_HOME HOME PATH FLV_SC_PORT FLV_SPU_PORT
     unset FLV_PROFILE_PATH RUST_LOG FLUVIO_CLIENT_ID
     # Whatever the machine has: systemd.bats is about the other one.
     export FLV_SUPERVISOR=guard
 }
 
-# Ends what runs there and removes it.
+# Ends what runs there and removes it. A teardown runs as well where the setup
+# failed before there was such a home: then HOME is still that of whoever runs
+# the tests, with a cluster of theirs perhaps.
 home_down() {
     local pid guard
+    [ -n "${E2E_HOME:-}" ] || return 0
+    HOME=$E2E_HOME
     pid=$(server_pid)
     guard=$(guard_pid)
     fluvio cluster delete --force >/dev/null 2>&1 || true
