@@ -45,6 +45,7 @@ struct flv_partition {
     TAILQ_ENTRY(flv_partition) line;
     bool orderly, closing_log; /* of close */
     bool refused;     /* an append that was staged, by the job that ends */
+    bool stuck;       /* the log is poisoned */
     bool sync_failed; /* the last one; the next is for the tick to begin */
     uint32_t turn;    /* of jobs that ended */
     struct flv_err trouble; /* of OFFLINE */
@@ -262,6 +263,26 @@ static bool is_open(const struct flv_partition *p)
     return info.state == FLV_LOG_OK;
 }
 
+/* The log is poisoned: once those that are under way are over no sync will ever
+ * come. */
+static void fail_uncommitted(struct flv_partition *p)
+{
+    struct flv_part_append *a;
+    struct flv_err why;
+    if (p->jobs[JOB_SYNC].job != NULL || p->jobs[JOB_UPKEEP].job != NULL) {
+        return;
+    }
+    flv_partition_trouble(p, &why);
+    while ((a = STAILQ_FIRST(&p->uncommitted)) != NULL) {
+        STAILQ_REMOVE_HEAD(&p->uncommitted, link);
+        (void)flv_fail(&a->err, FLV_E_POISONED,
+                       "what was written is not known to be synced, nor will "
+                       "it be before the partition is opened again: %s",
+                       why.text);
+        end_soon(p, a);
+    }
+}
+
 /* What waited for room behind appends that failed fails with them, as what was
  * staged behind them does: it may be what their producer sent next. What came
  * since they failed is not meant. */
@@ -356,7 +377,11 @@ static void job_over(struct job *j)
     } else if (j->kind == JOB_COMMIT) {
         p->logged_rc = FLV_OK;
     }
+    p->stuck = p->stuck || (rc != FLV_OK && !is_open(p));
     release_committed(p);
+    if (p->stuck) {
+        fail_uncommitted(p);
+    }
     wake_if_moved(p);
     if (p->state == FLV_PART_CLOSING) {
         cancel_list(p, &p->uncommitted);

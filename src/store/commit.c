@@ -106,11 +106,17 @@ bool flv_log_waits_for_sync(const struct flv_log *log)
 
 void flv__commit_refuse(struct flv_log *log, const struct flv_err *err)
 {
+    struct flv_err why = *err;
     struct flv__queue none;
 
-    assert(!log->commit.out);
+    if (log->commit.out) {
+        return; /* its end tells what waits behind it, too */
+    }
+    if (log->state == FLV_LOG_POISONED) {
+        (void)!flv__log_refuse(log, &why);
+    }
     flv__queue_init(&none);
-    fail_all(log, &none, err);
+    fail_all(log, &none, &why);
 }
 
 static flv_rc prepare_roll(struct flv_log *log, struct flv_log_job *job)

@@ -211,7 +211,7 @@ FLV_CHECKED flv_rc flv__log_refuse(const struct flv_log *log,
 FLV_CHECKED flv_rc flv__commit_finish(struct flv_log *log,
                                       struct flv_log_job *job,
                                       struct flv_err *err);
-/* What waits for a sync ends as that did. */
+/* After a sync that failed: ends what is staged. */
 void flv__commit_refuse(struct flv_log *log, const struct flv_err *err);
 FLV_CHECKED flv_rc flv__upkeep_finish(struct flv_log *log,
                                       struct flv_log_job *job,

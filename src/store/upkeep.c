@@ -243,7 +243,8 @@ flv_rc flv__upkeep_finish(struct flv_log *log,
     if (why.rc != FLV_OK && err != NULL) {
         *err = why;
     }
-    if (job->outcome == FLV__ROLLED_BACK && flv_log_waits_for_sync(log)) {
+    if (job->outcome == FLV__FAILED ||
+        (job->outcome == FLV__ROLLED_BACK && flv_log_waits_for_sync(log))) {
         flv__commit_refuse(log, &why);
     }
     return why.rc;

@@ -413,6 +413,7 @@ static flv_rc sim_open(struct flv_io *io,
     if (s->down && (!stop || how < FLV_IO_CREATE || sim_below(s, 2) == 0)) {
         return fail(err, FLV_E_IO, EIO, path);
     }
+    assert(!s->frozen || how == FLV_IO_READ);
     dir = parent_of(s, path, &name);
     node = node_at(s, path);
     if (dir == NULL || (node == NULL && how < FLV_IO_CREATE)) {
@@ -644,6 +645,28 @@ sim_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
     return stop ? fail(err, FLV_E_IO, EIO, file_of(file)->path) : FLV_OK;
 }
 
+/* As the kernel does it: what could not be written is told here, and by no
+ * sync that follows. */
+static flv_rc sim_write_out(struct flv_file *file,
+                            uint64_t pos,
+                            uint64_t len,
+                            struct flv_err *err)
+{
+    struct sim *s = of(file->io);
+    struct sim_node *n = file_of(file)->node;
+
+    (void)stops(s);
+    if (s->down) {
+        return fail(err, FLV_E_IO, EIO, file_of(file)->path);
+    }
+    assert(pos <= n->cache.size && len <= n->cache.size - pos);
+    if (one_in(s, s->faults.sync)) {
+        lose_writes(s, n);
+        return fail(err, FLV_E_IO, EIO, file_of(file)->path);
+    }
+    return FLV_OK;
+}
+
 static void sync_names(struct sim_node *dir)
 {
     for (size_t i = 0; i < dir->renaming_count; i++) {
@@ -683,6 +706,7 @@ static flv_rc sim_sync_dir(struct flv_io *io,
 /* What changes names: NOT done if it fails, either if the machine stops. */
 static bool may_change(struct sim *s, bool *stop)
 {
+    assert(!s->frozen);
     *stop = stops(s);
     if (s->down) {
         return *stop && sim_below(s, 2) == 0;
@@ -833,6 +857,7 @@ static const struct flv_io_ops sim_ops = {
     .rmdir = sim_rmdir,
     .list = sim_list,
     .space = sim_space,
+    .write_out = sim_write_out,
 };
 
 /* ---- life ---- */

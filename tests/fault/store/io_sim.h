@@ -45,6 +45,7 @@ struct sim {
     uint64_t calls;   /* made so far */
     uint64_t down_at; /* at this call the machine stops; 0: never */
     bool down;        /* it did: every call fails */
+    bool frozen;      /* nobody may change anything */
     int ignored;      /* enum flv_sync that does nothing; -1: none */
     uint64_t syncs[FLV_SYNC_COUNT]; /* calls of each */
     unsigned open_files;

@@ -93,6 +93,8 @@ struct twin {
     struct sent *first, **last; /* staged */
     struct client clients[CLIENTS];
     struct reading reads[READS];
+    struct flv_log_scrub scrub;
+    bool scrubbing;
     struct torn_file torn[TORNS];
     unsigned torn_count;
     struct twin_stats *stats;
@@ -456,6 +458,9 @@ static void step_commit(struct twin *t)
         }
     }
     if (!t->commit_ran) {
+        if (below(t, 8) == 0) {
+            return; /* begins later */
+        }
         flv_log_job_run(t->commit);
         t->commit_ran = true;
         if (below(t, 4) == 0) {
@@ -660,6 +665,28 @@ static void step_read(struct twin *t)
     }
     if (r->out && below(t, 4) != 0) {
         end_read(t, r);
+    }
+}
+
+static void end_scrub(struct twin *t)
+{
+    flv_log_scrub_run(&t->scrub);
+    if (t->scrub.damage.rc != FLV_OK && t->sim.faults.read == 0 &&
+        !t->sim.down) {
+        broken(t, "a scrub finds %s", t->scrub.damage.text);
+    }
+    flv_log_scrub_finish(&t->scrub);
+    t->scrubbing = false;
+}
+
+static void step_scrub(struct twin *t)
+{
+    if (!t->scrubbing) {
+        t->scrub.bytes_max = 1 + below(t, 4000);
+        t->scrubbing = flv_log_scrub_prepare(t->log, &t->scrub);
+    }
+    if (t->scrubbing && below(t, 2) == 0) {
+        end_scrub(t);
     }
 }
 
@@ -941,9 +968,46 @@ static void end_deletion(struct twin *t)
     forget_log(t);
 }
 
+/* A check changes nothing, and finds what opening is going to find. */
+static bool check_before(struct twin *t, struct flv_log_check *found)
+{
+    struct sim_faults faults = t->sim.faults;
+    struct flv_err err = {0};
+    flv_rc rc;
+
+    t->sim.faults = (struct sim_faults){.shorter = faults.shorter};
+    t->sim.frozen = true;
+    rc = flv_log_check(&t->sim.io, DIR_NAME, NULL, NULL, found, &err);
+    t->sim.frozen = false;
+    t->sim.faults = faults;
+    if (rc != FLV_OK && rc != FLV_E_NOT_FOUND) {
+        broken(t, "cannot be checked: %s: %s", flv_rc_name(rc), err.text);
+    } else if (rc == FLV_OK && found->damages > 0) {
+        broken(t, "a check finds damage out of nothing");
+    }
+    return rc == FLV_OK;
+}
+
+static void compare_check(struct twin *t,
+                          const struct flv_log_check *found,
+                          const struct flv_log_report *report)
+{
+    if (found->next_offset != report->next_offset) {
+        broken(t, "ends at %" PRId64 ", a check found %" PRId64,
+               report->next_offset, found->next_offset);
+    }
+    /* It does not know which zeros a topic may have. */
+    if (t->disk && report->torn_bytes > 0 && found->torn_bytes == 0) {
+        broken(t, "a check found nothing torn");
+    }
+}
+
 /* Opens, through any number of failures and crashes. */
 static void open_log(struct twin *t, bool power)
 {
+    struct flv_log_check found;
+    bool checked = below(t, 4) == 0 && check_before(t, &found);
+
     if (below(t, 6) == 0) { /* its settings were changed meanwhile */
         t->disk = !t->disk;
         t->conf.durability =
@@ -966,6 +1030,9 @@ static void open_log(struct twin *t, bool power)
         t->sim.faults = faults;
         if (rc == FLV_OK && !t->sim.down) {
             t->sim.down_at = 0;
+            if (checked && attempt == 0) {
+                compare_check(t, &found, &report);
+            }
             verify(t, &report, power);
             return;
         }
@@ -1014,13 +1081,33 @@ static void bury(struct twin *t)
             t->reads[i].out = false;
         }
     }
+    if (t->scrubbing) {
+        end_scrub(t);
+    }
+    t->scrub = (struct flv_log_scrub){0};
     flv_log_cancel(t->log);
     flv_log_abandon(t->log);
     t->log = NULL;
 }
 
+/* What is staged does not wait for ever: each round one of those who can do
+ * something about it does so. */
+static void drain(struct twin *t)
+{
+    for (unsigned i = 0; i < 300 && t->first != NULL && !t->broken; i++) {
+        step_commit(t);
+        step_upkeep(t);
+    }
+    if (t->first != NULL && !t->sim.down) {
+        broken(t, "what is staged waits for ever");
+    }
+}
+
 static void settle(struct twin *t)
 {
+    if (!t->sim.down && below(t, 2) == 0) {
+        drain(t);
+    }
     while (t->commit != NULL) {
         step_commit(t);
     }
@@ -1032,6 +1119,10 @@ static void settle(struct twin *t)
             end_read(t, &t->reads[i]);
         }
     }
+    if (t->scrubbing) {
+        end_scrub(t);
+    }
+    t->scrub = (struct flv_log_scrub){0};
     flv_log_cancel(t->log);
 }
 
@@ -1134,8 +1225,10 @@ static void live(struct twin *t)
             step_commit(t);
         } else if (what < 15) {
             step_upkeep(t);
-        } else if (what < 19) {
+        } else if (what < 18) {
             step_read(t);
+        } else if (what < 19) {
+            step_scrub(t);
         } else if (below(t, 2) == 0) {
             step_trim(t);
         } else {
@@ -1155,7 +1248,7 @@ static unsigned rarely(struct twin *t)
 
 static void choose(struct twin *t)
 {
-    t->disk = below(t, 4) != 0;
+    t->disk = below(t, 2) == 0;
     t->conf = (struct flv_log_conf){
         .io = &t->sim.io,
         .dir = DIR_NAME,

@@ -25,6 +25,7 @@ static struct {
     atomic_uint names;         /* renames */
     atomic_uint checkpoints;   /* made durable */
     atomic_bool takes_a_while; /* a sync */
+    atomic_bool fails;         /* the next sync of what was written */
     struct flv_loop *loop;
     struct flv_task *at_sync; /* posted by the first; NULL: nothing */
 } disk;
@@ -66,6 +67,9 @@ switched_sync(struct flv_file *file, enum flv_sync site, struct flv_err *err)
             disk.at_sync = NULL;
         }
         nanosleep(&while_ns, NULL);
+    }
+    if (site == FLV_SYNC_FLUSH && atomic_exchange(&disk.fails, false)) {
+        return flv_fail_sys(err, FLV_E_IO, EIO, "cannot sync the log");
     }
     if (site == FLV_SYNC_CHECKPOINT_FILE) {
         atomic_fetch_add(&disk.checkpoints, 1);
@@ -360,6 +364,22 @@ static void a_repetition_waits_for_the_sync_it_asks_for(void **state)
     flv_chunk_unref(again.frame);
 }
 
+static void who_waits_for_a_sync_that_fails_hears_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct client c;
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, 0);
+    client_init(&c, f, 1, 10);
+    c.append.committed = true;
+    atomic_store(&disk.fails, true);
+    go(&c);
+    flv_loop_run(f->loop);
+    assert_int_equal(c.ended, 1);
+    assert_int_equal(c.rc, FLV_E_POISONED);
+    assert_int_equal(flv_partition_health(f->p), FLV_HEALTH_POISONED);
+    flv_chunk_unref(c.frame);
+}
+
 /* Nobody else asks for a sync here, and there is no tick: where a segment
  * ends what waits for one begins it, however many wait for an upkeep. */
 static void a_segment_that_ends_waits_in_no_line(void **state)
@@ -436,6 +456,7 @@ int main(void)
         T(what_waits_for_room_fails_with_what_is_before_it),
         T(checkpoints_are_made_under_a_steady_load_of_syncs),
         T(a_repetition_waits_for_the_sync_it_asks_for),
+        T(who_waits_for_a_sync_that_fails_hears_of_it),
         T(a_segment_that_ends_waits_in_no_line),
         T(a_refused_sync_is_tried_again_by_the_tick),
     };

@@ -183,6 +183,23 @@ static void what_waits_for_a_refused_sync_is_refused(void **state)
     assert_int_equal(count_records(w->log), n + 1);
 }
 
+static void what_waits_for_a_failed_sync_hears_of_it(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_job *job;
+    struct sent s;
+
+    (void)fill_and_roll(w);
+    w->disk.faults.sync = 1;
+    job = flv_log_sync_job(w->log);
+    make_plain(&s, 800);
+    assert_int_equal(flv_log_stage(w->log, &s.append, NULL), FLV_OK);
+    assert_int_equal(run_job(job), FLV_E_IO);
+    assert_int_equal(s.ended, 1);
+    assert_int_equal(s.rc, FLV_E_POISONED);
+    forget(&s);
+}
+
 /* A sync of the old segment that is under way is no reason to wait, either;
  * what it covered is synced, no more. */
 static void a_roll_goes_past_a_sync_that_is_under_way(void **state)
@@ -537,6 +554,7 @@ int main(void)
         TEST(the_next_sync_covers_both_and_gives_the_name),
         TEST(the_roll_after_that_waits_for_the_sync),
         TEST(what_waits_for_a_refused_sync_is_refused),
+        TEST(what_waits_for_a_failed_sync_hears_of_it),
         TEST(a_roll_goes_past_a_sync_that_is_under_way),
         TEST(the_end_of_the_process_takes_nothing),
         TEST(what_follows_a_torn_segment_is_set_aside),
