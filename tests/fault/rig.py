@@ -120,8 +120,8 @@ def fluvio(*argv):
                           capture_output=True, timeout=WAIT_S * 4)
 
 
-def create_topic(name):
-    made = fluvio("topic", "create", name)
+def create_topic(name, *options):
+    made = fluvio("topic", "create", name, *options)
     if made.returncode != 0:
         raise RuntimeError(made.stderr.decode() + tail())
 
