@@ -13,6 +13,20 @@ teardown() {
     home_down
 }
 
+@test "a teardown without a set-up touches nobody's home" {
+    local ours=$HOME
+    mkdir -p "$ours/somebody/.fluvio/data"
+    echo letter >"$ours/somebody/letter"
+    sleep 60 &
+    echo $! >"$ours/somebody/.fluvio/data/lock"
+    (
+        unset E2E_HOME
+        HOME=$ours/somebody home_down
+    )
+    kill $!
+    [ "$(cat "$ours/somebody/letter")" = letter ]
+}
+
 up() {
     fluvio cluster start >start.log 2>&1 || { cat start.log && false; }
 }
