@@ -30,12 +30,17 @@ static const char *state_of(const struct show *s)
                                                : "in replay";
 }
 
+static bool is_layout(uint8_t c)
+{
+    return c == '\n' || c == '\t' || c == '\r';
+}
+
 /* Text that does nothing to a terminal but fill lines. */
 static bool is_printable(struct flv_slice s)
 {
     size_t from = 0;
     for (size_t i = 0; i <= s.len; i++) {
-        if (i == s.len || memchr("\n\t\r", s.data[i], 3) != NULL) {
+        if (i == s.len || is_layout(s.data[i])) {
             if (!flv_text_is_tidy(flv_slice(s.data + from, i - from))) {
                 return false;
             }

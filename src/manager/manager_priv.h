@@ -37,21 +37,21 @@ struct flv_mop {
     char name[FLV_NAME_MAX];
     char *file; /* owned; PUT */
     size_t file_len;
-    bool holds;   /* the connector, so that nobody else changes it */
-    bool decided; /* its name is taken, although nothing is stored yet */
-    bool named;   /* the file has to be called `name` */
-    bool create_topic;
     flv_mdone done;
     void *arg;
     struct flv_checked checked;
-    bool has_checked;
     struct flv_msummary is;
-    bool looks;             /* waits for the first look at the cluster */
     struct flv_timer limit; /* of what the cluster has to say */
     struct flv_task later;  /* answers, not from inside the call */
-    unsigned status;        /* 0: not answered */
-    char message[FLV_ERR_TEXT_MAX + 120];
     const char *word;
+    char message[FLV_ERR_TEXT_MAX + 120];
+    unsigned status; /* 0: not answered */
+    bool holds;      /* the connector, so that nobody else changes it */
+    bool decided;    /* its name is taken, although nothing is stored yet */
+    bool named;      /* the file has to be called `name` */
+    bool create_topic;
+    bool has_checked;
+    bool looks;   /* waits for the first look at the cluster */
     bool waiting; /* a callback of somebody else's will come */
     bool answered;
 };

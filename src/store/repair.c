@@ -47,9 +47,11 @@ static flv_rc create_torn(const struct flv__recovery *r,
     return rc;
 }
 
-static flv_rc sync_torn(struct flv_file *file, struct flv_err *err)
+static flv_rc sync_torn(const struct flv__recovery *r,
+                        struct flv_file *file,
+                        struct flv_err *err)
 {
-    return file->io->ops->sync(file, FLV_SYNC_TORN_FILE, err);
+    return r->log->io->ops->sync(file, FLV_SYNC_TORN_FILE, err);
 }
 
 static flv_rc sync_torn_name(const struct flv__recovery *r, struct flv_err *err)
@@ -75,7 +77,7 @@ static flv_rc set_aside(struct flv__recovery *r,
         rc = flv_io_copy(log_file, r->tail.path, pos, end, file, 0, err);
     }
     if (rc == FLV_OK) {
-        rc = sync_torn(file, err);
+        rc = sync_torn(r, file, err);
     }
     if (rc == FLV_OK) {
         rc = sync_torn_name(r, err);
@@ -438,7 +440,7 @@ set_next_aside(struct flv__recovery *r, uint32_t i, struct flv_err *err)
     flv_rc rc = open_next(r, i, &from, &file, &bytes, err);
 
     if (rc == FLV_OK) {
-        rc = sync_torn(file, err);
+        rc = sync_torn(r, file, err);
     }
     flv_io_close(file);
     if (rc == FLV_OK) {
