@@ -433,13 +433,25 @@ static void step_append(struct twin *t)
 
 /* ---- jobs ---- */
 
+/* Every failure has a cause. */
+static void check_result(struct twin *t, flv_rc rc, const struct flv_err *err)
+{
+    const struct sim_faults *f = &t->sim.faults;
+
+    t->stats->faults_met += rc != FLV_OK;
+    if (rc != FLV_OK && !t->sim.down && t->sim.space == UINT64_MAX &&
+        (f->no_space | f->write | f->sync | f->names | f->read) == 0) {
+        broken(t, "a job failed out of nothing: %s", err->text);
+    }
+}
+
 static void finish_commit(struct twin *t)
 {
     struct flv_err err = {0};
     flv_rc rc = flv_log_job_finish(t->commit, &err);
 
     t->commit = NULL;
-    t->stats->faults_met += rc != FLV_OK;
+    check_result(t, rc, &err);
 }
 
 static void step_commit(struct twin *t)
@@ -477,7 +489,7 @@ static void finish_upkeep(struct twin *t)
     flv_rc rc = flv_log_job_finish(t->upkeep, &err);
 
     t->upkeep = NULL;
-    t->stats->faults_met += rc != FLV_OK;
+    check_result(t, rc, &err);
     if (flv_log_hw(t->log) > t->promised) {
         t->promised = flv_log_hw(t->log);
     }

@@ -351,6 +351,28 @@ static void a_full_disk_at_such_a_roll_is_overcome(void **state)
     assert_int_equal(count_records(w->log), 3);
 }
 
+/* What is left of a refused group must not come back in front of a segment that
+ * does not know of it. */
+static void behind_a_refused_group_the_old_one_is_synced_first(void **state)
+{
+    struct world *w = *state;
+    uint64_t sealed = w->disk.syncs[FLV_SYNC_SEGMENT_SEAL];
+    struct sent s;
+
+    append_plain(w->log, 2900);
+    w->disk.faults.no_space = 1;
+    make_plain(&s, 100);
+    assert_int_equal(flv_log_stage(w->log, &s.append, NULL), FLV_OK);
+    commit_all(w->log);
+    assert_int_equal(s.rc, FLV_E_NOSPACE);
+    forget(&s);
+    w->disk.faults.no_space = 0;
+    assert_int_equal(append_plain(w->log, 2000), 1);
+    assert_int_equal(w->disk.syncs[FLV_SYNC_SEGMENT_SEAL], sealed + 1);
+    assert_int_equal(count_names(w, ".log"), 2);
+    assert_int_equal(count_names(w, ".next"), 0);
+}
+
 /* Its durability was changed meanwhile. */
 static void as_a_disk_topic_it_is_synced_at_the_start(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
         TEST(a_check_follows_into_what_is_to_come),
         TEST(what_is_not_synced_is_not_removed),
         TEST(a_full_disk_at_such_a_roll_is_overcome),
+        TEST(behind_a_refused_group_the_old_one_is_synced_first),
         TEST(as_a_disk_topic_it_is_synced_at_the_start),
         TEST(a_disk_topic_syncs_the_old_one_first),
         TEST(a_roll_given_up_does_not_take_the_segment_to_come),
