@@ -22,6 +22,7 @@
 /* A reader that took nothing for so long, while others wait for memory. */
 #define STALLED_MS 30000
 #define COMMIT_THREADS 16
+#define SYNC_THREADS 2
 #define READ_THREADS 4
 #define WORKS_MAX (1u << 20)
 #define DECODE_ARENA_MAX ((size_t)32 << 20)
@@ -188,6 +189,10 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
      * and wake nobody. */
     const struct flv_pool_conf write = {
         .name = "write", .threads_max = 1, .queue_max = WORKS_MAX};
+    /* Syncs of page-cache topics may take seconds: commits of disk topics have
+     * other threads, and, as these are few, something of the disk. */
+    const struct flv_pool_conf sync = {
+        .name = "sync", .threads_max = SYNC_THREADS, .queue_max = WORKS_MAX};
     const struct flv_pool_conf read = {
         .name = "read", .threads_max = READ_THREADS, .queue_max = WORKS_MAX};
     const struct flv_pool_conf meta = {
@@ -196,6 +201,9 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
         flv_pool_create(&s->part_env.commit_pool, s->loop, &commit, err);
     if (rc == FLV_OK) {
         rc = flv_pool_create(&s->part_env.write_pool, s->loop, &write, err);
+    }
+    if (rc == FLV_OK) {
+        rc = flv_pool_create(&s->part_env.sync_pool, s->loop, &sync, err);
     }
     if (rc == FLV_OK) {
         rc = flv_pool_create(&s->read_pool, s->loop, &read, err);
@@ -533,6 +541,7 @@ void flv_server_destroy(struct flv_server *s)
     flv_smart_deinit(&s->smart);
     flv_pool_destroy(s->meta_pool);
     flv_pool_destroy(s->read_pool);
+    flv_pool_destroy(s->part_env.sync_pool);
     flv_pool_destroy(s->part_env.write_pool);
     flv_pool_destroy(s->part_env.commit_pool);
     flv_metadb_destroy(s->db);

@@ -140,6 +140,7 @@ static int setup(void **state)
     f.env.io = &disk.io;
     f.env.commit_pool = pool(&f, "commit", 4);
     f.env.write_pool = pool(&f, "write", 1);
+    f.env.sync_pool = pool(&f, "sync", 2);
     f.env.read_pool = pool(&f, "read", 1);
     f.env.tails = (struct flv_tail_pool){.max = 1 << 20, .max_of_one = 1 << 20};
     TAILQ_INIT(&f.env.upkeep_line);
@@ -179,6 +180,7 @@ static int teardown(void **state)
     flv_partition_close(f->p, true, closed, f);
     flv_loop_run(f->loop);
     flv_pool_destroy(f->env.commit_pool);
+    flv_pool_destroy(f->env.sync_pool);
     flv_pool_destroy(f->env.write_pool);
     flv_pool_destroy(f->env.read_pool);
     flv_loop_destroy(f->loop);
@@ -448,6 +450,27 @@ static void a_refused_sync_is_tried_again_by_the_tick(void **state)
     flv_chunk_unref(next.frame);
 }
 
+/* They may take seconds where there is much to write: the threads in which
+ * disk topics commit are not for them. */
+static void syncs_and_upkeep_take_no_thread_from_commits(void **state)
+{
+    struct fixture *f = *state;
+    struct flv_pool *commits = f->env.commit_pool;
+    struct client c;
+    f->env.commit_pool = NULL;
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, SET_BYTES / 2);
+    client_init(&c, f, 1, SET_BYTES);
+    c.append.committed = true;
+    c.rounds = 5;
+    go(&c);
+    flv_loop_run(f->loop);
+    assert_int_equal(c.rc, FLV_OK);
+    assert_int_equal(c.ended, 6);
+    assert_true(atomic_load(&disk.checkpoints) > 0);
+    f->env.commit_pool = commits;
+    flv_chunk_unref(c.frame);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -459,6 +482,7 @@ int main(void)
         T(who_waits_for_a_sync_that_fails_hears_of_it),
         T(a_segment_that_ends_waits_in_no_line),
         T(a_refused_sync_is_tried_again_by_the_tick),
+        T(syncs_and_upkeep_take_no_thread_from_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,7 +240,7 @@ static flv_rc write_out_with(unsigned at, int sys)
     conf.segment_bytes = 64 << 20;
     log = open_log(&conf, NULL);
     for (int i = 0; i < 9; i++) {
-        append_plain(log, 1 << 20);
+        append_plain(log, 128 << 10);
     }
     writing_out.calls = 0;
     writing_out.at = at;
