@@ -415,7 +415,7 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
                (kind == JOB_COMMIT && p->durability == FLV_DURABLE_DISK);
     j->work.run = job_run;
     j->work.done = job_done;
-    struct flv_pool *pool = kind != JOB_COMMIT       ? p->env->sync_pool
+    struct flv_pool *pool = kind == JOB_SYNC         ? p->env->sync_pool
                             : flv_log_job_syncs(job) ? p->env->commit_pool
                                                      : p->env->write_pool;
     if (flv_pool_submit(pool, &j->work) != FLV_OK) {
@@ -425,8 +425,8 @@ static void submit(struct flv_partition *p, int kind, struct flv_log_job *job)
     }
 }
 
-/* Few at once: a sync that somebody waits for must find a thread soon, however
- * many partitions want a checkpoint at the same time. */
+/* Few at once: a commit must find a thread, however many partitions want a
+ * checkpoint at the same time. */
 static void upkeep_in_turn(struct flv_partition *p)
 {
     struct flv_part_env *env = p->env;

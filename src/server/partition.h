@@ -45,9 +45,9 @@ struct flv_sync_times {
 /* Pools, tails and counters that all partitions of a server share. */
 struct flv_part_env {
     struct flv_loop *loop;        /* borrowed */
-    struct flv_pool *commit_pool; /* borrowed: write + sync */
+    struct flv_pool *commit_pool; /* borrowed: write + sync; upkeep */
     struct flv_pool *write_pool;  /* borrowed: write to the page cache */
-    struct flv_pool *sync_pool;   /* borrowed: syncs and upkeep */
+    struct flv_pool *sync_pool;   /* borrowed: syncs of the page cache */
     struct flv_pool *read_pool;   /* borrowed: reads, open, close */
     struct flv_io *io;            /* borrowed; NULL: the real disk */
     struct flv_tail_pool tails;

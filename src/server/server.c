@@ -22,7 +22,7 @@
 /* A reader that took nothing for so long, while others wait for memory. */
 #define STALLED_MS 30000
 #define COMMIT_THREADS 16
-#define SYNC_THREADS 2
+#define SYNC_THREADS 16
 #define READ_THREADS 4
 #define WORKS_MAX (1u << 20)
 #define DECODE_ARENA_MAX ((size_t)32 << 20)
@@ -190,7 +190,7 @@ static flv_rc open_pools(struct flv_server *s, struct flv_err *err)
     const struct flv_pool_conf write = {
         .name = "write", .threads_max = 1, .queue_max = WORKS_MAX};
     /* Syncs of page-cache topics may take seconds: commits of disk topics have
-     * other threads, and, as these are few, something of the disk. */
+     * other threads. */
     const struct flv_pool_conf sync = {
         .name = "sync", .threads_max = SYNC_THREADS, .queue_max = WORKS_MAX};
     const struct flv_pool_conf read = {

@@ -452,13 +452,13 @@ static void a_refused_sync_is_tried_again_by_the_tick(void **state)
 
 /* They may take seconds where there is much to write: the threads in which
  * disk topics commit are not for them. */
-static void syncs_and_upkeep_take_no_thread_from_commits(void **state)
+static void syncs_take_no_thread_from_commits(void **state)
 {
     struct fixture *f = *state;
     struct flv_pool *commits = f->env.commit_pool;
     struct client c;
     f->env.commit_pool = NULL;
-    open_partition(f, FLV_DURABLE_PAGE_CACHE, SET_BYTES / 2);
+    open_partition(f, FLV_DURABLE_PAGE_CACHE, 0);
     client_init(&c, f, 1, SET_BYTES);
     c.append.committed = true;
     c.rounds = 5;
@@ -466,7 +466,6 @@ static void syncs_and_upkeep_take_no_thread_from_commits(void **state)
     flv_loop_run(f->loop);
     assert_int_equal(c.rc, FLV_OK);
     assert_int_equal(c.ended, 6);
-    assert_true(atomic_load(&disk.checkpoints) > 0);
     f->env.commit_pool = commits;
     flv_chunk_unref(c.frame);
 }
@@ -482,7 +481,7 @@ int main(void)
         T(who_waits_for_a_sync_that_fails_hears_of_it),
         T(a_segment_that_ends_waits_in_no_line),
         T(a_refused_sync_is_tried_again_by_the_tick),
-        T(syncs_and_upkeep_take_no_thread_from_commits),
+        T(syncs_take_no_thread_from_commits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

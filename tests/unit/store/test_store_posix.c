@@ -240,7 +240,7 @@ static flv_rc write_out_with(unsigned at, int sys)
     conf.segment_bytes = 64 << 20;
     log = open_log(&conf, NULL);
     for (int i = 0; i < 9; i++) {
-        append_plain(log, 128 << 10);
+        append_plain(log, 512 << 10);
     }
     writing_out.calls = 0;
     writing_out.at = at;
@@ -262,12 +262,12 @@ static void an_error_while_writing_out_is_one_of_the_sync(void **state)
 
     (void)state;
     assert_int_equal(write_out_with(0, 0), FLV_OK);
-    assert_int_equal(writing_out.calls, 6); /* three begun, three waited for */
+    assert_int_equal(writing_out.calls, 20); /* ten begun, ten waited for */
     for (size_t i = 0; i < sizeof(cannot) / sizeof(cannot[0]); i++) {
         assert_int_equal(write_out_with(1, cannot[i]), FLV_OK);
         assert_int_equal(writing_out.calls, 1);
     }
-    for (unsigned at = 1; at <= 6; at++) {
+    for (unsigned at = 1; at <= 20; at++) {
         assert_int_equal(write_out_with(at, EIO), FLV_E_IO);
         assert_int_equal(write_out_with(at, at == 1 ? ENOSPC : EINVAL),
                          at == 1 ? FLV_E_NOSPACE : FLV_E_IO);
