@@ -330,6 +330,49 @@ static void what_is_not_synced_is_not_removed(void **state)
     assert_int_equal(count_names(w, ".log"), 1);
 }
 
+/* All of the old segment is synced, but nothing makes the new one durable. */
+static void the_old_one_stays_until_the_new_one_has_its_name(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_job *job;
+    int64_t n;
+
+    for (n = 0; n < 4; n++) {
+        append_plain(w->log, 800);
+    }
+    job = flv_log_sync_job(w->log);
+    n = fill_and_roll(w);
+    assert_int_equal(n, 5); /* it took what the sync covers */
+    assert_int_equal(run_job(job), FLV_OK);
+    assert_int_equal(flv_log_hw(w->log), n - 1);
+    assert_int_equal(flv_log_trim(w->log, n - 1), 0);
+    sync_now(w);
+    assert_int_equal(flv_log_trim(w->log, n - 1), 1);
+}
+
+/* Either might miss the error of the other. */
+static void one_file_is_not_synced_by_two_jobs_at_once(void **state)
+{
+    struct world *w = *state;
+    struct flv_log_job *sync;
+    struct sent s;
+
+    append_plain(w->log, 800);
+    sync_now(w);
+    append_plain(w->log, 800);
+    append_plain(w->log, 800);
+    reopen(w, NULL); /* the next commit settles with a sync what is there */
+    sync = flv_log_sync_job(w->log);
+    assert_non_null(sync);
+    make_plain(&s, 800);
+    assert_int_equal(flv_log_stage(w->log, &s.append, NULL), FLV_OK);
+    assert_null(flv_log_commit_job(w->log));
+    assert_int_equal(run_job(sync), FLV_OK);
+    commit_all(w->log);
+    assert_int_equal(s.rc, FLV_OK);
+    forget(&s);
+}
+
 static void a_full_disk_at_such_a_roll_is_overcome(void **state)
 {
     struct world *w = *state;
@@ -583,6 +626,8 @@ int main(void)
         TEST(what_was_synced_and_is_lost_is_damage),
         TEST(a_check_follows_into_what_is_to_come),
         TEST(what_is_not_synced_is_not_removed),
+        TEST(the_old_one_stays_until_the_new_one_has_its_name),
+        TEST(one_file_is_not_synced_by_two_jobs_at_once),
         TEST(a_full_disk_at_such_a_roll_is_overcome),
         TEST(behind_a_refused_group_the_old_one_is_synced_first),
         TEST(as_a_disk_topic_it_is_synced_at_the_start),
