@@ -59,6 +59,27 @@ static flv_rc no_memory(const struct check *c, struct flv_err *err)
     return flv_fail(err, FLV_E_NOMEM, "no memory to check %s", c->dir);
 }
 
+/* `path` was just made; NULL: no memory. */
+static flv_rc open_file(const struct check *c,
+                        const char *path,
+                        struct flv_file **out,
+                        struct flv_err *err)
+{
+    return path == NULL ? no_memory(c, err)
+                        : c->io->ops->open(c->io, path, FLV_IO_READ, out, err);
+}
+
+static flv_rc read_head(struct flv_file *file,
+                        const char *path,
+                        struct flv__segment_head *head,
+                        uint64_t *bytes,
+                        struct flv_err *err)
+{
+    flv_rc rc = file->io->ops->size(file, bytes, err);
+
+    return rc == FLV_OK ? flv__scan_head(file, path, head, err) : rc;
+}
+
 static flv_rc check_checkpoint(struct check *c, struct flv_err *err)
 {
     struct flv_buf buf;
@@ -250,8 +271,7 @@ static flv_rc check_index(struct check *c,
 
     flv__index_init(&index, 1, 1u << 20);
     flv_buf_init(&buf, 64u << 20);
-    rc = path == NULL ? no_memory(c, err)
-                      : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+    rc = open_file(c, path, &file, err);
     if (rc == FLV_OK) {
         rc = c->io->ops->size(file, &size, err);
     }
@@ -309,13 +329,9 @@ static flv_rc check_open_segment(struct check *c,
     struct flv__segment_head head;
     struct flv__scan scan;
     uint64_t bytes = 0;
-    flv_rc rc = file->io->ops->size(file, &bytes, err);
+    flv_rc rc = read_head(file, path, &head, &bytes, err);
 
-    if (rc != FLV_OK) {
-        return rc;
-    }
     c->out.bytes += bytes;
-    rc = flv__scan_head(file, path, &head, err);
     if (rc == FLV_E_CORRUPT || rc == FLV_E_UNSUPPORTED) {
         judge_head(c, i, path, bytes);
         flv_err_clear(err);
@@ -348,9 +364,15 @@ static bool goes_on(const struct check *c,
                     const struct flv__segment_head *head,
                     int64_t base)
 {
-    return head->base_offset == base && base == c->next_offset &&
-           head->log_id == c->log_id && head->first_group == c->next_group &&
-           head->prev_base == c->prev_base && head->prev_bytes == c->prev_bytes;
+    const struct flv__segment_head wanted = {
+        .log_id = c->log_id,
+        .base_offset = c->next_offset,
+        .first_group = c->next_group,
+        .prev_base = c->prev_base,
+        .prev_bytes = c->prev_bytes,
+    };
+
+    return head->base_offset == base && flv__segment_head_same(head, &wanted);
 }
 
 /* It follows something else: is that known to have been synced? */
@@ -385,13 +407,9 @@ static flv_rc judge_next(struct check *c,
 {
     struct flv__segment_head head;
     uint64_t bytes = 0;
-    flv_rc rc = file->io->ops->size(file, &bytes, err);
+    flv_rc rc = read_head(file, path, &head, &bytes, err);
 
-    if (rc != FLV_OK) {
-        return rc;
-    }
     c->out.bytes += bytes;
-    rc = flv__scan_head(file, path, &head, err);
     if (rc != FLV_OK && rc != FLV_E_CORRUPT && rc != FLV_E_UNSUPPORTED) {
         return rc;
     }
@@ -423,11 +441,8 @@ static flv_rc check_follower(struct check *c,
     struct flv__segment_head head;
     struct flv__scan scan;
     uint64_t bytes = 0;
-    flv_rc rc = file->io->ops->size(file, &bytes, err);
+    flv_rc rc = read_head(file, path, &head, &bytes, err);
 
-    if (rc == FLV_OK) {
-        rc = flv__scan_head(file, path, &head, err);
-    }
     if (rc != FLV_OK) {
         return rc;
     }
@@ -450,9 +465,7 @@ with_next(struct check *c, int64_t base, next_fn fn, struct flv_err *err)
 {
     struct flv_file *file = NULL;
     char *path = flv__path_next(c->dir, base);
-    flv_rc rc = path == NULL
-                    ? no_memory(c, err)
-                    : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+    flv_rc rc = open_file(c, path, &file, err);
 
     if (rc == FLV_OK) {
         rc = fn(c, base, file, path, err);
@@ -485,9 +498,7 @@ static flv_rc find_newest(struct check *c, struct flv_err *err)
         struct flv__segment_head head;
         struct flv_file *file = NULL;
         char *path = flv__path_segment(c->dir, c->names.segments.at[i - 1]);
-        flv_rc rc = path == NULL ? no_memory(c, err)
-                                 : c->io->ops->open(c->io, path, FLV_IO_READ,
-                                                    &file, err);
+        flv_rc rc = open_file(c, path, &file, err);
 
         if (rc == FLV_OK) {
             rc = flv__scan_head(file, path, &head, err);
@@ -524,9 +535,7 @@ static flv_rc check_segments(struct check *c, struct flv_err *err)
             c->out.start_offset = c->names.segments.at[i];
         }
         path = flv__path_segment(c->dir, c->names.segments.at[i]);
-        rc = path == NULL
-                 ? no_memory(c, err)
-                 : c->io->ops->open(c->io, path, FLV_IO_READ, &file, err);
+        rc = open_file(c, path, &file, err);
         if (rc == FLV_OK) {
             rc = check_open_segment(c, i, file, path, err);
         }

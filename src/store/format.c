@@ -56,6 +56,14 @@ flv_rc flv__segment_head_get(const uint8_t *in, struct flv__segment_head *out)
     return FLV_OK;
 }
 
+bool flv__segment_head_same(const struct flv__segment_head *a,
+                            const struct flv__segment_head *b)
+{
+    return a->log_id == b->log_id && a->base_offset == b->base_offset &&
+           a->first_group == b->first_group && a->prev_base == b->prev_base &&
+           a->prev_bytes == b->prev_bytes;
+}
+
 void flv__group_head_put(uint8_t *out, const struct flv__group_head *head)
 {
     assert(head->number > head->synced && head->bytes > 0);

@@ -72,6 +72,10 @@ void flv__segment_head_put(uint8_t *out, const struct flv__segment_head *head);
 FLV_CHECKED flv_rc flv__segment_head_get(const uint8_t *in,
                                          struct flv__segment_head *out);
 
+/* Whether both say the same, but for when they were made. */
+bool flv__segment_head_same(const struct flv__segment_head *a,
+                            const struct flv__segment_head *b);
+
 void flv__group_head_put(uint8_t *out, const struct flv__group_head *head);
 FLV_CHECKED flv_rc flv__group_head_get(const uint8_t *in,
                                        struct flv__group_head *out);

@@ -330,13 +330,16 @@ static bool goes_on(const struct flv__recovery *r,
                     const struct flv__segment_head *head)
 {
     const struct flv__segment *prev = r->scanned;
+    const struct flv__segment_head wanted = {
+        .log_id = r->log->log_id,
+        .base_offset = r->tail.next_offset,
+        .first_group = r->tail.next_group,
+        .prev_base = prev->head.base_offset,
+        .prev_bytes = r->tail.pos,
+    };
 
-    return head->base_offset == base && base == r->tail.next_offset &&
-           head->log_id == r->log->log_id &&
-           head->first_group == r->tail.next_group &&
-           head->prev_base == prev->head.base_offset &&
-           head->prev_bytes == r->tail.pos && prev->room_end == 0 &&
-           r->tail.pos == r->tail.file_bytes;
+    return head->base_offset == base && flv__segment_head_same(head, &wanted) &&
+           prev->room_end == 0 && r->tail.pos == r->tail.file_bytes;
 }
 
 /* What is found out about the files that were begun without a sync. */
