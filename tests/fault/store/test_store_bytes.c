@@ -319,129 +319,111 @@ static void path_of(char *path, size_t size, const char *name)
     snprintf(path, size, "%s/%s", DIR_NAME, name);
 }
 
-static void flip_every_byte(struct fixture *f, const char *what)
+static void flip_every_byte(enum end end, const char *what)
 {
+    static struct fixture f;
     struct tally tally = {0};
     const char *name;
 
-    for (size_t i = 0; (name = sim_name(&f->disk, DIR_NAME, i)) != NULL; i++) {
+    build(&f, end);
+    for (size_t i = 0; (name = sim_name(&f.disk, DIR_NAME, i)) != NULL; i++) {
         char path[128];
         size_t len = 0;
 
         path_of(path, sizeof(path), name);
-        assert_non_null(sim_bytes(&f->disk, path, &len));
+        assert_non_null(sim_bytes(&f.disk, path, &len));
         for (size_t at = 0; at < len; at++) {
             for (int bit = 0; bit < 2; bit++) {
                 struct sim disk;
                 uint8_t *byte;
 
                 sim_init(&disk, at);
-                sim_copy(&disk, &f->disk);
+                sim_copy(&disk, &f.disk);
                 byte = &sim_bytes(&disk, path, &len)[at];
                 *byte = (uint8_t)(*byte ^ (bit ? 1u << at % 8 : 0xffu));
                 tally.notes = 0;
-                examine(f, &disk, &tally);
+                examine(&f, &disk, &tally);
                 assert_true(tally.notes > 0);
                 sim_deinit(&disk);
             }
         }
     }
+    sim_deinit(&f.disk);
     print_tally(what, &tally);
     assert_true(tally.damaged > 0 || tally.shorter > 0);
 }
 
 static void every_flipped_byte_of_a_closed_log_is_noticed(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, CLOSED);
-    flip_every_byte(&f, "flipped, closed");
-    sim_deinit(&f.disk);
+    flip_every_byte(CLOSED, "flipped, closed");
 }
 
 static void every_flipped_byte_of_a_killed_log_is_noticed(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, KILLED);
-    flip_every_byte(&f, "flipped, killed");
-    sim_deinit(&f.disk);
+    flip_every_byte(KILLED, "flipped, killed");
 }
 
 static void every_flipped_byte_of_an_unsealed_log_is_noticed(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, UNSEALED);
-    flip_every_byte(&f, "flipped, unsealed");
-    sim_deinit(&f.disk);
+    flip_every_byte(UNSEALED, "flipped, unsealed");
 }
 
-static void cut_every_file(struct fixture *f, const char *what)
+static void cut_every_file(enum end end, const char *what)
 {
+    static struct fixture f;
     struct tally tally = {0};
     const char *name;
 
-    for (size_t i = 0; (name = sim_name(&f->disk, DIR_NAME, i)) != NULL; i++) {
+    build(&f, end);
+    for (size_t i = 0; (name = sim_name(&f.disk, DIR_NAME, i)) != NULL; i++) {
         char path[128];
         size_t len = 0;
 
         path_of(path, sizeof(path), name);
-        assert_non_null(sim_bytes(&f->disk, path, &len));
+        assert_non_null(sim_bytes(&f.disk, path, &len));
         /* The last round: no such file. */
         for (size_t cut = 0; cut <= len; cut++) {
             struct sim disk;
 
             sim_init(&disk, cut);
-            sim_copy(&disk, &f->disk);
+            sim_copy(&disk, &f.disk);
             if (cut == len) {
                 sim_remove(&disk, path);
             } else {
                 size_t ignored;
-                uint8_t *bytes = sim_bytes(&f->disk, path, &ignored);
+                uint8_t *bytes = sim_bytes(&f.disk, path, &ignored);
 
                 sim_put(&disk, path, bytes, cut);
             }
-            examine(f, &disk, &tally);
+            examine(&f, &disk, &tally);
             sim_deinit(&disk);
         }
     }
+    sim_deinit(&f.disk);
     print_tally(what, &tally);
     assert_true(tally.damaged > 0);
 }
 
 static void every_cut_of_a_closed_log_is_noticed(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, CLOSED);
-    cut_every_file(&f, "cut, closed");
-    sim_deinit(&f.disk);
+    cut_every_file(CLOSED, "cut, closed");
 }
 
 static void every_cut_of_a_killed_log_gives_a_prefix_or_an_error(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, KILLED);
-    cut_every_file(&f, "cut, killed");
-    sim_deinit(&f.disk);
+    cut_every_file(KILLED, "cut, killed");
 }
 
 static void
 every_cut_of_an_unsealed_log_gives_a_prefix_or_an_error(void **state)
 {
-    static struct fixture f;
-
     (void)state;
-    build(&f, UNSEALED);
-    cut_every_file(&f, "cut, unsealed");
-    sim_deinit(&f.disk);
+    cut_every_file(UNSEALED, "cut, unsealed");
 }
 
 /* Under a running log, which has no reason to expect it. */
