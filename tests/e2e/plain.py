@@ -10,21 +10,10 @@ what there is, and hangs up on one that sends one nevertheless.
 import socket
 import struct
 import sys
-import threading
+
+from between import serve
 
 VERSIONS, OWN = 18, 30000
-
-
-def frame(conn):
-    size = conn.recv(4, socket.MSG_WAITALL)
-    if len(size) < 4:
-        raise EOFError
-    body = conn.recv(struct.unpack(">i", size)[0], socket.MSG_WAITALL)
-    return body
-
-
-def send(conn, body):
-    conn.sendall(struct.pack(">i", len(body)) + body)
 
 
 def without_own(body):
@@ -37,49 +26,31 @@ def without_own(body):
     return body[:6] + struct.pack(">i", len(kept)) + b"".join(kept) + body[end:]
 
 
-def requests(client, server, asked):
-    while True:
-        body = frame(client)
+def link():
+    asked = set()
+
+    def request(body):
         key, _, correlation = struct.unpack_from(">hhi", body)
         if key >= OWN:
             raise EOFError
         if key == VERSIONS:
             asked.add(correlation)
-        send(server, body)
+        return body
 
-
-def answers(client, server, asked):
-    while True:
-        body = frame(server)
+    def answer(body):
         correlation, = struct.unpack_from(">i", body)
         if correlation in asked:
             asked.remove(correlation)
             body = without_own(body)
-        send(client, body)
+        return body
 
-
-def run(what, client, server, asked):
-    try:
-        what(client, server, asked)
-    except (OSError, EOFError):
-        pass
-    for conn in (client, server):
-        try:
-            conn.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    return request, answer
 
 
 def main():
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
-    while True:
-        client, _ = listener.accept()
-        server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-        asked = set()
-        for what in (requests, answers):
-            threading.Thread(target=run, args=(what, client, server, asked),
-                             daemon=True).start()
+    serve(listener, int(sys.argv[1]), link)
 
 
 main()
